@@ -1,0 +1,75 @@
+# make                 memory.so and the man page
+# make check           all tests; SEED=N and ROUNDS=N steer the random ones,
+#                      TESTS="tests/cow.t ..." chooses some
+# make check-asan check-tsan check-valgrind   the same, watched
+# make lint bench install dist clean
+
+VERSION = 0.1.0
+LUA_PC ?= lua5.4
+PREFIX ?= /usr/local
+
+CC ?= cc
+CFLAGS ?= -O2 -g
+PROVE ?= prove
+POD2MAN ?= pod2man
+
+# Sanitizer builds have a build directory and a plugin of their own.
+BUILD ?= build
+SO ?= memory.so
+
+WARNINGS = -Wall -Wextra -Wshadow -Wvla -Wconversion -Wstrict-prototypes \
+	   -Wwrite-strings -Wformat=2 -Wundef
+INCLUDES = $(shell pkg-config --cflags nbdkit $(LUA_PC))
+OUR_CFLAGS = -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -fPIC -pthread \
+	     -fvisibility=hidden $(WARNINGS) $(WERROR) -MMD -MP $(INCLUDES)
+LIBS = -pthread $(shell pkg-config --libs $(LUA_PC))
+
+SOURCES = plugin.c store.c hooks.c text.c
+UNIT_TESTS = store-unit store-oracle store-oom text-unit
+TESTS ?= $(sort $(wildcard tests/*.t) $(UNIT_TESTS:%=$(BUILD)/tests/%.t))
+
+all: $(SO) nbdkit-memory-plugin.1
+
+$(SO): $(SOURCES:%.c=$(BUILD)/%.o)
+	$(CC) $(CFLAGS) -shared $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(BUILD)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(OUR_CFLAGS) $(CFLAGS) -c -o $@ $<
+
+# Unit tests include the source that they test, built with tiny pages.
+$(BUILD)/tests/%.t: tests/%.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -I. $(OUR_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< -pthread
+
+nbdkit-memory-plugin.1: nbdkit-memory-plugin.pod
+	$(POD2MAN) --section=1 --center=NBDKIT --release=nbdkit-memory-plugin-$(VERSION) \
+	    --name=nbdkit-memory-plugin $< $@
+
+export SO BUILD SEED ROUNDS CC
+
+check: $(SO) $(filter $(BUILD)/%,$(TESTS))
+	$(PROVE) --exec "" --timer $(PROVE_FLAGS) $(TESTS)
+
+check-asan:
+	$(MAKE) check BUILD=build/asan SO=build/asan/memory.so WATCH=asan \
+	    CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined"
+
+check-tsan:
+	$(MAKE) check BUILD=build/tsan SO=build/tsan/memory.so WATCH=tsan \
+	    CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=thread"
+
+check-valgrind:
+	$(MAKE) check BUILD=build/valgrind SO=build/valgrind/memory.so \
+	    WATCH=valgrind CFLAGS="-O1 -g"
+
+export WATCH
+
+lint bench: all
+	./$(or $(filter lint,$@:lint=tests/lint),$@)
+
+clean:
+	rm -rf build memory.so nbdkit-memory-plugin.1
+
+-include $(wildcard $(BUILD)/*.d $(BUILD)/tests/*.d)
+.PHONY: all check check-asan check-tsan check-valgrind lint bench clean

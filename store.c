@@ -1,0 +1,958 @@
+/* store.c - sparse memory with copy-on-write clones.
+ *
+ * The disk is cut into regions of 16 pages (64 KiB).  A radix tree of nodes
+ * with 16 slots, as high as the size of the disk asks for, finds the slot of
+ * a region from its number:
+ *
+ *     struct store             interior nodes              leaf nodes
+ *     +------------+     +--------------------+     +--------------------+
+ *     | root     --+---->| 0 | 1 |  ...  | 15 |     | 0 | 1 |  ...  | 15 |
+ *     | height     |     +-|---------------|--+     +-|---------------|--+
+ *     | pages      |       |               +------->  |               |
+ *     +------------+       v next level               v               v
+ *                                              address | bitmap    0: hole
+ *
+ * A region is 64 KiB of address space on a 64 KiB boundary, so the low 16
+ * bits of its address are free, and the slot uses them as the bitmap of the
+ * pages that hold data.  Regions are handed out by mmap, 64 MiB at a time,
+ * and the kernel backs only those pages that were touched: a copy that spans
+ * pages is one long memcpy, and a disk with one page here and there takes
+ * little more than those pages.  What a page holds that is not in the bitmap
+ * is undefined; nothing relies on the kernel's zeroes.
+ *
+ * The arithmetic: a byte every 1 GiB costs one 4 KiB page and about two
+ * nodes of 128 bytes.  Dense data costs 8 bytes for each 64 KiB.
+ *
+ * Clones.  A clone has nodes of its own, and its slots point to the same
+ * regions.  Each region counts the slots that point to it.  Whoever wants to
+ * change a region that others point to first moves to a copy of it:
+ *
+ *      A: slot --+                      A: slot --> copy    (count 1)
+ *                +--> region (count 2)
+ *      B: slot --+                      B: slot --> region  (count 1)
+ *
+ * Locks.  All stores of a family share
+ *
+ *   stripe[]  rwlocks.  The one that a region's number hashes to guards that
+ *             region in all stores of the family: the slots, the bytes and
+ *             the count.  (A shared region has the same number everywhere,
+ *             for only clones share.)  Whoever holds any stripe, even for
+ *             reading, pins the nodes: they are freed or copied only under
+ *             all stripes.
+ *   mem       mutex: free regions, free nodes, and linking in new nodes.
+ *
+ * Order: stripes in ascending order, then mem.  Nodes are linked in while
+ * others walk the tree, hence atomic slots.
+ *
+ * Why not one big mmap of the whole disk?  Every isolated page would need a
+ * page table page of its own, nothing could be cloned, and 2^63 bytes do not
+ * fit.  Why not transparent huge pages?  They make 2 MiB of every byte, and
+ * they made first writes to a fresh disk slower, not faster.
+ */
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sys/mman.h>
+
+#include "store.h"
+
+/* The tests make these tiny, so that every case crosses boundaries. */
+#ifndef STORE_PAGE
+#define STORE_PAGE 4096
+#define CHUNK_REGIONS 1024
+#define STRIPE_BITS 10
+#endif
+
+#define REGION_PAGES 16
+#define REGION ((uint64_t) STORE_PAGE * REGION_PAGES)
+#define ALL_PAGES ((uintptr_t) 0xffff)
+
+/* Distance of regions in memory.  The bitmap needs 16 low bits. */
+#define STRIDE (REGION > 65536 ? REGION : 65536)
+
+#define NODE_BITS 4
+#define NODE_SLOTS (1 << NODE_BITS)
+#define STRIPES (1 << STRIPE_BITS)
+
+struct node {
+  _Alignas (64) _Atomic uintptr_t slot[NODE_SLOTS];
+};
+
+/* Nodes come from slabs and return to the family's free list, linked
+ * through slot 0.  The first node's place holds the link to the next slab.
+ */
+#define SLAB_NODES 512
+
+/* The first region of a chunk holds, for each of its regions, the count of
+ * slots that point to it, or, where it is free, the next free region.
+ */
+struct chunk {
+  struct chunk *next;
+  uintptr_t meta[CHUNK_REGIONS];
+};
+
+#define CHUNK_SIZE ((size_t) CHUNK_REGIONS * STRIDE)
+
+/* Neighbouring stripes must not share a cache line. */
+struct stripe {
+  _Alignas (64) pthread_rwlock_t lock;
+};
+
+struct family {
+  struct stripe stripe[STRIPES];
+
+  pthread_mutex_t mem;          /* guards all that follows */
+  unsigned stores;              /* how many share this family */
+  struct node *free_nodes, *slabs;
+  uintptr_t free_regions;       /* address, 0 at the end */
+  struct chunk *chunks;         /* newest first */
+  unsigned unused;              /* regions of *chunks never handed out */
+};
+
+struct store {
+  struct family *family;
+  struct node *root;
+  unsigned height;              /* levels above the leaves */
+  bool keep;                    /* reserved: give nothing back */
+  uint64_t size;
+  _Atomic uint64_t pages;       /* in the bitmaps of all slots */
+};
+
+/*--------------------------------------------------------------------*/
+/* Locks. */
+
+static pthread_rwlock_t *
+stripe_of (const struct store *s, uint64_t region)
+{
+  /* Multiplicative hash: neither neighbours nor strides collide. */
+  uint64_t h = region * UINT64_C (0x9E3779B97F4A7C15);
+
+  return &s->family->stripe[h >> (64 - STRIPE_BITS)].lock;
+}
+
+static pthread_rwlock_t *
+lock_read (const struct store *s, uint64_t region)
+{
+  pthread_rwlock_t *lock = stripe_of (s, region);
+
+  pthread_rwlock_rdlock (lock);
+  return lock;
+}
+
+static pthread_rwlock_t *
+lock_write (const struct store *s, uint64_t region)
+{
+  pthread_rwlock_t *lock = stripe_of (s, region);
+
+  pthread_rwlock_wrlock (lock);
+  return lock;
+}
+
+static void
+lock_all (struct family *f)
+{
+  for (size_t i = 0; i < STRIPES; i++)
+    pthread_rwlock_wrlock (&f->stripe[i].lock);
+}
+
+static void
+unlock_all (struct family *f)
+{
+  for (size_t i = 0; i < STRIPES; i++)
+    pthread_rwlock_unlock (&f->stripe[i].lock);
+}
+
+/*--------------------------------------------------------------------*/
+/* Memory of the family.  The functions named _locked want mem held. */
+
+/* Tell the kernel that these bytes are not needed. */
+static void
+give_back (void *p, size_t count)
+{
+#if STORE_PAGE < 4096
+  memset (p, 0xdd, count);      /* tests: nothing may rely on zeroes */
+#else
+  madvise (p, count, MADV_DONTNEED);
+#endif
+}
+
+/* Back these bytes in one go, rather than with one page fault for each 4 KiB.
+ * Only for speed: where the system can't, the faults do it.
+ */
+static void
+populate (void *p, size_t count)
+{
+#if defined MADV_POPULATE_WRITE && STORE_PAGE >= 4096
+  madvise (p, count, MADV_POPULATE_WRITE);
+#else
+  (void) p;
+  (void) count;
+#endif
+}
+
+/* Address space of CHUNK_SIZE bytes on a boundary of CHUNK_SIZE. */
+static void *
+map_chunk (void)
+{
+  int flags = MAP_PRIVATE | MAP_ANONYMOUS;
+  char *p, *aligned;
+
+#ifdef MAP_NORESERVE
+  flags |= MAP_NORESERVE;
+#endif
+  p = mmap (NULL, 2 * CHUNK_SIZE, PROT_READ | PROT_WRITE, flags, -1, 0);
+  if (p == MAP_FAILED)
+    return NULL;
+
+  aligned = p + (CHUNK_SIZE - (uintptr_t) p % CHUNK_SIZE) % CHUNK_SIZE;
+  if (aligned > p)
+    munmap (p, (size_t) (aligned - p));
+  munmap (aligned + CHUNK_SIZE, CHUNK_SIZE - (size_t) (aligned - p));
+#ifdef MADV_NOHUGEPAGE
+  madvise (aligned, CHUNK_SIZE, MADV_NOHUGEPAGE);
+#endif
+  return aligned;
+}
+
+static uintptr_t *
+region_meta (uintptr_t region)
+{
+  struct chunk *c = (struct chunk *) (region & ~(uintptr_t) (CHUNK_SIZE - 1));
+
+  return &c->meta[(region - (uintptr_t) c) / STRIDE];
+}
+
+/* A region with undefined content that one slot will point to, or 0. */
+static uintptr_t
+region_alloc (struct family *f)
+{
+  uintptr_t region = 0;
+  struct chunk *c;
+
+  pthread_mutex_lock (&f->mem);
+  if (f->free_regions) {
+    region = f->free_regions;
+    f->free_regions = *region_meta (region);
+  }
+  else {
+    if (f->unused == 0 && (c = map_chunk ()) != NULL) {
+      c->next = f->chunks;
+      f->chunks = c;
+      f->unused = CHUNK_REGIONS - 1;
+    }
+    if (f->unused > 0)
+      region = (uintptr_t) f->chunks
+        + (CHUNK_REGIONS - f->unused--) * STRIDE;
+  }
+  if (region)
+    *region_meta (region) = 1;
+  pthread_mutex_unlock (&f->mem);
+  return region;
+}
+
+/* One slot less points to this region.  The stripe is held for writing. */
+static void
+region_unref (struct family *f, uintptr_t region)
+{
+  if (--*region_meta (region) > 0)
+    return;
+  give_back ((void *) region, REGION);
+
+  pthread_mutex_lock (&f->mem);
+  *region_meta (region) = f->free_regions;
+  f->free_regions = region;
+  pthread_mutex_unlock (&f->mem);
+}
+
+/* An empty node, or NULL. */
+static struct node *
+node_alloc_locked (struct family *f)
+{
+  struct node *n, *slab;
+
+  if (!f->free_nodes) {
+    slab = aligned_alloc (sizeof *slab, SLAB_NODES * sizeof *slab);
+    if (!slab)
+      return NULL;
+    atomic_init (&slab->slot[0], (uintptr_t) f->slabs);
+    f->slabs = slab;
+    for (size_t i = SLAB_NODES - 1; i > 0; i--) {
+      atomic_init (&slab[i].slot[0], (uintptr_t) f->free_nodes);
+      f->free_nodes = &slab[i];
+    }
+  }
+
+  n = f->free_nodes;
+  f->free_nodes = (struct node *) atomic_load (&n->slot[0]);
+  for (size_t i = 0; i < NODE_SLOTS; i++)
+    atomic_init (&n->slot[i], 0);
+  return n;
+}
+
+static void
+node_free_locked (struct family *f, struct node *n)
+{
+  atomic_store_explicit (&n->slot[0], (uintptr_t) f->free_nodes,
+                         memory_order_relaxed);
+  f->free_nodes = n;
+}
+
+static struct family *
+family_create (void)
+{
+  struct family *f = aligned_alloc (64, sizeof *f);
+  pthread_rwlockattr_t attr;
+
+  if (!f)
+    return NULL;
+  memset (f, 0, sizeof *f);
+
+  /* A stream of readers must not keep a writer waiting for ever. */
+  pthread_rwlockattr_init (&attr);
+#ifdef PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP
+  pthread_rwlockattr_setkind_np (&attr,
+                                 PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+#endif
+  for (size_t i = 0; i < STRIPES; i++)
+    pthread_rwlock_init (&f->stripe[i].lock, &attr);
+  pthread_rwlockattr_destroy (&attr);
+  pthread_mutex_init (&f->mem, NULL);
+  return f;
+}
+
+static void
+family_free (struct family *f)
+{
+  struct chunk *c;
+  struct node *slab;
+
+  while ((c = f->chunks) != NULL) {
+    f->chunks = c->next;
+    munmap (c, CHUNK_SIZE);
+  }
+  while ((slab = f->slabs) != NULL) {
+    f->slabs = (struct node *) atomic_load (&slab->slot[0]);
+    free (slab);
+  }
+  for (size_t i = 0; i < STRIPES; i++)
+    pthread_rwlock_destroy (&f->stripe[i].lock);
+  pthread_mutex_destroy (&f->mem);
+  free (f);
+}
+
+/*--------------------------------------------------------------------*/
+/* The tree.  All want at least one stripe held. */
+
+static uintptr_t
+slot_load (const struct node *n, uint64_t region, unsigned shift)
+{
+  return atomic_load_explicit (&n->slot[(region >> shift) % NODE_SLOTS],
+                               memory_order_acquire);
+}
+
+/* The slot of a region, or NULL where there is no leaf for it. */
+static _Atomic uintptr_t *
+slot_find (const struct store *s, uint64_t region)
+{
+  struct node *n = s->root;
+
+  for (unsigned shift = s->height * NODE_BITS; shift > 0; shift -= NODE_BITS) {
+    n = (struct node *) slot_load (n, region, shift);
+    if (!n)
+      return NULL;
+  }
+  return &n->slot[region % NODE_SLOTS];
+}
+
+/* What the slot of a region holds, 0 for a hole. */
+static uintptr_t
+slot_get (const struct store *s, uint64_t region)
+{
+  const _Atomic uintptr_t *slot = slot_find (s, region);
+
+  return slot ? atomic_load_explicit (slot, memory_order_relaxed) : 0;
+}
+
+/* The slot of a region; makes the nodes that lead to it.  NULL: no memory;
+ * some nodes may have been added, all empty.
+ */
+static _Atomic uintptr_t *
+slot_make (struct store *s, uint64_t region)
+{
+  struct node *n = s->root, *child;
+
+  pthread_mutex_lock (&s->family->mem);
+  for (unsigned shift = s->height * NODE_BITS; shift > 0; shift -= NODE_BITS) {
+    child = (struct node *) slot_load (n, region, shift);
+    if (!child) {
+      child = node_alloc_locked (s->family);
+      if (!child) {
+        pthread_mutex_unlock (&s->family->mem);
+        return NULL;
+      }
+      atomic_store_explicit (&n->slot[(region >> shift) % NODE_SLOTS],
+                             (uintptr_t) child, memory_order_release);
+    }
+    n = child;
+  }
+  pthread_mutex_unlock (&s->family->mem);
+  return &n->slot[region % NODE_SLOTS];
+}
+
+/* The first region from REGION on that is not a hole, or END. */
+static uint64_t
+next_region (const struct store *s, uint64_t region, uint64_t end)
+{
+  while (region < end) {
+    const struct node *n = s->root;
+    unsigned shift = s->height * NODE_BITS;
+    uintptr_t child;
+
+    while ((child = slot_load (n, region, shift)) != 0) {
+      if (shift == 0)
+        return region;
+      n = (const struct node *) child;
+      shift -= NODE_BITS;
+    }
+    /* Step over all that the empty slot stands for. */
+    region = ((region >> shift) + 1) << shift;
+  }
+  return end;
+}
+
+/* Free the nodes below N that hold nothing, as far as they overlap the
+ * regions FIRST <= r < END.  N stands for regions from BASE on.  True if N
+ * itself is empty.  All stripes and mem are held.
+ */
+static bool
+prune (struct family *f, struct node *n, unsigned shift, uint64_t base,
+       uint64_t first, uint64_t end)
+{
+  bool empty = true;
+
+  for (size_t i = 0; i < NODE_SLOTS; i++) {
+    uintptr_t child = atomic_load (&n->slot[i]);
+    uint64_t start = base + ((uint64_t) i << shift);
+
+    if (child && shift > 0 && start < end && start + (1ULL << shift) > first
+        && prune (f, (struct node *) child, shift - NODE_BITS, start,
+                  first, end)) {
+      node_free_locked (f, (struct node *) child);
+      atomic_store (&n->slot[i], 0);
+      child = 0;
+    }
+    if (child)
+      empty = false;
+  }
+  return empty;
+}
+
+/*--------------------------------------------------------------------*/
+/* One region.  OFF and LEN lie within it; its stripe is held. */
+
+static char *
+page_address (uintptr_t entry, unsigned page)
+{
+  return (char *) (entry & ~ALL_PAGES) + (size_t) page * STORE_PAGE;
+}
+
+/* Bitmap of the pages FIRST <= p < END. */
+static uintptr_t
+page_range (uint64_t first, uint64_t end)
+{
+  return first < end ? (ALL_PAGES >> (REGION_PAGES - (end - first))) << first
+                     : 0;
+}
+
+static uintptr_t
+pages_touched (uint64_t off, uint64_t len)
+{
+  return page_range (off / STORE_PAGE,
+                     (off + len + STORE_PAGE - 1) / STORE_PAGE);
+}
+
+static uintptr_t
+pages_covered (uint64_t off, uint64_t len)
+{
+  return page_range ((off + STORE_PAGE - 1) / STORE_PAGE,
+                     (off + len) / STORE_PAGE);
+}
+
+static unsigned
+page_count (uintptr_t bitmap)
+{
+  return (unsigned) __builtin_popcountll (bitmap);
+}
+
+static void
+region_read (uintptr_t entry, char *buf, uint64_t len, uint64_t off)
+{
+  uintptr_t touched = pages_touched (off, len);
+
+  if ((entry & touched) == touched) {
+    memcpy (buf, page_address (entry, 0) + off, len);
+    return;
+  }
+  while (len > 0) {
+    uint64_t n = STORE_PAGE - off % STORE_PAGE;
+
+    if (n > len)
+      n = len;
+    if (entry >> (off / STORE_PAGE) & 1)
+      memcpy (buf, page_address (entry, 0) + off, n);
+    else
+      memset (buf, 0, n);
+    buf += n;
+    off += n;
+    len -= n;
+  }
+}
+
+/* Move a slot to a region of its own that holds the pages KEEP of the old
+ * one.  Out of memory: nothing changed.
+ */
+static int
+region_unshare (struct store *s, _Atomic uintptr_t *slot, uintptr_t keep)
+{
+  uintptr_t old = atomic_load_explicit (slot, memory_order_relaxed);
+  uintptr_t region = region_alloc (s->family);
+
+  if (!region)
+    return ENOMEM;
+  for (unsigned i = 0; i < REGION_PAGES; i++)
+    if (keep >> i & 1)
+      memcpy (page_address (region, i), page_address (old, i), STORE_PAGE);
+  region_unref (s->family, old & ~ALL_PAGES);
+  atomic_store_explicit (slot, region | keep, memory_order_relaxed);
+  s->pages -= page_count (old & ALL_PAGES & ~keep);
+  return 0;
+}
+
+static bool
+region_shared (uintptr_t entry)
+{
+  return *region_meta (entry & ~ALL_PAGES) > 1;
+}
+
+/* Make the pages FRESH of a region ready to be written from OFF to OFF+LEN:
+ * zero what the write leaves of the first and the last.
+ */
+static void
+pages_prepare (uintptr_t entry, uintptr_t fresh, uint64_t len, uint64_t off)
+{
+  unsigned first = (unsigned) (off / STORE_PAGE);
+  unsigned last = (unsigned) ((off + len - 1) / STORE_PAGE);
+  uint64_t tail = (last + 1) * (uint64_t) STORE_PAGE - (off + len);
+
+  if (first != last)
+    populate (page_address (entry, first),
+              (size_t) (last - first + 1) * STORE_PAGE);
+  if (fresh >> first & 1)
+    memset (page_address (entry, first), 0, off % STORE_PAGE);
+  if (fresh >> last & 1)
+    memset (page_address (entry, 0) + off + len, 0, tail);
+}
+
+static int
+region_write (struct store *s, uint64_t region, const char *buf, uint64_t len,
+              uint64_t off)
+{
+  _Atomic uintptr_t *slot = slot_find (s, region);
+  uintptr_t touched = pages_touched (off, len), entry, fresh;
+
+  /* Make sure that there is a region and that it is ours alone. */
+  if (!slot && (slot = slot_make (s, region)) == NULL)
+    return ENOMEM;
+  entry = atomic_load_explicit (slot, memory_order_relaxed);
+  if (!entry) {
+    entry = region_alloc (s->family);
+    if (!entry)
+      return ENOMEM;
+  }
+  else if (region_shared (entry)) {
+    int err = region_unshare (s, slot,
+                              entry & ALL_PAGES & ~pages_covered (off, len));
+    if (err)
+      return err;
+    entry = atomic_load_explicit (slot, memory_order_relaxed);
+  }
+
+  fresh = touched & ~entry;
+  if (fresh) {
+    pages_prepare (entry, fresh, len, off);
+    atomic_store_explicit (slot, entry | fresh, memory_order_relaxed);
+    s->pages += page_count (fresh);
+  }
+  memcpy (page_address (entry, 0) + off, buf, len);
+  return 0;
+}
+
+/* Give back the pages GONE, and the region with the last of them. */
+static void
+pages_drop (struct store *s, _Atomic uintptr_t *slot, uintptr_t gone)
+{
+  uintptr_t entry = atomic_load_explicit (slot, memory_order_relaxed);
+  unsigned i = 0, n;
+
+  s->pages -= page_count (gone);
+  entry &= ~gone;
+  if ((entry & ALL_PAGES) == 0) {
+    region_unref (s->family, entry);
+    atomic_store_explicit (slot, 0, memory_order_relaxed);
+    return;
+  }
+  while (gone >> i) {
+    for (n = 0; gone >> (i + n) & 1; n++)
+      ;
+    if (n > 0)
+      give_back (page_address (entry, i), (size_t) n * STORE_PAGE);
+    i += n + 1;
+  }
+  atomic_store_explicit (slot, entry, memory_order_relaxed);
+}
+
+/* The slot is not empty. */
+static int
+region_zero (struct store *s, _Atomic uintptr_t *slot, uint64_t len,
+             uint64_t off)
+{
+  uintptr_t entry = atomic_load_explicit (slot, memory_order_relaxed);
+  uintptr_t gone = s->keep ? 0 : entry & pages_covered (off, len);
+  uintptr_t rest = entry & pages_touched (off, len) & ~gone;
+  uint64_t end = off + len, n;
+
+  /* Zero what stays, page by page, in a region that is ours alone. */
+  if (rest && region_shared (entry)) {
+    int err = region_unshare (s, slot, entry & ALL_PAGES & ~gone);
+    if (err)
+      return err;
+    entry = atomic_load_explicit (slot, memory_order_relaxed);
+    gone = 0;
+  }
+  for (; off < end; off += n) {
+    n = STORE_PAGE - off % STORE_PAGE;
+    if (n > end - off)
+      n = end - off;
+    if (rest >> (off / STORE_PAGE) & 1)
+      memset (page_address (entry, 0) + off, 0, n);
+  }
+
+  if (gone && region_shared (entry) && (entry & ALL_PAGES & ~gone) != 0)
+    return region_unshare (s, slot, entry & ALL_PAGES & ~gone);
+  if (gone)
+    pages_drop (s, slot, gone);
+  return 0;
+}
+
+/*--------------------------------------------------------------------*/
+/* The public functions. */
+
+static struct store *
+store_new (struct family *f, uint64_t size)
+{
+  struct store *s = calloc (1, sizeof *s);
+  uint64_t last = size / REGION;
+
+  if (!s)
+    return NULL;
+  s->family = f;
+  s->size = size;
+  while (last >>= NODE_BITS)
+    s->height++;
+
+  pthread_mutex_lock (&f->mem);
+  s->root = node_alloc_locked (f);
+  if (s->root)
+    f->stores++;
+  pthread_mutex_unlock (&f->mem);
+  if (!s->root) {
+    free (s);
+    return NULL;
+  }
+  return s;
+}
+
+int
+store_create (uint64_t size, struct store **out)
+{
+  struct family *f = family_create ();
+
+  assert (size <= STORE_MAX_SIZE);
+  if (!f)
+    return ENOMEM;
+  *out = store_new (f, size);
+  if (!*out) {
+    family_free (f);
+    return ENOMEM;
+  }
+  return 0;
+}
+
+/* Copy the nodes below N to TO and count the regions' new slots.  False: no
+ * memory; what was copied hangs together.  All stripes and mem are held.
+ */
+static bool
+copy_nodes (struct family *f, struct node *to, const struct node *n,
+            unsigned level)
+{
+  for (size_t i = 0; i < NODE_SLOTS; i++) {
+    uintptr_t entry = atomic_load_explicit (&n->slot[i], memory_order_relaxed);
+    struct node *child;
+
+    if (!entry)
+      continue;
+    if (level == 0) {
+      ++*region_meta (entry & ~ALL_PAGES);
+      atomic_store_explicit (&to->slot[i], entry, memory_order_relaxed);
+      continue;
+    }
+    child = node_alloc_locked (f);
+    if (!child)
+      return false;
+    atomic_store_explicit (&to->slot[i], (uintptr_t) child,
+                           memory_order_relaxed);
+    if (!copy_nodes (f, child, (struct node *) entry, level - 1))
+      return false;
+  }
+  return true;
+}
+
+int
+store_clone (struct store *from, struct store **out)
+{
+  struct family *f = from->family;
+  struct store *s = store_new (f, from->size);
+  bool ok;
+
+  if (!s)
+    return ENOMEM;
+  lock_all (f);
+  pthread_mutex_lock (&f->mem);
+  ok = copy_nodes (f, s->root, from->root, s->height);
+  s->pages = from->pages;
+  pthread_mutex_unlock (&f->mem);
+  unlock_all (f);
+
+  if (!ok) {
+    store_free (s);
+    return ENOMEM;
+  }
+  *out = s;
+  return 0;
+}
+
+/* Give back the nodes from N down. */
+static void
+free_nodes (struct family *f, struct node *n, unsigned level)
+{
+  for (size_t i = 0; level > 0 && i < NODE_SLOTS; i++) {
+    struct node *child = (struct node *) atomic_load (&n->slot[i]);
+
+    if (child)
+      free_nodes (f, child, level - 1);
+  }
+  node_free_locked (f, n);
+}
+
+void
+store_free (struct store *s)
+{
+  uint64_t end, r;
+  struct family *f;
+  bool last;
+
+  if (!s)
+    return;
+  f = s->family;
+  pthread_mutex_lock (&f->mem);
+  last = f->stores == 1;
+  pthread_mutex_unlock (&f->mem);
+
+  /* The last of a family takes all with it.  Others may share regions, but
+   * nobody else sees the nodes, so they need no lock until they go.
+   */
+  if (!last) {
+    end = s->size / REGION + 1;
+    for (r = next_region (s, 0, end); r < end; r = next_region (s, r + 1, end)) {
+      pthread_rwlock_t *lock = lock_write (s, r);
+      region_unref (f, slot_get (s, r) & ~ALL_PAGES);
+      pthread_rwlock_unlock (lock);
+    }
+  }
+
+  pthread_mutex_lock (&f->mem);
+  free_nodes (f, s->root, s->height);
+  last = --f->stores == 0;
+  pthread_mutex_unlock (&f->mem);
+  if (last)
+    family_free (f);
+  free (s);
+}
+
+uint64_t
+store_size (const struct store *s)
+{
+  return s->size;
+}
+
+uint64_t
+store_allocated (const struct store *s)
+{
+  return s->pages * STORE_PAGE;
+}
+
+/* How much of a range lies in the region where it starts. */
+static uint64_t
+in_region (uint64_t count, uint64_t offset)
+{
+  uint64_t n = REGION - offset % REGION;
+
+  return n < count ? n : count;
+}
+
+void
+store_read (struct store *s, void *buf, uint64_t count, uint64_t offset)
+{
+  char *p = buf;
+
+  while (count > 0) {
+    uint64_t n = in_region (count, offset), r = offset / REGION;
+    pthread_rwlock_t *lock = lock_read (s, r);
+    uintptr_t entry = slot_get (s, r);
+
+    if (entry)
+      region_read (entry, p, n, offset % REGION);
+    pthread_rwlock_unlock (lock);
+    if (!entry)
+      memset (p, 0, n);
+    p += n;
+    offset += n;
+    count -= n;
+  }
+}
+
+int
+store_write (struct store *s, const void *buf, uint64_t count, uint64_t offset)
+{
+  const char *p = buf;
+
+  while (count > 0) {
+    uint64_t n = in_region (count, offset), r = offset / REGION;
+    pthread_rwlock_t *lock = lock_write (s, r);
+    int err = region_write (s, r, p, n, offset % REGION);
+
+    pthread_rwlock_unlock (lock);
+    if (err)
+      return err;
+    p += n;
+    offset += n;
+    count -= n;
+  }
+  return 0;
+}
+
+/* Give back nodes that a large zero or trim left empty. */
+static void
+prune_range (struct store *s, uint64_t count, uint64_t offset)
+{
+  struct family *f = s->family;
+
+  lock_all (f);
+  pthread_mutex_lock (&f->mem);
+  prune (f, s->root, s->height * NODE_BITS, 0, offset / REGION,
+         (offset + count) / REGION);
+  pthread_mutex_unlock (&f->mem);
+  unlock_all (f);
+}
+
+int
+store_zero (struct store *s, uint64_t count, uint64_t offset)
+{
+  uint64_t start = offset, end = offset + count, n;
+  bool emptied = false;
+  int err = 0;
+
+  while (offset < end && !err) {
+    uint64_t r = offset / REGION;
+    pthread_rwlock_t *lock = lock_write (s, r);
+    _Atomic uintptr_t *slot = slot_find (s, r);
+
+    if (slot && atomic_load_explicit (slot, memory_order_relaxed)) {
+      n = in_region (end - offset, offset);
+      err = region_zero (s, slot, n, offset % REGION);
+      if (n == REGION)
+        emptied = true;
+    }
+    else
+      n = next_region (s, r, end / REGION + 1) * REGION - offset;
+    pthread_rwlock_unlock (lock);
+    offset = n < end - offset ? offset + n : end;
+  }
+
+  if (emptied && count >= NODE_SLOTS * REGION)
+    prune_range (s, count, start);
+  return err;
+}
+
+uint64_t
+store_extent (struct store *s, uint64_t count, uint64_t offset, bool *data)
+{
+  uint64_t end = offset + count, pos = offset;
+  pthread_rwlock_t *lock = lock_read (s, offset / REGION);
+
+  *data = slot_get (s, pos / REGION) >> (pos % REGION / STORE_PAGE) & 1;
+  while (pos < end) {
+    uint64_t r = pos / REGION;
+    uintptr_t entry = slot_get (s, r);
+
+    if (entry == 0 && !*data)
+      pos = next_region (s, r, end / REGION + 1) * REGION;
+    else if ((entry & ALL_PAGES) == ALL_PAGES && *data)
+      pos = (r + 1) * REGION;
+    else if ((entry >> (pos % REGION / STORE_PAGE) & 1) == *data)
+      pos = (pos / STORE_PAGE + 1) * STORE_PAGE;
+    else
+      break;
+  }
+  pthread_rwlock_unlock (lock);
+  return (pos < end ? pos : end) - offset;
+}
+
+/* Allocate all pages of one region that lie within the disk. */
+static int
+region_reserve (struct store *s, uint64_t region, uint64_t len, bool lock)
+{
+  _Atomic uintptr_t *slot = slot_make (s, region);
+  uintptr_t entry = slot ? atomic_load (slot) : 0, fresh;
+
+  if (!entry && (!slot || (entry = region_alloc (s->family)) == 0))
+    return ENOMEM;
+  fresh = pages_touched (0, len) & ~entry;
+  for (unsigned i = 0; i < REGION_PAGES; i++)
+    if (fresh >> i & 1)
+      memset (page_address (entry, i), 0, STORE_PAGE);
+  atomic_store (slot, entry | fresh);
+  s->pages += page_count (fresh);
+  return lock && mlock (page_address (entry, 0), len) == -1 ? errno : 0;
+}
+
+int
+store_reserve (struct store *s, bool lock)
+{
+  s->keep = true;
+  for (uint64_t offset = 0; offset < s->size; offset += REGION) {
+    uint64_t r = offset / REGION;
+    pthread_rwlock_t *stripe = lock_write (s, r);
+    int err = region_reserve (s, r, in_region (s->size - offset, offset), lock);
+
+    pthread_rwlock_unlock (stripe);
+    if (err)
+      return err;
+  }
+  return 0;
+}

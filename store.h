@@ -1,0 +1,87 @@
+/* store.h - sparse memory with copy-on-write clones.
+ *
+ * A store is one disk: SIZE bytes, all zero at first, of which only the
+ * pages that were written take memory.  A store and its clones, and the
+ * clones' clones, form a family: they share pages until one of them writes.
+ *
+ * Every function that takes a range wants offset + count <= store_size();
+ * the caller checks it.  count may be 0.  All quantities are bytes.
+ *
+ * Locking is inside.  Any number of threads may call any function on the
+ * same store or on its clones at the same time, except store_free, after
+ * which that store (not its clones) is gone.  No function sleeps, but each
+ * waits for others that work on the same 64 KiB of the same family, and
+ * store_clone waits for all.  A request is atomic within each 64 KiB: where
+ * two overlap, they may mix only at 64 KiB boundaries, so never inside a
+ * sector.
+ *
+ * Functions that return int return 0 or an errno code, and report nothing.
+ */
+
+#ifndef STORE_H
+#define STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct store;
+
+/* The largest disk that the NBD protocol's signed sizes allow. */
+#define STORE_MAX_SIZE ((uint64_t) INT64_MAX)
+
+/* Make an empty disk of SIZE bytes, 0 to STORE_MAX_SIZE.  The caller owns
+ * *OUT and ends it with store_free.  ENOMEM: nothing was made.
+ */
+int store_create (uint64_t size, struct store **out);
+
+/* Make *OUT a copy of FROM as it is at one moment between requests.  Costs
+ * time and memory in proportion to the number of 64 KiB regions stored
+ * (8 bytes each where they are dense), and no data is copied until one side
+ * writes.  The caller owns *OUT; the two may be freed in either order.
+ * ENOMEM: nothing was made and FROM is as it was.
+ */
+int store_clone (struct store *from, struct store **out);
+
+/* End a store and give back the memory that no clone shares.  The caller
+ * guarantees that no other thread uses this store now or later.  NULL is
+ * allowed.
+ */
+void store_free (struct store *s);
+
+uint64_t store_size (const struct store *s);
+
+/* Bytes of pages that hold data of this store, shared ones included; a
+ * multiple of the page size.  While others write it is out of date at once.
+ */
+uint64_t store_allocated (const struct store *s);
+
+/* Copy a range out.  Cannot fail: what was never written reads as zeroes. */
+void store_read (struct store *s, void *buf, uint64_t count, uint64_t offset);
+
+/* Copy a range in.  ENOMEM: a prefix was written, the rest is as it was. */
+int store_write (struct store *s, const void *buf, uint64_t count,
+                 uint64_t offset);
+
+/* Make a range read as zeroes.  Pages that lie wholly inside it are given
+ * back to the system (not in a reserved store); the others keep their bytes
+ * outside the range.  ENOMEM: a prefix was zeroed.  It can happen only where
+ * 64 KiB that a clone shares are zeroed in part.
+ */
+int store_zero (struct store *s, uint64_t count, uint64_t offset);
+
+/* How many bytes from OFFSET on, at most COUNT and at least 1, are of the
+ * same kind: *DATA says whether memory holds them or they are a hole.  Exact
+ * to the page.  COUNT must not be 0.  Costs what is stored in the range, not
+ * what is virtual.
+ */
+uint64_t store_extent (struct store *s, uint64_t count, uint64_t offset,
+                       bool *data);
+
+/* Allocate every page of the disk now, keep it whatever is zeroed, and, with
+ * LOCK, lock it into RAM (mlock(2): not inherited over fork(2)).  What was
+ * stored stays.  Not at the same time as other calls on this store.
+ * ENOMEM, EPERM, EAGAIN: as mlock(2); part of the disk may then be allocated.
+ */
+int store_reserve (struct store *s, bool lock);
+
+#endif /* STORE_H */

@@ -1,0 +1,156 @@
+# lib.sh - what the tests that drive the real server share.
+#
+# A test is a shell script that sources this file, calls ok, is, like or
+# fails_with once or more, and ends with done_testing.  Its working directory is a
+# scratch directory of its own, which is removed at the end, as are the
+# servers.  $TOP is the source tree.
+#
+# The Makefile says which plugin to test (SO) and what watches the server
+# (WATCH: asan, tsan, valgrind or nothing).
+# shellcheck shell=bash
+
+set -u
+# nbdsh must find the Python that has the nbd module.
+export PATH="/usr/bin:/bin:/usr/sbin:/sbin:$PATH"
+export LC_ALL=C
+
+TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+SO=$(realpath "$TOP/${SO:-memory.so}")
+WATCH=${WATCH:-}
+count=0
+failed=0
+pids=()
+
+scratch=$(mktemp -d)
+cd "$scratch" || exit 1
+
+# Servers first: what they still write goes to the scratch directory.
+clean_up ()
+{
+    local pid
+    for pid in "${pids[@]}"; do
+        kill "$pid" 2>/dev/null
+        wait "$pid" 2>/dev/null
+    done
+    cd / && rm -rf "$scratch"
+}
+trap clean_up EXIT
+trap 'exit 1' INT TERM
+
+# The server itself is not instrumented, so the sanitizer's library has to be
+# there before it.  Only nbdkit gets it, not the clients.
+case $WATCH in
+asan)
+    watch=(env "LD_PRELOAD=$(${CC:-cc} -print-file-name=libasan.so) $(${CC:-cc} -print-file-name=libubsan.so)"
+           ASAN_OPTIONS=detect_leaks=0:exitcode=99:abort_on_error=0) ;;
+tsan)
+    # A clone holds all stripes, more locks than the deadlock detector can count.
+    watch=(env "LD_PRELOAD=$(${CC:-cc} -print-file-name=libtsan.so)"
+           "TSAN_OPTIONS=detect_deadlocks=0:exitcode=99:suppressions=$TOP/tests/tsan.supp") ;;
+valgrind)
+    watch=(valgrind -q --error-exitcode=99 --leak-check=full
+           --errors-for-leak-kinds=definite "--suppressions=$TOP/tests/valgrind.supp") ;;
+*)
+    watch=() ;;
+esac
+
+# nbdkit_run ARGUMENTS: our plugin in the foreground.
+nbdkit_run ()
+{
+    "${watch[@]}" nbdkit -f "$SO" "$@"
+}
+
+# serve ARGUMENTS: start a server; sets $uri, $sock and $server (its process).
+# Its messages go to the file log.
+serve ()
+{
+    sock=$scratch/sock.${#pids[@]}
+    # shellcheck disable=SC2034
+    uri="nbd+unix:///?socket=$sock"
+    rm -f server.pid
+    "${watch[@]}" nbdkit -f -U "$sock" -P "$scratch/server.pid" "$SO" "$@" 2>log &
+    server=$!
+    pids+=("$server")
+    while [ ! -s server.pid ]; do
+        kill -0 "$server" 2>/dev/null || { sed 's/^/# /' log; bail "nbdkit did not start"; }
+        sleep 0.05
+    done
+}
+
+# stop: end the last server; its exit status.
+stop ()
+{
+    kill "$server" 2>/dev/null
+    wait "$server"
+}
+
+bail () { echo "Bail out! $*"; exit 1; }
+
+# ok STATUS NAME
+ok ()
+{
+    count=$((count + 1))
+    if [ "$1" -eq 0 ]; then
+        echo "ok $count - $2"
+    else
+        echo "not ok $count - $2"
+        failed=1
+    fi
+}
+
+# is GOT EXPECTED NAME
+is ()
+{
+    [ "$1" = "$2" ]
+    ok $? "$3"
+    [ "$1" = "$2" ] || printf '# got:      %s\n# expected: %s\n' "$1" "$2"
+}
+
+# like TEXT EXTENDED-REGEX NAME
+like ()
+{
+    printf '%s\n' "$1" | grep -Eq -- "$2"
+    ok $? "$3"
+    printf '%s\n' "$1" | grep -Eq -- "$2" || printf '%s\n' "$1" | sed 's/^/# got: /'
+}
+
+# check NAME COMMAND: the command succeeds, and its output is shown if not.
+check ()
+{
+    local name=$1
+    shift
+    "$@" >command.out 2>&1
+    local status=$?
+    ok $status "$name"
+    [ $status -eq 0 ] || sed 's/^/# /' command.out
+}
+
+# need COMMAND...: skip the whole test where one is missing.
+need ()
+{
+    local c
+    for c; do
+        command -v "$c" >/dev/null || skip_all "$c is not installed"
+    done
+}
+
+skip_all () { echo "1..0 # SKIP $*"; exit 0; }
+
+# skip NAME REASON: one check that can't be made here.
+skip ()
+{
+    count=$((count + 1))
+    echo "ok $count - $1 # SKIP $2"
+}
+
+# python CODE: against $uri, as h; prints what the code prints.
+python ()
+{
+    nbdsh -u "$uri" -c "$1" 2>&1
+}
+
+done_testing ()
+{
+    echo "1..$count"
+    exit $failed
+}

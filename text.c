@@ -1,0 +1,86 @@
+/* text.c - reading and suggesting the words that users write. */
+
+#include <stddef.h>
+#include <string.h>
+
+#include "text.h"
+
+bool
+text_size (const char *s, uint64_t *size)
+{
+  static const char suffixes[] = "bkmgtpe";
+  uint64_t n = 0, unit = 1;
+  const char *suffix;
+
+  if (*s < '0' || *s > '9')
+    return false;
+  for (; *s >= '0' && *s <= '9'; s++) {
+    if (n > (uint64_t) INT64_MAX / 10)
+      return false;
+    n = n * 10 + (uint64_t) (*s - '0');
+  }
+
+  if (*s == 's' || *s == 'S')
+    unit = 512;
+  else if (*s) {
+    suffix = strchr (suffixes, *s | ('a' - 'A'));
+    if (!suffix)
+      return false;
+    unit = UINT64_C (1) << (10 * (suffix - suffixes));
+  }
+  if (*s && s[1])
+    return false;
+
+  if (n > (uint64_t) INT64_MAX / unit)
+    return false;
+  *size = n * unit;
+  return true;
+}
+
+#define WORD_MAX 31
+
+/* How many letters must be added, left out or exchanged to make A of B
+ * (Levenshtein), row by row over the letters of A.
+ */
+static size_t
+distance (const char *a, const char *b)
+{
+  size_t len = strlen (b), row[WORD_MAX + 1];
+
+  for (size_t j = 0; j <= len; j++)
+    row[j] = j;
+  for (; *a; a++) {
+    size_t diagonal = row[0]++;
+
+    for (size_t j = 1; j <= len; j++) {
+      size_t best = diagonal + (*a != b[j - 1]);
+
+      diagonal = row[j];
+      if (row[j] + 1 < best)
+        best = row[j] + 1;
+      if (row[j - 1] + 1 < best)
+        best = row[j - 1] + 1;
+      row[j] = best;
+    }
+  }
+  return row[len];
+}
+
+const char *
+text_nearest (const char *word, const char *const *names)
+{
+  const char *nearest = NULL;
+  size_t least = strlen (word) / 2 + 1;
+
+  if (strlen (word) > WORD_MAX)
+    return NULL;
+  for (; *names; names++) {
+    size_t d = strlen (*names) <= WORD_MAX ? distance (word, *names) : least;
+
+    if (d < least) {
+      least = d;
+      nearest = *names;
+    }
+  }
+  return nearest;
+}
