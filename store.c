@@ -65,6 +65,7 @@
 #ifndef STORE_PAGE
 #define STORE_PAGE 4096
 #define CHUNK_REGIONS 1024
+#define SLAB_NODES 512
 #define STRIPE_BITS 10
 #endif
 
@@ -84,9 +85,8 @@ struct node {
 };
 
 /* Nodes come from slabs and return to the family's free list, linked
- * through slot 0.  The first node's place holds the link to the next slab.
+ * through slot 0.  The first of SLAB_NODES is the link to the next slab.
  */
-#define SLAB_NODES 512
 
 /* The first region of a chunk holds, for each of its regions, the count of
  * slots that point to it, or, where it is free, the next free region.
@@ -652,6 +652,22 @@ region_zero (struct store *s, _Atomic uintptr_t *slot, uint64_t len,
 /*--------------------------------------------------------------------*/
 /* The public functions. */
 
+/* How many regions it takes to reach END. */
+static uint64_t
+regions_to (uint64_t end)
+{
+  return (end + REGION - 1) / REGION;
+}
+
+/* How much of a range lies in the region where it starts. */
+static uint64_t
+in_region (uint64_t count, uint64_t offset)
+{
+  uint64_t n = REGION - offset % REGION;
+
+  return n < count ? n : count;
+}
+
 static struct store *
 store_new (struct family *f, uint64_t size)
 {
@@ -759,10 +775,23 @@ free_nodes (struct family *f, struct node *n, unsigned level)
   node_free_locked (f, n);
 }
 
+/* Let go of all regions. */
+static void
+unref_all (struct store *s)
+{
+  uint64_t r, end = regions_to (s->size);
+
+  for (r = next_region (s, 0, end); r < end; r = next_region (s, r + 1, end)) {
+    pthread_rwlock_t *lock = lock_write (s, r);
+
+    region_unref (s->family, slot_get (s, r) & ~ALL_PAGES);
+    pthread_rwlock_unlock (lock);
+  }
+}
+
 void
 store_free (struct store *s)
 {
-  uint64_t end, r;
   struct family *f;
   bool last;
 
@@ -776,14 +805,8 @@ store_free (struct store *s)
   /* The last of a family takes all with it.  Others may share regions, but
    * nobody else sees the nodes, so they need no lock until they go.
    */
-  if (!last) {
-    end = s->size / REGION + 1;
-    for (r = next_region (s, 0, end); r < end; r = next_region (s, r + 1, end)) {
-      pthread_rwlock_t *lock = lock_write (s, r);
-      region_unref (f, slot_get (s, r) & ~ALL_PAGES);
-      pthread_rwlock_unlock (lock);
-    }
-  }
+  if (!last)
+    unref_all (s);
 
   pthread_mutex_lock (&f->mem);
   free_nodes (f, s->root, s->height);
@@ -804,15 +827,6 @@ uint64_t
 store_allocated (const struct store *s)
 {
   return s->pages * STORE_PAGE;
-}
-
-/* How much of a range lies in the region where it starts. */
-static uint64_t
-in_region (uint64_t count, uint64_t offset)
-{
-  uint64_t n = REGION - offset % REGION;
-
-  return n < count ? n : count;
 }
 
 void
@@ -865,7 +879,7 @@ prune_range (struct store *s, uint64_t count, uint64_t offset)
   lock_all (f);
   pthread_mutex_lock (&f->mem);
   prune (f, s->root, s->height * NODE_BITS, 0, offset / REGION,
-         (offset + count) / REGION);
+         regions_to (offset + count));
   pthread_mutex_unlock (&f->mem);
   unlock_all (f);
 }
@@ -876,6 +890,10 @@ store_zero (struct store *s, uint64_t count, uint64_t offset)
   uint64_t start = offset, end = offset + count, n;
   bool emptied = false;
   int err = 0;
+
+  /* Beyond the end of the disk there is nothing to keep. */
+  if (end == s->size)
+    end = (end + STORE_PAGE - 1) / STORE_PAGE * STORE_PAGE;
 
   while (offset < end && !err) {
     uint64_t r = offset / REGION;
@@ -889,7 +907,7 @@ store_zero (struct store *s, uint64_t count, uint64_t offset)
         emptied = true;
     }
     else
-      n = next_region (s, r, end / REGION + 1) * REGION - offset;
+      n = next_region (s, r, regions_to (end)) * REGION - offset;
     pthread_rwlock_unlock (lock);
     offset = n < end - offset ? offset + n : end;
   }
@@ -911,7 +929,7 @@ store_extent (struct store *s, uint64_t count, uint64_t offset, bool *data)
     uintptr_t entry = slot_get (s, r);
 
     if (entry == 0 && !*data)
-      pos = next_region (s, r, end / REGION + 1) * REGION;
+      pos = next_region (s, r, regions_to (end)) * REGION;
     else if ((entry & ALL_PAGES) == ALL_PAGES && *data)
       pos = (r + 1) * REGION;
     else if ((entry >> (pos % REGION / STORE_PAGE) & 1) == *data)

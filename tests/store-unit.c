@@ -1,0 +1,323 @@
+/* The store, rule by rule. */
+
+#include "tap.h"
+#include "tiny-store.h"
+
+#define PAGE ((uint64_t) STORE_PAGE)
+
+static struct store *
+new_store (uint64_t size)
+{
+  struct store *s;
+
+  if (store_create (size, &s) != 0)
+    abort ();
+  return s;
+}
+
+static struct store *
+clone_of (struct store *from)
+{
+  struct store *s;
+
+  if (store_clone (from, &s) != 0)
+    abort ();
+  return s;
+}
+
+/* Write COUNT times the byte C. */
+static void
+put (struct store *s, uint64_t offset, uint64_t count, int c)
+{
+  char *buf = malloc (count + 1);
+
+  memset (buf, c, count);
+  if (store_write (s, buf, count, offset) != 0)
+    abort ();
+  free (buf);
+}
+
+/* Does the range hold only the byte C? */
+static bool
+holds (struct store *s, uint64_t offset, uint64_t count, int c)
+{
+  char *buf = malloc (count + 1);
+  bool same = true;
+
+  memset (buf, 0xee, count + 1);
+  store_read (s, buf, count, offset);
+  for (uint64_t i = 0; i < count; i++)
+    same = same && buf[i] == (char) c;
+  same = same && buf[count] == (char) 0xee;
+  free (buf);
+  return same;
+}
+
+/* The map of a range as text: "d" or "h" and the length of each extent. */
+static const char *
+map (struct store *s, uint64_t offset, uint64_t count)
+{
+  static char text[1024];
+  size_t used = 0;
+  uint64_t n;
+  bool data;
+
+  text[0] = '\0';
+  for (; count > 0; offset += n, count -= n) {
+    n = store_extent (s, count, offset, &data);
+    if (n == 0 || n > count || used > sizeof text - 32)
+      return "an extent of no length or past the end";
+    used += (size_t) snprintf (text + used, sizeof text - used, "%s%c%llu",
+                               used ? " " : "", data ? 'd' : 'h',
+                               (unsigned long long) n);
+  }
+  return text;
+}
+
+static void
+is_map (struct store *s, uint64_t offset, uint64_t count,
+        const char *expected, const char *name)
+{
+  const char *got = map (s, offset, count);
+
+  if (!ok (strcmp (got, expected) == 0, "%s", name))
+    printf ("# got %s, expected %s\n", got, expected);
+}
+
+/* A new disk reads as zeroes, holds nothing and is one hole. */
+static void
+test_fresh (void)
+{
+  struct store *s = new_store (1 << 20);
+
+  ok (store_size (s) == 1 << 20, "the size is what was asked for");
+  ok (holds (s, 0, 5000, 0), "a fresh disk reads as zeroes");
+  ok (store_allocated (s) == 0, "a fresh disk holds nothing");
+  is_map (s, 0, 1 << 20, "h1048576", "a fresh disk is one hole");
+  store_free (s);
+}
+
+/* A write changes its bytes, all of them and no others, wherever it starts
+ * and ends.
+ */
+static void
+test_write_edges (void)
+{
+  static const uint64_t lengths[] = { 1, 63, 64, 65, 127, 1023, 1024, 1025, 3000 };
+  bool good = true;
+
+  for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+    for (uint64_t off = 0; off < 2 * PAGE + 2; off++) {
+      struct store *s = new_store (8192);
+
+      put (s, off, lengths[i], 'a');
+      good = good && holds (s, off, lengths[i], 'a')
+        && holds (s, 0, off, 0)
+        && holds (s, off + lengths[i], 8192 - off - lengths[i], 0);
+      store_free (s);
+    }
+  }
+  ok (good, "writes of every alignment change their own bytes only");
+}
+
+/* Pages that come back into use hold no old bytes.  (The tiny store fills
+ * what it gives back with rubbish.)
+ */
+static void
+test_no_old_bytes (void)
+{
+  struct store *s = new_store (8192);
+
+  put (s, 0, 8192, 'x');
+  store_zero (s, 8192, 0);
+  put (s, 100, 1, 'a');
+  put (s, 2047, 2, 'a');
+  ok (holds (s, 0, 100, 0) && holds (s, 101, 1946, 0)
+      && holds (s, 2049, 6143, 0), "a page used again holds no old bytes");
+  store_free (s);
+}
+
+/* Whole pages that are zeroed are given back; parts of pages are zeroed, and
+ * the rest of those pages stays.
+ */
+static void
+test_zero (void)
+{
+  struct store *s = new_store (4096);
+
+  put (s, 0, 4096, 'a');
+  ok (store_allocated (s) == 4096, "each page written counts");
+  store_zero (s, 2 * PAGE, 10);
+  ok (holds (s, 0, 10, 'a') && holds (s, 10, 2 * PAGE, 0)
+      && holds (s, 10 + 2 * PAGE, 4096 - 10 - 2 * PAGE, 'a'),
+      "zero changes its own bytes only");
+  is_map (s, 0, 4096, "d64 h64 d3968", "the whole page inside is a hole");
+  ok (store_allocated (s) == 4096 - PAGE, "and is given back");
+  store_zero (s, 4096, 0);
+  ok (store_allocated (s) == 0, "all is given back");
+  is_map (s, 0, 4096, "h4096", "and is one hole");
+  store_zero (s, 4096, 0);
+  ok (holds (s, 0, 4096, 0), "a hole can be zeroed");
+  store_free (s);
+}
+
+/* Extents are exact to the page, merged, and never longer than asked for. */
+static void
+test_extents (void)
+{
+  struct store *s = new_store (UINT64_C (1) << 50);
+
+  put (s, 1000, 1, 'a');
+  put (s, 1024, 1024, 'a');
+  put (s, UINT64_C (1) << 40, 1, 'a');
+  is_map (s, 0, 8192, "h960 d1088 h6144", "neighbouring pages merge");
+  is_map (s, 990, 20, "d20", "an extent is clipped to the request");
+  is_map (s, 959, 2, "h1 d1", "one byte of each");
+  is_map (s, 0, UINT64_C (1) << 50,
+          "h960 d1088 h1099511625728 d64 h1124800395214784",
+          "a petabyte is mapped in five steps");
+  store_free (s);
+}
+
+/* Offsets near 2^63-1 work as others do. */
+static void
+test_huge (void)
+{
+  struct store *s = new_store (STORE_MAX_SIZE);
+  uint64_t end = STORE_MAX_SIZE;
+
+  put (s, end - 100, 100, 'z');
+  ok (holds (s, end - 100, 100, 'z') && holds (s, end - 300, 200, 0),
+      "the last bytes of the largest disk");
+  is_map (s, 0, end, "h9223372036854775680 d127", "its map");
+  store_zero (s, end, 0);
+  ok (holds (s, end - 100, 100, 0), "zeroing all of it");
+  ok (store_allocated (s) == 0, "leaves nothing");
+  store_free (s);
+}
+
+/* A disk of no bytes and requests of no bytes are allowed. */
+static void
+test_empty (void)
+{
+  struct store *s = new_store (0);
+
+  ok (store_write (s, "", 0, 0) == 0 && store_zero (s, 0, 0) == 0
+      && holds (s, 0, 0, 0), "requests of no bytes do nothing");
+  store_free (s);
+}
+
+/* A clone is the same, and then each side goes its own way. */
+static void
+test_clone (void)
+{
+  struct store *a = new_store (1 << 16), *b, *c;
+
+  put (a, 0, 5000, 'a');
+  b = clone_of (a);
+  ok (holds (b, 0, 5000, 'a') && store_allocated (b) == store_allocated (a),
+      "a clone is the same");
+  put (a, 100, 10, 'b');
+  ok (holds (b, 0, 5000, 'a'), "the clone does not see later writes");
+  put (b, 2000, 10, 'c');
+  ok (holds (a, 110, 4890, 'a'), "the original does not see the clone's");
+  c = clone_of (b);
+  store_zero (b, 1 << 16, 0);
+  ok (holds (b, 0, 1 << 16, 0) && store_allocated (b) == 0,
+      "a clone can be zeroed");
+  ok (holds (c, 0, 2000, 'a') && holds (c, 2000, 10, 'c')
+      && holds (c, 2010, 2990, 'a'), "a clone of a clone keeps what it had");
+  store_free (a);
+  ok (holds (c, 0, 2000, 'a'), "and outlives the original");
+  store_free (b);
+  put (c, 0, 1 << 16, 'd');
+  ok (holds (c, 0, 1 << 16, 'd'), "and the last one is an ordinary disk");
+  store_free (c);
+}
+
+/* Zeroing part of what a clone shares leaves the other side alone. */
+static void
+test_clone_zero (void)
+{
+  struct store *a = new_store (4096), *b;
+
+  put (a, 0, 4096, 'a');
+  b = clone_of (a);
+  store_zero (a, 100, 30);
+  store_zero (b, 1024, 1024);
+  store_zero (b, PAGE, 2048 + PAGE);
+  ok (holds (b, 0, 1024, 'a') && holds (b, 1024, 1024, 0)
+      && holds (b, 2048, PAGE, 'a') && holds (b, 2048 + PAGE, PAGE, 0)
+      && holds (b, 2048 + 2 * PAGE, 2048 - 2 * PAGE, 'a'),
+      "the clone has just its own zeroes");
+  ok (holds (a, 0, 30, 'a') && holds (a, 30, 100, 0)
+      && holds (a, 130, 3966, 'a'), "the original has just its own zeroes");
+  is_map (b, 0, 4096, "d1024 h1024 d64 h64 d1920", "the clone's map");
+  is_map (a, 0, 4096, "d64 h64 d3968", "the original's map");
+  store_free (b);
+  store_free (a);
+}
+
+/* Regions and nodes are used again, so writing and trimming in turn does not
+ * grow the family.
+ */
+static void
+test_reuse (void)
+{
+  struct store *s = new_store (UINT64_C (1) << 40);
+  unsigned chunks = 0, slabs = 0;
+
+  for (uint64_t i = 0; i < 500; i++) {
+    put (s, i << 30, 1, 'a');
+    store_zero (s, UINT64_C (1) << 40, 0);
+  }
+  for (struct chunk *c = s->family->chunks; c; c = c->next)
+    chunks++;
+  for (struct node *n = s->family->slabs; n;
+       n = (struct node *) atomic_load (&n->slot[0]))
+    slabs++;
+  ok (chunks == 1, "regions are used again");
+  ok (slabs <= 2, "nodes are used again");
+  store_free (s);
+}
+
+/* A reserved disk is allocated to its last page, and stays so. */
+static void
+test_reserve (void)
+{
+  struct store *s = new_store (5000), *b;
+
+  put (s, 1000, 100, 'a');
+  ok (store_reserve (s, false) == 0, "a disk is reserved");
+  ok (holds (s, 0, 1000, 0) && holds (s, 1000, 100, 'a')
+      && holds (s, 1100, 3900, 0), "and reads as before");
+  is_map (s, 0, 5000, "d5000", "all of it is data");
+  ok (store_allocated (s) == 5056, "all of it is allocated");
+  store_zero (s, 5000, 0);
+  ok (store_allocated (s) == 5056 && holds (s, 0, 5000, 0),
+      "zeroing gives nothing back");
+  b = clone_of (s);
+  store_zero (b, 5000, 0);
+  put (s, 0, 10, 'b');
+  ok (holds (s, 0, 10, 'b') && holds (b, 0, 5000, 0),
+      "its clone is an ordinary disk");
+  store_free (s);
+  store_free (b);
+}
+
+int
+main (void)
+{
+  test_fresh ();
+  test_write_edges ();
+  test_no_old_bytes ();
+  test_zero ();
+  test_extents ();
+  test_huge ();
+  test_empty ();
+  test_clone ();
+  test_clone_zero ();
+  test_reuse ();
+  test_reserve ();
+  return done_testing ();
+}
