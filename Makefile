@@ -12,6 +12,7 @@ CC ?= cc
 CFLAGS ?= -O2 -g
 PROVE ?= prove
 POD2MAN ?= pod2man
+LUACHECK ?= luacheck
 
 # Sanitizer builds have a build directory and a plugin of their own.
 BUILD ?= build
@@ -65,11 +66,38 @@ check-valgrind:
 
 export WATCH
 
-lint bench: all
-	./$(or $(filter lint,$@:lint=tests/lint),$@)
+bench: all
+	bench/run $(BENCH)
+
+# Warnings are errors with both compilers, in build directories of their own.
+lint: all
+	$(MAKE) -s compile BUILD=build/lint-gcc CC=gcc WERROR=-Werror
+	$(MAKE) -s compile BUILD=build/lint-clang CC=clang WERROR=-Werror
+	cppcheck -q --std=c11 --enable=warning,performance,portability \
+	    --inline-suppr --error-exitcode=1 $(SOURCES)
+	clang-tidy --quiet $(SOURCES) -- $(OUR_CFLAGS)
+	shellcheck -x -P SCRIPTDIR setup .ci/run bench/run tests/lib.sh tests/*.t
+	$(LUACHECK) -q scripts
+	podchecker -warnings nbdkit-memory-plugin.pod
+
+compile: $(SOURCES:%.c=$(BUILD)/%.o) $(UNIT_TESTS:%=$(BUILD)/tests/%.t)
+
+# Not into nbdkit's plugin directory, where its own memory plugin lives, and
+# with a manual section that its own page does not have.
+install: all
+	install -D -m 755 memory.so $(DESTDIR)$(PREFIX)/lib/nbdkit-memory-plugin/memory.so
+	install -D -m 644 nbdkit-memory-plugin.1 \
+	    $(DESTDIR)$(PREFIX)/share/man/man1/nbdkit-memory-plugin.1lua
+	install -d $(DESTDIR)$(PREFIX)/share/nbdkit-memory-plugin/scripts
+	install -m 644 scripts/* $(DESTDIR)$(PREFIX)/share/nbdkit-memory-plugin/scripts
+
+NAME = nbdkit-memory-plugin-$(VERSION)
+dist:
+	git archive --prefix=$(NAME)/ -o $(NAME).tar.gz HEAD
 
 clean:
 	rm -rf build memory.so nbdkit-memory-plugin.1
 
 -include $(wildcard $(BUILD)/*.d $(BUILD)/tests/*.d)
-.PHONY: all check check-asan check-tsan check-valgrind lint bench clean
+.PHONY: all check check-asan check-tsan check-valgrind bench lint compile
+.PHONY: install dist clean

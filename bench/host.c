@@ -21,6 +21,8 @@
 /*--------------------------------------------------------------------*/
 /* Messages. */
 
+/* The header has a format attribute only for nbdkit itself. */
+__attribute__ ((format (printf, 1, 0)))
 void
 nbdkit_verror (const char *msg, va_list args)
 {

@@ -192,6 +192,7 @@ load (const struct subject *s)
   return init ();
 }
 
+/* The copy lives on: plugins may keep pointers into their parameters. */
 static void
 configure (const struct nbdkit_plugin *p, const char *parameter)
 {
@@ -202,7 +203,6 @@ configure (const struct nbdkit_plugin *p, const char *parameter)
   *value++ = '\0';
   if (!p->config || p->config (key, value) == -1)
     die (parameter, "the plugin refuses it");
-  free (key);
 }
 
 /* Take the plugin through its life up to where it serves requests. */
@@ -468,7 +468,6 @@ start_worker (struct subject *s, const struct row *row)
 {
   int fds[2];
 
-  fflush (stdout);
   if (socketpair (AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == -1
       || (s->pid = fork ()) == -1)
     die (s->name, "cannot start a worker");
@@ -487,6 +486,8 @@ start_worker (struct subject *s, const struct row *row)
 static void
 end_worker (struct subject *s)
 {
+  /* Not just close: workers that were started later have this end, too. */
+  shutdown (s->fd, SHUT_RDWR);
   close (s->fd);
   waitpid (s->pid, NULL, 0);
   s->pid = 0;
@@ -639,6 +640,7 @@ main (int argc, char **argv)
 {
   bool filled = false;
 
+  setvbuf (stdout, NULL, _IOLBF, 0);
   parse_options (argc, argv);
   parse_subjects (argv + optind);
   for (size_t i = 0; i < NR_ROWS; i++)

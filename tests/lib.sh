@@ -103,7 +103,7 @@ is ()
 {
     [ "$1" = "$2" ]
     ok $? "$3"
-    [ "$1" = "$2" ] || printf '# got:      %s\n# expected: %s\n' "$1" "$2"
+    [ "$1" = "$2" ] || printf 'got:\n%s\nexpected:\n%s\n' "$1" "$2" | sed 's/^/# /'
 }
 
 # like TEXT EXTENDED-REGEX NAME

@@ -1,0 +1,3 @@
+std = "lua54"
+globals = { "on" }
+read_globals = { "disk", "fail" }
