@@ -1,16 +1,17 @@
 /* store.c - sparse memory with copy-on-write clones.
  *
- * The disk is cut into regions of 16 pages (64 KiB).  A radix tree of nodes
- * with 16 slots, as high as the size of the disk asks for, finds the slot of
- * a region from its number:
+ * The disk is cut into regions of 16 pages (64 KiB).  A radix tree finds the
+ * slot of a region from its number.  Its root has up to 1024 slots, as many
+ * as the disk needs, the nodes below have 16, and it is as high as the size
+ * of the disk asks for (not at all up to 64 MiB):
  *
- *     struct store             interior nodes              leaf nodes
- *     +------------+     +--------------------+     +--------------------+
- *     | root     --+---->| 0 | 1 |  ...  | 15 |     | 0 | 1 |  ...  | 15 |
- *     | height     |     +-|---------------|--+     +-|---------------|--+
- *     | pages      |       |               +------->  |               |
- *     +------------+       v next level               v               v
- *                                              address | bitmap    0: hole
+ *     struct store     root               interior nodes     leaf nodes
+ *     +----------+    +-------------+    +-------------+    +-------------+
+ *     | root   --+--->| 0 | 1 | ... |    | 0 |...| 15  |    | 0 |...| 15  |
+ *     | shift    |    +-|-----------+    +-|-----------+    +-|-----------+
+ *     | pages    |      +---------------->  +--------------->  |
+ *     +----------+                                             v
+ *                                                  address | bitmap, or 0
  *
  * A region is 64 KiB of address space on a 64 KiB boundary, so the low 16
  * bits of its address are free, and the slot uses them as the bitmap of the
@@ -20,8 +21,8 @@
  * little more than those pages.  What a page holds that is not in the bitmap
  * is undefined; nothing relies on the kernel's zeroes.
  *
- * The arithmetic: a byte every 1 GiB costs one 4 KiB page and about two
- * nodes of 128 bytes.  Dense data costs 8 bytes for each 64 KiB.
+ * The arithmetic: a byte every 1 GiB costs one 4 KiB page and two or three
+ * nodes of 136 bytes.  Dense data costs 8 bytes for each 64 KiB.
  *
  * Clones.  A clone has nodes of its own, and its slots point to the same
  * regions.  Each region counts the slots that point to it.  Whoever wants to
@@ -33,16 +34,30 @@
  *
  * Locks.  All stores of a family share
  *
- *   stripe[]  rwlocks.  The one that a region's number hashes to guards that
- *             region in all stores of the family: the slots, the bytes and
- *             the count.  (A shared region has the same number everywhere,
- *             for only clones share.)  Whoever holds any stripe, even for
- *             reading, pins the nodes: they are freed or copied only under
- *             all stripes.
+ *   stripe[]  The mutex that a region's number hashes to guards that region
+ *             in all stores of the family: the slots, the bytes and the
+ *             count.  (A shared region has the same number everywhere, for
+ *             only clones share.)  Whoever holds any stripe pins the nodes:
+ *             they are copied or freed only under all stripes.
  *   mem       mutex: free regions, free nodes, and linking in new nodes.
  *
- * Order: stripes in ascending order, then mem.  Nodes are linked in while
- * others walk the tree, hence atomic slots.
+ * Order: stripes in ascending order, then mem.
+ *
+ * Readers take no lock, for even one that nobody else wants would cost more
+ * than a short copy: it makes the processor wait for the copy before it, and
+ * readers of the same data wait for each other's cache line.  Instead, each
+ * stripe has a sequence number, odd while somebody changes what the stripe
+ * guards.  A reader notes it, copies, and looks again: if it was odd or has
+ * changed, the copy may be rubbish, and the reader makes another one under
+ * the mutex.  So that a late reader finds its way through nodes that were
+ * freed and used again, and falls over nothing,
+ *
+ *   - memory of nodes and regions is unmapped only with the whole family,
+ *   - a node that was used on one level of the tree stays on that level,
+ *   - slots are atomic.
+ *
+ * The copy that is thrown away was, by the letter of C11, a data race.  It is
+ * the usual one of sequence locks.  For ThreadSanitizer all readers lock.
  *
  * Why not one big mmap of the whole disk?  Every isolated page would need a
  * page table page of its own, nothing could be cloned, and 2^63 bytes do not
@@ -65,8 +80,20 @@
 #ifndef STORE_PAGE
 #define STORE_PAGE 4096
 #define CHUNK_REGIONS 1024
-#define SLAB_NODES 512
+#define SLAB_NODES 480
+#define ROOT_SLOTS 1024
 #define STRIPE_BITS 10
+#endif
+
+#if defined __SANITIZE_THREAD__
+#define READERS_LOCK 1
+#elif defined __has_feature
+#if __has_feature (thread_sanitizer)
+#define READERS_LOCK 1
+#endif
+#endif
+#ifndef READERS_LOCK
+#define READERS_LOCK 0
 #endif
 
 #define REGION_PAGES 16
@@ -78,15 +105,24 @@
 
 #define NODE_BITS 4
 #define NODE_SLOTS (1 << NODE_BITS)
+#define MAX_LEVELS (64 / NODE_BITS)
 #define STRIPES (1 << STRIPE_BITS)
 
+/* What a slot points to: 0, a node, or, on the lowest level, a region with
+ * its bitmap.
+ */
+typedef _Atomic uintptr_t slot_t;
+
 struct node {
-  _Alignas (64) _Atomic uintptr_t slot[NODE_SLOTS];
+  slot_t slot[NODE_SLOTS];
+  struct node *next_free;
 };
 
-/* Nodes come from slabs and return to the family's free list, linked
- * through slot 0.  The first of SLAB_NODES is the link to the next slab.
- */
+/* Nodes come from slabs. */
+struct slab {
+  struct slab *next;
+  struct node node[SLAB_NODES];
+};
 
 /* The first region of a chunk holds, for each of its regions, the count of
  * slots that point to it, or, where it is free, the next free region.
@@ -100,7 +136,8 @@ struct chunk {
 
 /* Neighbouring stripes must not share a cache line. */
 struct stripe {
-  _Alignas (64) pthread_rwlock_t lock;
+  _Alignas (64) pthread_mutex_t mutex;
+  _Atomic unsigned sequence;
 };
 
 struct family {
@@ -108,16 +145,19 @@ struct family {
 
   pthread_mutex_t mem;          /* guards all that follows */
   unsigned stores;              /* how many share this family */
-  struct node *free_nodes, *slabs;
-  uintptr_t free_regions;       /* address, 0 at the end */
+  struct slab *slabs;           /* newest first */
+  unsigned unused_nodes;        /* of *slabs, never handed out */
+  struct node *free_nodes[MAX_LEVELS];
   struct chunk *chunks;         /* newest first */
-  unsigned unused;              /* regions of *chunks never handed out */
+  unsigned unused_regions;      /* of *chunks, never handed out */
+  uintptr_t free_regions;       /* address, 0 at the end */
 };
 
 struct store {
   struct family *family;
-  struct node *root;
-  unsigned height;              /* levels above the leaves */
+  slot_t *root;
+  size_t root_slots;
+  unsigned shift;               /* bits of a region's number below the root */
   bool keep;                    /* reserved: give nothing back */
   uint64_t size;
   _Atomic uint64_t pages;       /* in the bitmaps of all slots */
@@ -126,45 +166,63 @@ struct store {
 /*--------------------------------------------------------------------*/
 /* Locks. */
 
-static pthread_rwlock_t *
+static struct stripe *
 stripe_of (const struct store *s, uint64_t region)
 {
   /* Multiplicative hash: neither neighbours nor strides collide. */
   uint64_t h = region * UINT64_C (0x9E3779B97F4A7C15);
 
-  return &s->family->stripe[h >> (64 - STRIPE_BITS)].lock;
+  return &s->family->stripe[h >> (64 - STRIPE_BITS)];
 }
 
-static pthread_rwlock_t *
-lock_read (const struct store *s, uint64_t region)
+/* Hold the stripe of a region: its content stays as it is. */
+static struct stripe *
+stripe_lock (const struct store *s, uint64_t region)
 {
-  pthread_rwlock_t *lock = stripe_of (s, region);
+  struct stripe *stripe = stripe_of (s, region);
 
-  pthread_rwlock_rdlock (lock);
-  return lock;
+  pthread_mutex_lock (&stripe->mutex);
+  return stripe;
 }
 
-static pthread_rwlock_t *
-lock_write (const struct store *s, uint64_t region)
+static void
+stripe_unlock (struct stripe *stripe)
 {
-  pthread_rwlock_t *lock = stripe_of (s, region);
+  pthread_mutex_unlock (&stripe->mutex);
+}
 
-  pthread_rwlock_wrlock (lock);
-  return lock;
+/* From here to change_end, readers know that they can't trust their copy.
+ * The stripe is held.
+ */
+static void
+change_begin (struct stripe *stripe)
+{
+  unsigned n = atomic_load_explicit (&stripe->sequence, memory_order_relaxed);
+
+  atomic_store_explicit (&stripe->sequence, n + 1, memory_order_relaxed);
+  atomic_thread_fence (memory_order_release);
+}
+
+static void
+change_end (struct stripe *stripe)
+{
+  unsigned n = atomic_load_explicit (&stripe->sequence, memory_order_relaxed);
+
+  atomic_store_explicit (&stripe->sequence, n + 1, memory_order_release);
 }
 
 static void
 lock_all (struct family *f)
 {
   for (size_t i = 0; i < STRIPES; i++)
-    pthread_rwlock_wrlock (&f->stripe[i].lock);
+    pthread_mutex_lock (&f->stripe[i].mutex);
 }
 
 static void
 unlock_all (struct family *f)
 {
   for (size_t i = 0; i < STRIPES; i++)
-    pthread_rwlock_unlock (&f->stripe[i].lock);
+    pthread_mutex_unlock (&f->stripe[i].mutex);
 }
 
 /*--------------------------------------------------------------------*/
@@ -240,14 +298,14 @@ region_alloc (struct family *f)
     f->free_regions = *region_meta (region);
   }
   else {
-    if (f->unused == 0 && (c = map_chunk ()) != NULL) {
+    if (f->unused_regions == 0 && (c = map_chunk ()) != NULL) {
       c->next = f->chunks;
       f->chunks = c;
-      f->unused = CHUNK_REGIONS - 1;
+      f->unused_regions = CHUNK_REGIONS - 1;
     }
-    if (f->unused > 0)
+    if (f->unused_regions > 0)
       region = (uintptr_t) f->chunks
-        + (CHUNK_REGIONS - f->unused--) * STRIDE;
+        + (CHUNK_REGIONS - f->unused_regions--) * STRIDE;
   }
   if (region)
     *region_meta (region) = 1;
@@ -255,7 +313,7 @@ region_alloc (struct family *f)
   return region;
 }
 
-/* One slot less points to this region.  The stripe is held for writing. */
+/* One slot less points to this region.  Its stripe is held. */
 static void
 region_unref (struct family *f, uintptr_t region)
 {
@@ -269,58 +327,47 @@ region_unref (struct family *f, uintptr_t region)
   pthread_mutex_unlock (&f->mem);
 }
 
-/* An empty node, or NULL. */
+/* An empty node for a level (0: leaves), or NULL. */
 static struct node *
-node_alloc_locked (struct family *f)
+node_alloc_locked (struct family *f, unsigned level)
 {
-  struct node *n, *slab;
+  struct node *n = f->free_nodes[level];
+  struct slab *slab;
 
-  if (!f->free_nodes) {
-    slab = aligned_alloc (sizeof *slab, SLAB_NODES * sizeof *slab);
-    if (!slab)
-      return NULL;
-    atomic_init (&slab->slot[0], (uintptr_t) f->slabs);
-    f->slabs = slab;
-    for (size_t i = SLAB_NODES - 1; i > 0; i--) {
-      atomic_init (&slab[i].slot[0], (uintptr_t) f->free_nodes);
-      f->free_nodes = &slab[i];
+  if (n)
+    f->free_nodes[level] = n->next_free;
+  else {
+    if (f->unused_nodes == 0 && (slab = malloc (sizeof *slab)) != NULL) {
+      slab->next = f->slabs;
+      f->slabs = slab;
+      f->unused_nodes = SLAB_NODES;
     }
+    if (f->unused_nodes == 0)
+      return NULL;
+    n = &f->slabs->node[--f->unused_nodes];
   }
-
-  n = f->free_nodes;
-  f->free_nodes = (struct node *) atomic_load (&n->slot[0]);
   for (size_t i = 0; i < NODE_SLOTS; i++)
-    atomic_init (&n->slot[i], 0);
+    atomic_store_explicit (&n->slot[i], 0, memory_order_relaxed);
   return n;
 }
 
 static void
-node_free_locked (struct family *f, struct node *n)
+node_free_locked (struct family *f, struct node *n, unsigned level)
 {
-  atomic_store_explicit (&n->slot[0], (uintptr_t) f->free_nodes,
-                         memory_order_relaxed);
-  f->free_nodes = n;
+  n->next_free = f->free_nodes[level];
+  f->free_nodes[level] = n;
 }
 
 static struct family *
 family_create (void)
 {
   struct family *f = aligned_alloc (64, sizeof *f);
-  pthread_rwlockattr_t attr;
 
   if (!f)
     return NULL;
   memset (f, 0, sizeof *f);
-
-  /* A stream of readers must not keep a writer waiting for ever. */
-  pthread_rwlockattr_init (&attr);
-#ifdef PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP
-  pthread_rwlockattr_setkind_np (&attr,
-                                 PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-#endif
   for (size_t i = 0; i < STRIPES; i++)
-    pthread_rwlock_init (&f->stripe[i].lock, &attr);
-  pthread_rwlockattr_destroy (&attr);
+    pthread_mutex_init (&f->stripe[i].mutex, NULL);
   pthread_mutex_init (&f->mem, NULL);
   return f;
 }
@@ -329,94 +376,119 @@ static void
 family_free (struct family *f)
 {
   struct chunk *c;
-  struct node *slab;
+  struct slab *slab;
 
   while ((c = f->chunks) != NULL) {
     f->chunks = c->next;
     munmap (c, CHUNK_SIZE);
   }
   while ((slab = f->slabs) != NULL) {
-    f->slabs = (struct node *) atomic_load (&slab->slot[0]);
+    f->slabs = slab->next;
     free (slab);
   }
   for (size_t i = 0; i < STRIPES; i++)
-    pthread_rwlock_destroy (&f->stripe[i].lock);
+    pthread_mutex_destroy (&f->stripe[i].mutex);
   pthread_mutex_destroy (&f->mem);
   free (f);
 }
 
 /*--------------------------------------------------------------------*/
-/* The tree.  All want at least one stripe held. */
+/* The tree.  SHIFT is the number of bits of a region's number that the
+ * levels below stand for, 0 in the leaves.
+ */
 
+/* What the slot of a region holds in the root or a node. */
 static uintptr_t
-slot_load (const struct node *n, uint64_t region, unsigned shift)
+slot_load (const slot_t *slots, uint64_t region, const struct store *s,
+           unsigned shift)
 {
-  return atomic_load_explicit (&n->slot[(region >> shift) % NODE_SLOTS],
-                               memory_order_acquire);
+  uint64_t i = region >> shift;
+
+  if (shift < s->shift)
+    i %= NODE_SLOTS;
+  return atomic_load_explicit (&slots[i], memory_order_acquire);
+}
+
+static slot_t *
+node_slots (uintptr_t node)
+{
+  return ((struct node *) node)->slot;
 }
 
 /* The slot of a region, or NULL where there is no leaf for it. */
-static _Atomic uintptr_t *
+static slot_t *
 slot_find (const struct store *s, uint64_t region)
 {
-  struct node *n = s->root;
+  slot_t *slots = s->root;
+  unsigned shift = s->shift;
+  uintptr_t node;
 
-  for (unsigned shift = s->height * NODE_BITS; shift > 0; shift -= NODE_BITS) {
-    n = (struct node *) slot_load (n, region, shift);
-    if (!n)
+  if (shift == 0)
+    return &slots[region];
+  for (; shift > 0; shift -= NODE_BITS) {
+    node = slot_load (slots, region, s, shift);
+    if (!node)
       return NULL;
+    slots = node_slots (node);
   }
-  return &n->slot[region % NODE_SLOTS];
+  return &slots[region % NODE_SLOTS];
 }
 
 /* What the slot of a region holds, 0 for a hole. */
 static uintptr_t
 slot_get (const struct store *s, uint64_t region)
 {
-  const _Atomic uintptr_t *slot = slot_find (s, region);
+  const slot_t *slot = slot_find (s, region);
 
   return slot ? atomic_load_explicit (slot, memory_order_relaxed) : 0;
 }
 
-/* The slot of a region; makes the nodes that lead to it.  NULL: no memory;
- * some nodes may have been added, all empty.
+/* Link in the nodes that lead to a region.  False: no memory; some may have
+ * been added, all empty.  The stripe is held.
  */
-static _Atomic uintptr_t *
+static bool
 slot_make (struct store *s, uint64_t region)
 {
-  struct node *n = s->root, *child;
+  slot_t *slots = s->root;
+  struct node *n;
+  uintptr_t node;
 
   pthread_mutex_lock (&s->family->mem);
-  for (unsigned shift = s->height * NODE_BITS; shift > 0; shift -= NODE_BITS) {
-    child = (struct node *) slot_load (n, region, shift);
-    if (!child) {
-      child = node_alloc_locked (s->family);
-      if (!child) {
+  for (unsigned shift = s->shift; shift > 0; shift -= NODE_BITS) {
+    node = slot_load (slots, region, s, shift);
+    if (!node) {
+      n = node_alloc_locked (s->family, shift / NODE_BITS - 1);
+      if (!n) {
         pthread_mutex_unlock (&s->family->mem);
-        return NULL;
+        return false;
       }
-      atomic_store_explicit (&n->slot[(region >> shift) % NODE_SLOTS],
-                             (uintptr_t) child, memory_order_release);
+      node = (uintptr_t) n;
+      atomic_store_explicit (&slots[shift < s->shift
+                                    ? (region >> shift) % NODE_SLOTS
+                                    : region >> shift],
+                             node, memory_order_release);
     }
-    n = child;
+    slots = node_slots (node);
   }
   pthread_mutex_unlock (&s->family->mem);
-  return &n->slot[region % NODE_SLOTS];
+  return true;
 }
 
-/* The first region from REGION on that is not a hole, or END. */
+/* The first region from REGION on that is not a hole, or END.  A stripe is
+ * held.
+ */
 static uint64_t
 next_region (const struct store *s, uint64_t region, uint64_t end)
 {
   while (region < end) {
-    const struct node *n = s->root;
-    unsigned shift = s->height * NODE_BITS;
+    const slot_t *slots = s->root;
+    unsigned shift = s->shift;
     uintptr_t child;
 
-    while ((child = slot_load (n, region, shift)) != 0) {
+    while ((child = slot_load (slots, region, s, shift)) != 0) {
       if (shift == 0)
         return region;
-      n = (const struct node *) child;
+      slots = node_slots (child);
       shift -= NODE_BITS;
     }
     /* Step over all that the empty slot stands for. */
@@ -425,25 +497,26 @@ next_region (const struct store *s, uint64_t region, uint64_t end)
   return end;
 }
 
-/* Free the nodes below N that hold nothing, as far as they overlap the
- * regions FIRST <= r < END.  N stands for regions from BASE on.  True if N
- * itself is empty.  All stripes and mem are held.
+/* Free the nodes below COUNT SLOTS that hold nothing, as far as they overlap
+ * the regions FIRST <= r < END.  The slots stand for regions from BASE on.
+ * True if all slots are empty.  All stripes and mem are held.
  */
 static bool
-prune (struct family *f, struct node *n, unsigned shift, uint64_t base,
-       uint64_t first, uint64_t end)
+prune (struct family *f, slot_t *slots, size_t count, unsigned shift,
+       uint64_t base, uint64_t first, uint64_t end)
 {
   bool empty = true;
 
-  for (size_t i = 0; i < NODE_SLOTS; i++) {
-    uintptr_t child = atomic_load (&n->slot[i]);
+  for (size_t i = 0; i < count; i++) {
+    uintptr_t child = atomic_load_explicit (&slots[i], memory_order_relaxed);
     uint64_t start = base + ((uint64_t) i << shift);
 
-    if (child && shift > 0 && start < end && start + (1ULL << shift) > first
-        && prune (f, (struct node *) child, shift - NODE_BITS, start,
+    if (child && shift > 0 && start < end
+        && start + (UINT64_C (1) << shift) > first
+        && prune (f, node_slots (child), NODE_SLOTS, shift - NODE_BITS, start,
                   first, end)) {
-      node_free_locked (f, (struct node *) child);
-      atomic_store (&n->slot[i], 0);
+      atomic_store_explicit (&slots[i], 0, memory_order_relaxed);
+      node_free_locked (f, (struct node *) child, shift / NODE_BITS - 1);
       child = 0;
     }
     if (child)
@@ -494,6 +567,10 @@ region_read (uintptr_t entry, char *buf, uint64_t len, uint64_t off)
 {
   uintptr_t touched = pages_touched (off, len);
 
+  if ((entry & touched) == 0) {
+    memset (buf, 0, len);
+    return;
+  }
   if ((entry & touched) == touched) {
     memcpy (buf, page_address (entry, 0) + off, len);
     return;
@@ -517,7 +594,7 @@ region_read (uintptr_t entry, char *buf, uint64_t len, uint64_t off)
  * one.  Out of memory: nothing changed.
  */
 static int
-region_unshare (struct store *s, _Atomic uintptr_t *slot, uintptr_t keep)
+region_unshare (struct store *s, slot_t *slot, uintptr_t keep)
 {
   uintptr_t old = atomic_load_explicit (slot, memory_order_relaxed);
   uintptr_t region = region_alloc (s->family);
@@ -562,12 +639,15 @@ static int
 region_write (struct store *s, uint64_t region, const char *buf, uint64_t len,
               uint64_t off)
 {
-  _Atomic uintptr_t *slot = slot_find (s, region);
+  slot_t *slot = slot_find (s, region);
   uintptr_t touched = pages_touched (off, len), entry, fresh;
 
   /* Make sure that there is a region and that it is ours alone. */
-  if (!slot && (slot = slot_make (s, region)) == NULL)
-    return ENOMEM;
+  if (!slot) {
+    if (!slot_make (s, region))
+      return ENOMEM;
+    slot = slot_find (s, region);
+  }
   entry = atomic_load_explicit (slot, memory_order_relaxed);
   if (!entry) {
     entry = region_alloc (s->family);
@@ -594,7 +674,7 @@ region_write (struct store *s, uint64_t region, const char *buf, uint64_t len,
 
 /* Give back the pages GONE, and the region with the last of them. */
 static void
-pages_drop (struct store *s, _Atomic uintptr_t *slot, uintptr_t gone)
+pages_drop (struct store *s, slot_t *slot, uintptr_t gone)
 {
   uintptr_t entry = atomic_load_explicit (slot, memory_order_relaxed);
   unsigned i = 0, n;
@@ -618,7 +698,7 @@ pages_drop (struct store *s, _Atomic uintptr_t *slot, uintptr_t gone)
 
 /* The slot is not empty. */
 static int
-region_zero (struct store *s, _Atomic uintptr_t *slot, uint64_t len,
+region_zero (struct store *s, slot_t *slot, uint64_t len,
              uint64_t off)
 {
   uintptr_t entry = atomic_load_explicit (slot, memory_order_relaxed);
@@ -678,18 +758,18 @@ store_new (struct family *f, uint64_t size)
     return NULL;
   s->family = f;
   s->size = size;
-  while (last >>= NODE_BITS)
-    s->height++;
-
-  pthread_mutex_lock (&f->mem);
-  s->root = node_alloc_locked (f);
-  if (s->root)
-    f->stores++;
-  pthread_mutex_unlock (&f->mem);
+  while (last >> s->shift >= ROOT_SLOTS)
+    s->shift += NODE_BITS;
+  s->root_slots = (last >> s->shift) + 1;
+  s->root = calloc (s->root_slots, sizeof *s->root);
   if (!s->root) {
     free (s);
     return NULL;
   }
+
+  pthread_mutex_lock (&f->mem);
+  f->stores++;
+  pthread_mutex_unlock (&f->mem);
   return s;
 }
 
@@ -709,30 +789,31 @@ store_create (uint64_t size, struct store **out)
   return 0;
 }
 
-/* Copy the nodes below N to TO and count the regions' new slots.  False: no
- * memory; what was copied hangs together.  All stripes and mem are held.
+/* Copy COUNT slots, and the nodes below them, to slots that are empty, and
+ * count the regions' new slots.  False: no memory; what was copied hangs
+ * together.  All stripes and mem are held.
  */
 static bool
-copy_nodes (struct family *f, struct node *to, const struct node *n,
-            unsigned level)
+copy_slots (struct family *f, slot_t *to, const slot_t *from, size_t count,
+            unsigned shift)
 {
-  for (size_t i = 0; i < NODE_SLOTS; i++) {
-    uintptr_t entry = atomic_load_explicit (&n->slot[i], memory_order_relaxed);
-    struct node *child;
+  for (size_t i = 0; i < count; i++) {
+    uintptr_t entry = atomic_load_explicit (&from[i], memory_order_relaxed);
+    struct node *n;
 
     if (!entry)
       continue;
-    if (level == 0) {
+    if (shift == 0) {
       ++*region_meta (entry & ~ALL_PAGES);
-      atomic_store_explicit (&to->slot[i], entry, memory_order_relaxed);
+      atomic_store_explicit (&to[i], entry, memory_order_relaxed);
       continue;
     }
-    child = node_alloc_locked (f);
-    if (!child)
+    n = node_alloc_locked (f, shift / NODE_BITS - 1);
+    if (!n)
       return false;
-    atomic_store_explicit (&to->slot[i], (uintptr_t) child,
-                           memory_order_relaxed);
-    if (!copy_nodes (f, child, (struct node *) entry, level - 1))
+    atomic_store_explicit (&to[i], (uintptr_t) n, memory_order_relaxed);
+    if (!copy_slots (f, n->slot, node_slots (entry), NODE_SLOTS,
+                     shift - NODE_BITS))
       return false;
   }
   return true;
@@ -749,7 +830,7 @@ store_clone (struct store *from, struct store **out)
     return ENOMEM;
   lock_all (f);
   pthread_mutex_lock (&f->mem);
-  ok = copy_nodes (f, s->root, from->root, s->height);
+  ok = copy_slots (f, s->root, from->root, s->root_slots, s->shift);
   s->pages = from->pages;
   pthread_mutex_unlock (&f->mem);
   unlock_all (f);
@@ -762,17 +843,18 @@ store_clone (struct store *from, struct store **out)
   return 0;
 }
 
-/* Give back the nodes from N down. */
+/* Free the nodes below COUNT slots, whatever they hold.  mem is held. */
 static void
-free_nodes (struct family *f, struct node *n, unsigned level)
+free_below (struct family *f, slot_t *slots, size_t count, unsigned shift)
 {
-  for (size_t i = 0; level > 0 && i < NODE_SLOTS; i++) {
-    struct node *child = (struct node *) atomic_load (&n->slot[i]);
+  for (size_t i = 0; shift > 0 && i < count; i++) {
+    uintptr_t child = atomic_load_explicit (&slots[i], memory_order_relaxed);
 
-    if (child)
-      free_nodes (f, child, level - 1);
+    if (child) {
+      free_below (f, node_slots (child), NODE_SLOTS, shift - NODE_BITS);
+      node_free_locked (f, (struct node *) child, shift / NODE_BITS - 1);
+    }
   }
-  node_free_locked (f, n);
 }
 
 /* Let go of all regions. */
@@ -782,10 +864,12 @@ unref_all (struct store *s)
   uint64_t r, end = regions_to (s->size);
 
   for (r = next_region (s, 0, end); r < end; r = next_region (s, r + 1, end)) {
-    pthread_rwlock_t *lock = lock_write (s, r);
+    struct stripe *stripe = stripe_lock (s, r);
 
+    change_begin (stripe);
     region_unref (s->family, slot_get (s, r) & ~ALL_PAGES);
-    pthread_rwlock_unlock (lock);
+    change_end (stripe);
+    stripe_unlock (stripe);
   }
 }
 
@@ -809,11 +893,12 @@ store_free (struct store *s)
     unref_all (s);
 
   pthread_mutex_lock (&f->mem);
-  free_nodes (f, s->root, s->height);
+  free_below (f, s->root, s->root_slots, s->shift);
   last = --f->stores == 0;
   pthread_mutex_unlock (&f->mem);
   if (last)
     family_free (f);
+  free (s->root);
   free (s);
 }
 
@@ -829,6 +914,25 @@ store_allocated (const struct store *s)
   return s->pages * STORE_PAGE;
 }
 
+/* Copy from one region without a lock.  False: it changed meanwhile, and the
+ * copy is worth nothing.
+ */
+static bool
+read_unlocked (struct store *s, uint64_t region, char *buf, uint64_t len,
+               uint64_t off)
+{
+  struct stripe *stripe = stripe_of (s, region);
+  unsigned before = atomic_load_explicit (&stripe->sequence,
+                                          memory_order_acquire);
+
+  if (READERS_LOCK || before % 2 != 0)
+    return false;
+  region_read (slot_get (s, region), buf, len, off);
+  atomic_thread_fence (memory_order_acquire);
+  return atomic_load_explicit (&stripe->sequence, memory_order_relaxed)
+    == before;
+}
+
 void
 store_read (struct store *s, void *buf, uint64_t count, uint64_t offset)
 {
@@ -836,14 +940,13 @@ store_read (struct store *s, void *buf, uint64_t count, uint64_t offset)
 
   while (count > 0) {
     uint64_t n = in_region (count, offset), r = offset / REGION;
-    pthread_rwlock_t *lock = lock_read (s, r);
-    uintptr_t entry = slot_get (s, r);
 
-    if (entry)
-      region_read (entry, p, n, offset % REGION);
-    pthread_rwlock_unlock (lock);
-    if (!entry)
-      memset (p, 0, n);
+    if (!read_unlocked (s, r, p, n, offset % REGION)) {
+      struct stripe *stripe = stripe_lock (s, r);
+
+      region_read (slot_get (s, r), p, n, offset % REGION);
+      stripe_unlock (stripe);
+    }
     p += n;
     offset += n;
     count -= n;
@@ -857,10 +960,13 @@ store_write (struct store *s, const void *buf, uint64_t count, uint64_t offset)
 
   while (count > 0) {
     uint64_t n = in_region (count, offset), r = offset / REGION;
-    pthread_rwlock_t *lock = lock_write (s, r);
-    int err = region_write (s, r, p, n, offset % REGION);
+    struct stripe *stripe = stripe_lock (s, r);
+    int err;
 
-    pthread_rwlock_unlock (lock);
+    change_begin (stripe);
+    err = region_write (s, r, p, n, offset % REGION);
+    change_end (stripe);
+    stripe_unlock (stripe);
     if (err)
       return err;
     p += n;
@@ -877,10 +983,14 @@ prune_range (struct store *s, uint64_t count, uint64_t offset)
   struct family *f = s->family;
 
   lock_all (f);
+  for (size_t i = 0; i < STRIPES; i++)
+    change_begin (&f->stripe[i]);
   pthread_mutex_lock (&f->mem);
-  prune (f, s->root, s->height * NODE_BITS, 0, offset / REGION,
+  prune (f, s->root, s->root_slots, s->shift, 0, offset / REGION,
          regions_to (offset + count));
   pthread_mutex_unlock (&f->mem);
+  for (size_t i = 0; i < STRIPES; i++)
+    change_end (&f->stripe[i]);
   unlock_all (f);
 }
 
@@ -897,18 +1007,20 @@ store_zero (struct store *s, uint64_t count, uint64_t offset)
 
   while (offset < end && !err) {
     uint64_t r = offset / REGION;
-    pthread_rwlock_t *lock = lock_write (s, r);
-    _Atomic uintptr_t *slot = slot_find (s, r);
+    struct stripe *stripe = stripe_lock (s, r);
+    slot_t *slot = slot_find (s, r);
 
     if (slot && atomic_load_explicit (slot, memory_order_relaxed)) {
       n = in_region (end - offset, offset);
+      change_begin (stripe);
       err = region_zero (s, slot, n, offset % REGION);
+      change_end (stripe);
       if (n == REGION)
         emptied = true;
     }
     else
       n = next_region (s, r, regions_to (end)) * REGION - offset;
-    pthread_rwlock_unlock (lock);
+    stripe_unlock (stripe);
     offset = n < end - offset ? offset + n : end;
   }
 
@@ -921,7 +1033,7 @@ uint64_t
 store_extent (struct store *s, uint64_t count, uint64_t offset, bool *data)
 {
   uint64_t end = offset + count, pos = offset;
-  pthread_rwlock_t *lock = lock_read (s, offset / REGION);
+  struct stripe *stripe = stripe_lock (s, offset / REGION);
 
   *data = slot_get (s, pos / REGION) >> (pos % REGION / STORE_PAGE) & 1;
   while (pos < end) {
@@ -937,7 +1049,7 @@ store_extent (struct store *s, uint64_t count, uint64_t offset, bool *data)
     else
       break;
   }
-  pthread_rwlock_unlock (lock);
+  stripe_unlock (stripe);
   return (pos < end ? pos : end) - offset;
 }
 
@@ -945,10 +1057,14 @@ store_extent (struct store *s, uint64_t count, uint64_t offset, bool *data)
 static int
 region_reserve (struct store *s, uint64_t region, uint64_t len, bool lock)
 {
-  _Atomic uintptr_t *slot = slot_make (s, region);
-  uintptr_t entry = slot ? atomic_load (slot) : 0, fresh;
+  uintptr_t entry, fresh;
+  slot_t *slot;
 
-  if (!entry && (!slot || (entry = region_alloc (s->family)) == 0))
+  if (!slot_make (s, region))
+    return ENOMEM;
+  slot = slot_find (s, region);
+  entry = atomic_load_explicit (slot, memory_order_relaxed);
+  if (!entry && (entry = region_alloc (s->family)) == 0)
     return ENOMEM;
   fresh = pages_touched (0, len) & ~entry;
   for (unsigned i = 0; i < REGION_PAGES; i++)
@@ -965,10 +1081,13 @@ store_reserve (struct store *s, bool lock)
   s->keep = true;
   for (uint64_t offset = 0; offset < s->size; offset += REGION) {
     uint64_t r = offset / REGION;
-    pthread_rwlock_t *stripe = lock_write (s, r);
-    int err = region_reserve (s, r, in_region (s->size - offset, offset), lock);
+    struct stripe *stripe = stripe_lock (s, r);
+    int err;
 
-    pthread_rwlock_unlock (stripe);
+    change_begin (stripe);
+    err = region_reserve (s, r, in_region (s->size - offset, offset), lock);
+    change_end (stripe);
+    stripe_unlock (stripe);
     if (err)
       return err;
   }

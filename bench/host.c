@@ -21,9 +21,10 @@
 /*--------------------------------------------------------------------*/
 /* Messages. */
 
-/* The header has a format attribute only for nbdkit itself. */
-__attribute__ ((format (printf, 1, 0)))
-void
+/* The header marks these as taking a format only for nbdkit itself. */
+#define FORMAT(fmt, first) __attribute__ ((format (printf, fmt, first)))
+
+FORMAT (1, 0) void
 nbdkit_verror (const char *msg, va_list args)
 {
   fputs ("bench: plugin: ", stderr);
@@ -31,7 +32,7 @@ nbdkit_verror (const char *msg, va_list args)
   putc ('\n', stderr);
 }
 
-void
+FORMAT (1, 2) void
 nbdkit_error (const char *msg, ...)
 {
   va_list args;

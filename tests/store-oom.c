@@ -30,6 +30,15 @@ test_calloc (size_t n, size_t size)
 }
 
 static void *
+test_malloc (size_t size)
+{
+  void *p = fails () ? NULL : malloc (size);
+
+  blocks += p != NULL;
+  return p;
+}
+
+static void *
 test_aligned_alloc (size_t alignment, size_t size)
 {
   void *p = fails () ? NULL : aligned_alloc (alignment, size);
@@ -67,12 +76,14 @@ test_munmap (void *p, size_t size)
   return munmap (p, size);
 }
 
+#define malloc test_malloc
 #define calloc test_calloc
 #define aligned_alloc test_aligned_alloc
 #define free test_free
 #define mmap test_mmap
 #define munmap test_munmap
 #include "tiny-store.h"
+#undef malloc
 #undef free
 
 #define SIZE 60000

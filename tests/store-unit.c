@@ -273,8 +273,7 @@ test_reuse (void)
   }
   for (struct chunk *c = s->family->chunks; c; c = c->next)
     chunks++;
-  for (struct node *n = s->family->slabs; n;
-       n = (struct node *) atomic_load (&n->slot[0]))
+  for (struct slab *slab = s->family->slabs; slab; slab = slab->next)
     slabs++;
   ok (chunks == 1, "regions are used again");
   ok (slabs <= 2, "nodes are used again");

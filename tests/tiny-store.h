@@ -8,6 +8,7 @@
 #define STORE_PAGE 64
 #define CHUNK_REGIONS 16
 #define SLAB_NODES 8
+#define ROOT_SLOTS 4
 #define STRIPE_BITS 2
 
 #include "store.c"
