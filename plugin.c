@@ -173,6 +173,17 @@ memory_config_complete (void)
   return 0;
 }
 
+/* Requests that never sleep are served fastest by one thread a connection,
+ * which hands nothing over.  But a hook that sleeps must not hold up the
+ * other requests of its connection.
+ */
+static int
+memory_thread_model (void)
+{
+  return hooks ? NBDKIT_THREAD_MODEL_PARALLEL
+               : NBDKIT_THREAD_MODEL_SERIALIZE_REQUESTS;
+}
+
 /* Locks taken by mlock do not survive fork, so this must come after it. */
 static int
 memory_after_fork (void)
@@ -377,6 +388,7 @@ static struct nbdkit_plugin plugin = {
   .config_complete   = memory_config_complete,
   .config_help       = memory_config_help,
   .dump_plugin       = memory_dump_plugin,
+  .thread_model      = memory_thread_model,
   .after_fork        = memory_after_fork,
   .unload            = memory_unload,
   .open              = memory_open,

@@ -640,7 +640,7 @@ parse_options (int argc, char **argv)
     case 'r': only = optarg; break;
     default: exit (EXIT_FAILURE);
     }
-  if (disk_size < MAX_THREADS * MAX_BLOCK || disk_size > INT64_MAX
+  if (disk_size < (uint64_t) MAX_THREADS * MAX_BLOCK || disk_size > INT64_MAX
       || disk_size % MAX_BLOCK != 0)
     die ("-s", "expected a multiple of 64K, at least 128K");
 }

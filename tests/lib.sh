@@ -1,7 +1,7 @@
 # lib.sh - what the tests that drive the real server share.
 #
 # A test is a shell script that sources this file, calls ok, is, like or
-# fails_with once or more, and ends with done_testing.  Its working directory is a
+# check once or more, and ends with done_testing.  Its working directory is a
 # scratch directory of its own, which is removed at the end, as are the
 # servers.  $TOP is the source tree.
 #
@@ -29,8 +29,7 @@ clean_up ()
 {
     local pid
     for pid in "${pids[@]}"; do
-        kill "$pid" 2>/dev/null
-        wait "$pid" 2>/dev/null
+        end "$pid"
     done
     cd / && rm -rf "$scratch"
 }
@@ -40,16 +39,26 @@ trap 'exit 1' INT TERM
 # The server itself is not instrumented, so the sanitizer's library has to be
 # there before it.  Only nbdkit gets it, not the clients.
 case $WATCH in
+asan|tsan)
+    # While it starts, the sanitizer looks for swift_demangle and translates
+    # the message that there is none, with a lock that the program may hold
+    # already: then the server hangs when it exits.  So let there be one.
+    "${CC:-cc}" -shared -o swift.so -x c - <<<'char *swift_demangle (void) { return 0; }'
+    library () { "${CC:-cc}" -print-file-name="lib$1.so"; }
+    ;;&
 asan)
-    watch=(env "LD_PRELOAD=$(${CC:-cc} -print-file-name=libasan.so) $(${CC:-cc} -print-file-name=libubsan.so)"
-           ASAN_OPTIONS=detect_leaks=0:exitcode=99:abort_on_error=0) ;;
+    watch=(env "LD_PRELOAD=$(library asan) $(library ubsan) $scratch/swift.so"
+           ASAN_OPTIONS=detect_leaks=0:exitcode=99
+           UBSAN_OPTIONS=exitcode=99:print_stacktrace=1) ;;
 tsan)
     # A clone holds all stripes, more locks than the deadlock detector can count.
-    watch=(env "LD_PRELOAD=$(${CC:-cc} -print-file-name=libtsan.so)"
+    watch=(env "LD_PRELOAD=$(library tsan) $scratch/swift.so"
            "TSAN_OPTIONS=detect_deadlocks=0:exitcode=99:suppressions=$TOP/tests/tsan.supp") ;;
 valgrind)
+    # nbdkit unloads the plugin before the leaks are counted.
     watch=(valgrind -q --error-exitcode=99 --leak-check=full
-           --errors-for-leak-kinds=definite "--suppressions=$TOP/tests/valgrind.supp") ;;
+           --errors-for-leak-kinds=definite --keep-debuginfo=yes
+           "--suppressions=$TOP/tests/valgrind.supp") ;;
 *)
     watch=() ;;
 esac
@@ -61,27 +70,58 @@ nbdkit_run ()
 }
 
 # serve ARGUMENTS: start a server; sets $uri, $sock and $server (its process).
-# Its messages go to the file log.
+# Its messages go to the file log.  Arguments of nbdkit's own may be among
+# them, such as --threads=1.
 serve ()
 {
     sock=$scratch/sock.${#pids[@]}
-    # shellcheck disable=SC2034
-    uri="nbd+unix:///?socket=$sock"
+    export uri="nbd+unix:///?socket=$sock"
     rm -f server.pid
-    "${watch[@]}" nbdkit -f -U "$sock" -P "$scratch/server.pid" "$SO" "$@" 2>log &
+    "${watch[@]}" nbdkit -f -U "$sock" -P "$scratch/server.pid" "$SO" "$@" \
+        >log 2>&1 </dev/null &
     server=$!
     pids+=("$server")
-    while [ ! -s server.pid ]; do
+    until [ -s server.pid ]; do
         kill -0 "$server" 2>/dev/null || { sed 's/^/# /' log; bail "nbdkit did not start"; }
-        sleep 0.05
+        sleep 0.02
     done
 }
 
-# stop: end the last server; its exit status.
+# end PID: ask a process to end, and insist after a minute.
+end ()
+{
+    local i
+    kill "$1" 2>/dev/null
+    for ((i = 0; i < 3000; i++)); do
+        # A zombie has ended too.
+        grep -qs '^State:[[:space:]][^ZX]' "/proc/$1/status" || return
+        sleep 0.02
+    done
+    kill -KILL "$1"
+}
+
+# stop: end the last server; its exit status, 99 if a watch found something.
 stop ()
 {
-    kill "$server" 2>/dev/null
+    local status
+    end "$server"
     wait "$server"
+    status=$?
+    [ $status -eq 0 ] || sed 's/^/# /' log
+    return $status
+}
+
+# alive NAME: the server still serves newcomers.
+alive ()
+{
+    check "$1" nbdinfo --size "$uri"
+}
+
+# stopped: how every test that started a server should end.
+stopped ()
+{
+    stop
+    is $? 0 "the server ends in good order"
 }
 
 bail () { echo "Bail out! $*"; exit 1; }
@@ -143,10 +183,22 @@ skip ()
     echo "ok $count - $1 # SKIP $2"
 }
 
-# python CODE: against $uri, as h; prints what the code prints.
+# python [CODE]: nbdsh connected to $uri as h, with CODE or what is on standard
+# input; prints what that prints.
 python ()
 {
-    nbdsh -u "$uri" -c "$1" 2>&1
+    nbdsh -u "$uri" -c "${1:--}" 2>&1
+}
+
+# random_work NORMAL WATCHED: how much work of a random kind to do: NORMAL, or
+# less under valgrind, and in proportion to ROUNDS if that is given.  Exports
+# SEED and WORK, and prints how to do the same again.
+random_work ()
+{
+    export SEED=${SEED:-$RANDOM} WORK=$1
+    [ "$WATCH" != valgrind ] || WORK=$2
+    WORK=$((WORK * ${ROUNDS:-2000} / 2000))
+    echo "# SEED=$SEED ROUNDS=${ROUNDS:-2000}"
 }
 
 done_testing ()
