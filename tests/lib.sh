@@ -15,6 +15,8 @@ export PATH="/usr/bin:/bin:/usr/sbin:/sbin:$PATH"
 export LC_ALL=C
 
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# For raw_nbd.py.
+export PYTHONPATH=$TOP/tests PYTHONDONTWRITEBYTECODE=1
 SO=$(realpath "$TOP/${SO:-memory.so}")
 WATCH=${WATCH:-}
 count=0
@@ -74,7 +76,7 @@ nbdkit_run ()
 # them, such as --threads=1.
 serve ()
 {
-    sock=$scratch/sock.${#pids[@]}
+    export sock=$scratch/sock.${#pids[@]}
     export uri="nbd+unix:///?socket=$sock"
     rm -f server.pid
     "${watch[@]}" nbdkit -f -U "$sock" -P "$scratch/server.pid" "$SO" "$@" \
@@ -126,7 +128,7 @@ stopped ()
 
 bail () { echo "Bail out! $*"; exit 1; }
 
-# ok STATUS NAME
+# ok STATUS NAME; passes the status on.
 ok ()
 {
     count=$((count + 1))
@@ -136,22 +138,21 @@ ok ()
         echo "not ok $count - $2"
         failed=1
     fi
+    return "$1"
 }
 
 # is GOT EXPECTED NAME
 is ()
 {
     [ "$1" = "$2" ]
-    ok $? "$3"
-    [ "$1" = "$2" ] || printf 'got:\n%s\nexpected:\n%s\n' "$1" "$2" | sed 's/^/# /'
+    ok $? "$3" || printf 'got:\n%s\nexpected:\n%s\n' "$1" "$2" | sed 's/^/# /'
 }
 
 # like TEXT EXTENDED-REGEX NAME
 like ()
 {
     printf '%s\n' "$1" | grep -Eq -- "$2"
-    ok $? "$3"
-    printf '%s\n' "$1" | grep -Eq -- "$2" || printf '%s\n' "$1" | sed 's/^/# got: /'
+    ok $? "$3" || printf '%s\n' "$1" | sed 's/^/# got: /'
 }
 
 # check NAME COMMAND: the command succeeds, and its output is shown if not.
@@ -160,9 +161,7 @@ check ()
     local name=$1
     shift
     "$@" >command.out 2>&1
-    local status=$?
-    ok $status "$name"
-    [ $status -eq 0 ] || sed 's/^/# /' command.out
+    ok $? "$name" || sed 's/^/# /' command.out
 }
 
 # need COMMAND...: skip the whole test where one is missing.
