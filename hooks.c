@@ -134,10 +134,10 @@ open_host (lua_State *L)
 /* The ways in. */
 
 static int
-add_traceback (lua_State *L)
+as_text (lua_State *L)
 {
   if (hooks_of (L)->failure == 0)
-    luaL_traceback (L, L, luaL_tolstring (L, 1, NULL), 1);
+    luaL_tolstring (L, 1, NULL);
   return 1;
 }
 
@@ -145,7 +145,7 @@ add_traceback (lua_State *L)
 static int
 protected (struct hooks *h, lua_CFunction fn, void *arg)
 {
-  lua_pushcfunction (h->L, add_traceback);
+  lua_pushcfunction (h->L, as_text);
   lua_pushcfunction (h->L, fn);
   lua_pushlightuserdata (h->L, arg);
   return lua_pcall (h->L, 1, 0, 1) == LUA_OK ? 0 : -1;

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
@@ -102,6 +103,10 @@ add_script (const char *name, const char *code)
 static int
 config_hooks (const char *value)
 {
+  if (access (value, R_OK) == -1) {
+    nbdkit_error ("hooks=%s: %s", value, strerror (errno));
+    return -1;
+  }
   return add_script (value, NULL);
 }
 
