@@ -26,14 +26,20 @@ pids=()
 scratch=$(mktemp -d)
 cd "$scratch" || exit 1
 
-# Servers first: what they still write goes to the scratch directory.
+# What has to be undone at the end, as shell commands; the last comes first.
+at_exit=()
+
+# Servers before the scratch directory: they still write there.
 clean_up ()
 {
-    local pid
-    for pid in "${pids[@]}"; do
-        end "$pid"
+    local i
+    for ((i = ${#at_exit[@]} - 1; i >= 0; i--)); do
+        eval "${at_exit[i]}"
     done
-    cd / && rm -rf "$scratch"
+    for i in "${pids[@]}"; do
+        end "$i"
+    done
+    cd / && rm -rf --one-file-system "$scratch"
 }
 trap clean_up EXIT
 trap 'exit 1' INT TERM
