@@ -48,7 +48,9 @@ stopped
 
 # Locked into RAM: 4 MiB is within the usual limits.
 limit=$(ulimit -l)
-if [ "$limit" != unlimited ] && [ "$limit" -lt 6000 ]; then
+if [ "$WATCH" = asan ] || [ "$WATCH" = tsan ]; then
+    skip "mlock=true" "$WATCH makes mlock do nothing"
+elif [ "$limit" != unlimited ] && [ "$limit" -lt 6000 ]; then
     skip "mlock=true" "ulimit -l is $limit"
 else
     serve size=4M allocator=malloc,mlock=true
@@ -92,7 +94,9 @@ if [ "$(id -u)" -eq 0 ]; then
 fi
 mkdir -m 777 public
 name="a limit that is too low is a plain error"
-if ! "${unprivileged[@]}" test -r "$SO" 2>/dev/null; then
+if [ "$WATCH" = asan ] || [ "$WATCH" = tsan ]; then
+    skip "$name" "$WATCH makes mlock do nothing"
+elif ! "${unprivileged[@]}" test -r "$SO" 2>/dev/null; then
     skip "$name" "an unprivileged user can't be had, or can't read the plugin"
 elif ! (ulimit -l 64) 2>/dev/null; then
     skip "$name" "ulimit -l can't be changed"

@@ -4,13 +4,14 @@
 need nbdfuse mkfs.ext4 e2fsck debugfs
 [ -w /dev/fuse ] || skip_all "/dev/fuse can't be used here"
 
+# shellcheck disable=SC2317,SC2329 # called through check and at_exit
 unmount () { fusermount3 -u fuse 2>/dev/null || fusermount -u fuse 2>/dev/null || umount fuse; }
 
 serve size=64M
 mkdir fuse
 nbdfuse -P fuse.pid fuse/disk "$uri" >fuse.out 2>&1 &
 fuse=$!
-at_exit+=('unmount 2>/dev/null; end "$fuse"')
+at_exit+=("unmount 2>/dev/null; end $fuse")
 until [ -s fuse.pid ] && [ -e fuse/disk ]; do
     kill -0 "$fuse" 2>/dev/null || skip_all "nbdfuse does not work here: $(head -1 fuse.out)"
     sleep 0.02

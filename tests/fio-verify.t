@@ -6,6 +6,7 @@ fio --enghelp 2>/dev/null | grep -q '[[:space:]]nbd' || skip_all "fio has no nbd
 
 random_work 2000 50
 # The engine prints a line of its own, hence --output.  It wants threads.
+# shellcheck disable=SC2317,SC2329 # called through check
 run ()
 {
     fio --name=verify --ioengine=nbd --uri="$uri" --thread --output=fio.out \

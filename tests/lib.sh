@@ -65,7 +65,8 @@ tsan)
 valgrind)
     # nbdkit unloads the plugin before the leaks are counted.
     watch=(valgrind -q --error-exitcode=99 --leak-check=full
-           --errors-for-leak-kinds=definite --keep-debuginfo=yes
+           --show-leak-kinds=definite --errors-for-leak-kinds=definite
+           --keep-debuginfo=yes
            "--suppressions=$TOP/tests/valgrind.supp") ;;
 *)
     watch=() ;;
@@ -84,7 +85,7 @@ serve ()
 {
     export sock=$scratch/sock.${#pids[@]}
     export uri="nbd+unix:///?socket=$sock"
-    rm -f server.pid
+    rm -f server.pid "$sock"
     "${watch[@]}" nbdkit -f -U "$sock" -P "$scratch/server.pid" "$SO" "$@" \
         >log 2>&1 </dev/null &
     server=$!

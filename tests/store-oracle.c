@@ -179,13 +179,13 @@ int
 main (void)
 {
   uint64_t seed = env_number ("SEED", (uint64_t) time (NULL));
-  uint64_t rounds = env_number ("ROUNDS", 2000), round;
+  uint64_t families = rounds (2000), round;
   bool good = true;
 
   printf ("# SEED=%llu ROUNDS=%llu\n", (unsigned long long) seed,
-          (unsigned long long) rounds);
+          (unsigned long long) families);
   rng = seed;
-  for (round = 0; round < rounds && good; round++)
+  for (round = 0; round < families && good; round++)
     good = one_round (500);
   ok (good, "%llu families of disks agree with flat arrays",
       (unsigned long long) round);

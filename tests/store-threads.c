@@ -12,7 +12,7 @@
 #define SIZE (SHARED + THREADS * STORE_PAGE)
 
 static struct store *disk;
-static uint64_t seed, rounds;
+static uint64_t seed, steps;
 static _Atomic unsigned torn, lost;
 
 /* Does each sector hold one byte value only? */
@@ -74,7 +74,7 @@ work (void *arg)
   uint64_t rng = seed + me, mine = SHARED + me * (uint64_t) STORE_PAGE;
   unsigned char c, got;
 
-  for (uint64_t i = 0; i < rounds; i++) {
+  for (uint64_t i = 0; i < steps; i++) {
     c = (unsigned char) i;
     store_write (disk, &c, 1, mine);
     one_step (&rng);
@@ -91,9 +91,9 @@ main (void)
   pthread_t threads[THREADS];
 
   seed = env_number ("SEED", 1);
-  rounds = env_number ("ROUNDS", 2000) * 5;
+  steps = rounds (10000);
   printf ("# SEED=%llu ROUNDS=%llu\n", (unsigned long long) seed,
-          (unsigned long long) rounds / 5);
+          (unsigned long long) steps);
   if (store_create (SIZE, &disk) != 0)
     abort ();
 

@@ -36,6 +36,14 @@ env_number (const char *name, uint64_t otherwise)
   return s && *s ? strtoull (s, NULL, 0) : otherwise;
 }
 
+/* How often to do something random: less where it is slow. */
+static inline uint64_t
+rounds (uint64_t otherwise)
+{
+  return env_number ("ROUNDS", getenv ("WATCH") && *getenv ("WATCH")
+                     ? otherwise / 10 : otherwise);
+}
+
 /* The end of main. */
 static inline int
 done_testing (void)
