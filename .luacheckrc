@@ -1,3 +1,3 @@
 std = "lua54"
 globals = { "on" }
-read_globals = { "disk", "fail" }
+read_globals = { "bytes", "disk", "fail", "hang", "param", "sleep" }

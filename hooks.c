@@ -1,198 +1,1145 @@
 /* hooks.c - the Lua host.
  *
- * One Lua state serves all connections, behind one lock, which is not held
- * while a request touches the store.  Every way into Lua goes through
- * protected(), because an error outside of a protected call, even one for
- * lack of memory, would abort the server.
+ * One Lua state serves all connections, behind one lock.  Each hook at work
+ * is a coroutine, driven by the thread of its request:
+ *
+ *      thread                         coroutine
+ *      lock
+ *      resume ----------------------> on.write (req)
+ *                                       ...
+ *        <------------- yield (WAIT) -- sleep "50ms"
+ *      unlock, sleep, lock
+ *      resume ---------------------->   ...
+ *        <-------------- yield (RUN) -- req:run ()
+ *      the next hook, or
+ *      unlock, perform, lock
+ *      resume ---------------------->   ...
+ *        <------------------- return -- end
+ *      unlock
+ *
+ * So the lock is not held while a request sleeps or touches the disk, and
+ * scripts need no locks: between two yields nobody else runs.
+ *
+ * An error outside of a protected call, even one for lack of memory, would
+ * abort the server.  Lua code runs only under lua_resume (drive) and
+ * lua_pcall (protected), and what is called outside of those allocates
+ * nothing: the coroutine's first function (start) makes what the hook needs.
+ *
+ * A coroutine that ended well is used again; one that failed or was abandoned
+ * is closed, which runs its pending __close, and dropped.
  */
 
 #include <errno.h>
-#include <pthread.h>
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <lua.h>
-#include <lauxlib.h>
-#include <lualib.h>
+#include <time.h>
 
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
-#include "hooks.h"
+#include "lua-host.h"
+#include "text.h"
 
-struct hooks {
-  lua_State *L;
-  pthread_mutex_t lock;
-  struct store *disk;
-  bool wants[OP_COUNT];         /* set while scripts load */
-  int failure;                  /* errno given to fail() */
+struct host host;
+
+/* How many scripts may define the same hook. */
+#define MAX_LEVELS 16
+
+/* Coroutines kept for use again. */
+#define MAX_IDLE 64
+
+/* A hook is looked at after so many VM instructions. */
+#define TICK 1000
+#define SECOND UINT64_C (1000000000)
+
+static const char *const op_names[OP_COUNT + 1] = {
+  [OP_READ] = "read", [OP_WRITE] = "write", [OP_FLUSH] = "flush",
+  [OP_TRIM] = "trim", [OP_ZERO] = "zero", [OP_EXTENTS] = "extents",
+  [OP_CACHE] = "cache", [OP_OPEN] = "open", [OP_CLOSE] = "close",
+  [OP_FILL] = "fill",
 };
 
-static const char *const op_names[] = { "read", "write", NULL };
+/* The hooks, first declared outermost: references into Lua's registry. */
+static struct {
+  _Atomic unsigned count;
+  int ref[MAX_LEVELS];
+  uint64_t n;                   /* requests seen */
+} hooks[OP_COUNT];
 
-/* The errors that NBD can carry. */
-static const struct { const char *name; int code; } errnos[] = {
+static struct { lua_State *co; int ref; } idle[MAX_IDLE];
+static unsigned nr_idle;
+
+static int start_ref, req_ref, conns_ref, places_ref;
+
+/* Lua's memory in use. */
+static uint64_t memory;
+
+/* When the code that runs was first looked at, and may be looked at next. */
+static uint64_t started, next_look;
+
+/*--------------------------------------------------------------------*/
+/* Names. */
+
+/* The errors that NBD can carry: others would turn into EINVAL.  ENOTSUP is
+ * for a fast zero only.
+ */
+static const struct error { const char *name; int code; } errors[] = {
   { "EPERM", EPERM }, { "EIO", EIO }, { "ENOMEM", ENOMEM },
   { "EINVAL", EINVAL }, { "ENOSPC", ENOSPC }, { "ESHUTDOWN", ESHUTDOWN },
+  { "EROFS", EROFS }, { "EDQUOT", EDQUOT }, { "EFBIG", EFBIG },
+  { "ENOTSUP", ENOTSUP },
 };
 
-static struct hooks *
-hooks_of (lua_State *L)
+#define NR_ERRORS (sizeof errors / sizeof errors[0])
+
+const char *
+errno_name (int err)
 {
-  return *(struct hooks **) lua_getextraspace (L);
+  for (size_t i = 0; i < NR_ERRORS; i++)
+    if (errors[i].code == err)
+      return errors[i].name;
+  return "EIO";
+}
+
+int
+unknown_name (lua_State *L, const char *what, const char *name,
+              const char *const *names)
+{
+  const char *nearest = text_nearest (name, names);
+
+  if (nearest)
+    return luaL_error (L, "%s has no '%s'; did you mean '%s'?", what, name,
+                       nearest);
+  return luaL_error (L, "%s has no '%s'", what, name);
+}
+
+static int
+strict_index (lua_State *L)
+{
+  return unknown_name (L, lua_tostring (L, lua_upvalueindex (1)),
+                       luaL_tolstring (L, 2, NULL),
+                       lua_touserdata (L, lua_upvalueindex (2)));
+}
+
+void
+make_strict (lua_State *L, const char *what, const char *const *names)
+{
+  lua_createtable (L, 0, 3);
+  lua_pushstring (L, what);
+  lua_pushlightuserdata (L, (void *) names);
+  lua_pushcclosure (L, strict_index, 2);
+  lua_pushvalue (L, -1);
+  lua_setfield (L, -3, "__index");
+  lua_setfield (L, -2, "__newindex");
+  lua_pushboolean (L, 0);
+  lua_setfield (L, -2, "__metatable");
+  lua_setmetatable (L, -2);
 }
 
 /*--------------------------------------------------------------------*/
-/* What scripts see. */
+/* Limits: time and memory. */
 
-/* An offset or count, checked against the disk: 0 <= it <= MAX. */
-static uint64_t
-check_bytes (lua_State *L, int arg, uint64_t max)
+uint64_t
+host_now (void)
 {
-  lua_Integer n = luaL_checkinteger (L, arg);
+  struct timespec t;
 
-  luaL_argcheck (L, n >= 0 && (uint64_t) n <= max, arg,
-                 "outside of the disk");
-  return (uint64_t) n;
+  clock_gettime (CLOCK_MONOTONIC, &t);
+  return (uint64_t) t.tv_sec * SECOND + (uint64_t) t.tv_nsec;
 }
 
-/* disk:write (offset, data) */
-static int
-disk_write (lua_State *L)
+void
+host_excuse (uint64_t since)
 {
-  struct store *disk = hooks_of (L)->disk;
-  uint64_t offset = check_bytes (L, 2, store_size (disk));
-  size_t len;
-  const char *data = luaL_checklstring (L, 3, &len);
-  int err;
+  if (started)
+    started += host_now () - since;
+}
 
-  luaL_argcheck (L, len <= store_size (disk) - offset, 3,
-                 "does not fit on the disk at this offset");
-  err = store_write (disk, data, len, offset);
-  if (err)
-    return luaL_error (L, "disk:write: %s", strerror (err));
+/* Has the client gone, or is the server about to end? */
+static bool
+must_stop (void)
+{
+  return nbdkit_nanosleep (0, 1) == -1;
+}
+
+/* Called by Lua after each TICK instructions.  Once the time is over, each
+ * single instruction fails, so that a loop around pcall ends too.
+ */
+static void
+tick (lua_State *L, lua_Debug *ar)
+{
+  uint64_t now;
+
+  (void) ar;
+  if (!host.serving)
+    return;                     /* loading may take its time */
+  now = host_now ();
+  if (!started) {
+    started = now;
+    next_look = now + SECOND / 50;
+  }
+  else if (now - started > host.config.timeout) {
+    lua_sethook (L, tick, LUA_MASKCOUNT, 1);
+    luaL_error (L, "stopped, because it ran for %f seconds without yielding "
+                "(hook-timeout)", (double) host.config.timeout / SECOND);
+  }
+  else if (now > next_look) {
+    next_look = now + SECOND / 50;
+    if (host.call && must_stop ()) {
+      started = 1;              /* long ago */
+      lua_sethook (L, tick, LUA_MASKCOUNT, 1);
+      luaL_error (L, "stopped, because the client has gone or nbdkit ends");
+    }
+  }
+}
+
+/* Lua's allocator, with the limit of lua-memory. */
+static void *
+allocate (void *unused, void *p, size_t old, size_t new)
+{
+  void *q;
+
+  (void) unused;
+  if (!p)
+    old = 0;
+  if (new > old && memory + (new - old) > host.config.memory)
+    return NULL;
+  if (new == 0) {
+    free (p);
+    memory -= old;
+    return NULL;
+  }
+  q = realloc (p, new);
+  if (q)
+    memory += new - old;
+  return q;
+}
+
+/* Warnings, such as errors in __gc, arrive in pieces. */
+static void
+warn (void *unused, const char *piece, int more)
+{
+  static char line[512];
+  size_t used = strlen (line);
+
+  (void) unused;
+  snprintf (line + used, sizeof line - used, "%s", piece);
+  if (!more) {
+    if (line[0] != '@')
+      nbdkit_error ("Lua warning: %s", line);
+    line[0] = '\0';
+  }
+}
+
+/*--------------------------------------------------------------------*/
+/* Protected calls. */
+
+/* Leave the message with a traceback below it for -v. */
+static int
+message_handler (lua_State *L)
+{
+  const char *message = luaL_tolstring (L, 1, NULL);
+
+  luaL_traceback (L, L, message, 1);
+  nbdkit_debug ("%s", lua_tostring (L, -1));
+  lua_pop (L, 1);
+  return 1;
+}
+
+/* Call FN with ARG.  0, or -1 with the message, if there is one, on top of
+ * the stack.
+ */
+static int
+protected (lua_CFunction fn, const void *arg)
+{
+  lua_settop (host.L, 0);
+  lua_pushcfunction (host.L, message_handler);
+  lua_pushcfunction (host.L, fn);
+  lua_pushlightuserdata (host.L, (void *) arg);
+  started = 0;
+  return lua_pcall (host.L, 1, 0, 1) == LUA_OK ? 0 : -1;
+}
+
+/* The message of a failed call. */
+static const char *
+message (void)
+{
+  const char *s = lua_type (host.L, -1) == LUA_TSTRING
+    ? lua_tostring (host.L, -1) : NULL;
+
+  return s ? s : "the script failed with an error that is no text";
+}
+
+/*--------------------------------------------------------------------*/
+/* Arguments. */
+
+uint64_t
+check_bytes (lua_State *L, int arg, uint64_t max, uint64_t otherwise)
+{
+  uint64_t n = 0;
+  lua_Integer i;
+
+  if (otherwise != UINT64_MAX && lua_isnoneornil (L, arg))
+    return otherwise;
+  if (lua_type (L, arg) == LUA_TSTRING) {
+    if (!text_size (lua_tostring (L, arg), &n))
+      luaL_argerror (L, arg, "expected bytes, such as 512 or \"4K\"");
+  }
+  else {
+    i = luaL_checkinteger (L, arg);
+    luaL_argcheck (L, i >= 0, arg, "is negative");
+    n = (uint64_t) i;
+  }
+  luaL_argcheck (L, n <= max, arg, "reaches past the end of the disk");
+  return n;
+}
+
+uint64_t
+check_time (lua_State *L, int arg)
+{
+  lua_Number seconds;
+  uint64_t ns = 0;
+
+  if (lua_type (L, arg) == LUA_TSTRING) {
+    if (!text_time (lua_tostring (L, arg), &ns))
+      luaL_argerror (L, arg, "expected a time, such as 2 or \"50ms\"");
+    return ns;
+  }
+  seconds = luaL_checknumber (L, arg);
+  luaL_argcheck (L, seconds >= 0 && seconds < 9e9, arg,
+                 "expected seconds, 0 to 9e9");
+  return (uint64_t) (seconds * (double) SECOND);
+}
+
+struct call *
+check_call (lua_State *L, const char *what, bool waits)
+{
+  if (!host.call)
+    luaL_error (L, "%s is for hooks: it can't be used while the script loads",
+                what);
+  if (waits && L != host.call->co)
+    luaL_error (L, "%s can't be used in a coroutine that the hook has made",
+                what);
+  if (waits && !lua_isyieldable (L))
+    luaL_error (L, "%s can't be used inside a function that C code calls, "
+                "as for table.sort, string.gsub or a metamethod", what);
+  return host.call;
+}
+
+/*--------------------------------------------------------------------*/
+/* Functions of scripts. */
+
+/* The table entry is the error value: a pointer, for which no memory is
+ * needed, and which tostring shows as the name.
+ */
+static int
+lua_fail (lua_State *L)
+{
+  const char *names[NR_ERRORS + 1] = { NULL };
+  const char *name = luaL_checkstring (L, 1);
+  struct call *c = check_call (L, "fail", false);
+
+  for (size_t i = 0; i < NR_ERRORS; i++) {
+    names[i] = errors[i].name;
+    if (strcmp (name, names[i]) != 0)
+      continue;
+    if (errors[i].code == ENOTSUP
+        && !(c->op == OP_ZERO && c->req->flags & NBDKIT_FLAG_FAST_ZERO))
+      return luaL_error (L, "fail: only a fast zero may fail with ENOTSUP");
+    lua_pushlightuserdata (L, (void *) &errors[i]);
+    return lua_error (L);
+  }
+  return unknown_name (L, "NBD", name, names);
+}
+
+static int
+error_tostring (lua_State *L)
+{
+  const struct error *e = lua_touserdata (L, 1);
+
+  if (e >= errors && e < errors + NR_ERRORS)
+    lua_pushstring (L, e->name);
+  else
+    lua_pushfstring (L, "userdata: %p", (const void *) e);
+  return 1;
+}
+
+static int
+wait_for (lua_State *L, const char *what, uint64_t ns)
+{
+  struct call *c = check_call (L, what, true);
+
+  c->command = WAIT;
+  c->ns = ns;
+  return lua_yield (L, 0);
+}
+
+static int
+lua_sleep (lua_State *L)
+{
+  return wait_for (L, "sleep", check_time (L, 1));
+}
+
+static int
+lua_hang (lua_State *L)
+{
+  return wait_for (L, "hang", UINT64_MAX);
+}
+
+/* bytes ("4K"): as a number. */
+static int
+lua_bytes (lua_State *L)
+{
+  lua_pushinteger (L, (lua_Integer) check_bytes (L, 1, INT64_MAX, UINT64_MAX));
+  return 1;
+}
+
+/* To standard error: standard output may be the client. */
+static int
+lua_print (lua_State *L)
+{
+  int n = lua_gettop (L);
+  const char *s;
+  size_t len;
+
+  for (int i = 1; i <= n; i++) {
+    s = luaL_tolstring (L, i, &len);
+    if (i > 1)
+      fputc ('\t', stderr);
+    fwrite (s, 1, len, stderr);
+    lua_pop (L, 1);
+  }
+  fputc ('\n', stderr);
   return 0;
 }
 
-/* fail (name): the request fails with this error. */
 static int
-hook_fail (lua_State *L)
+lua_os_exit (lua_State *L)
+{
+  return luaL_error (L, "os.exit: a script can't end the server");
+}
+
+/* load, loadfile and so on, but for text only: wrong bytecode crashes Lua.
+ * Upvalue 1 is the real function, upvalue 2 the place of its mode.
+ */
+static int
+load_text (lua_State *L)
+{
+  int mode = (int) lua_tointeger (L, lua_upvalueindex (2));
+  int n = lua_gettop (L);
+
+  if (n < mode)
+    lua_settop (L, n = mode);
+  lua_pushliteral (L, "t");
+  lua_replace (L, mode);
+  lua_pushvalue (L, lua_upvalueindex (1));
+  lua_insert (L, 1);
+  lua_call (L, n, LUA_MULTRET);
+  return lua_gettop (L);
+}
+
+static int
+dofile_done (lua_State *L, int status, lua_KContext context)
+{
+  (void) status;
+  (void) context;
+  return lua_gettop (L) - 1;
+}
+
+static int
+lua_dofile (lua_State *L)
 {
   const char *name = luaL_checkstring (L, 1);
 
-  for (size_t i = 0; i < sizeof errnos / sizeof errnos[0]; i++) {
-    if (strcmp (name, errnos[i].name) == 0) {
-      hooks_of (L)->failure = errnos[i].code;
-      return lua_error (L);
-    }
-  }
-  return luaL_error (L, "fail: NBD can't carry %s; use EPERM, EIO, ENOMEM, "
-                     "EINVAL, ENOSPC or ESHUTDOWN", name);
+  lua_settop (L, 1);
+  if (luaL_loadfilex (L, name, "t") != LUA_OK)
+    return lua_error (L);
+  lua_callk (L, 0, LUA_MULTRET, 0, dofile_done);
+  return dofile_done (L, LUA_OK, 0);
 }
 
-/* on.NAME = function: remember the hook. */
+/* package.searchers[2]: modules in Lua, as text. */
+static int
+search_module (lua_State *L)
+{
+  const char *name = luaL_checkstring (L, 1);
+
+  lua_getfield (L, lua_upvalueindex (1), "searchpath");
+  lua_pushstring (L, name);
+  lua_getfield (L, lua_upvalueindex (1), "path");
+  lua_call (L, 2, 2);
+  if (lua_isnil (L, -2))
+    return 1;                   /* why it was not found */
+  lua_pop (L, 1);
+  if (luaL_loadfilex (L, lua_tostring (L, -1), "t") != LUA_OK)
+    return luaL_error (L, "%s", lua_tostring (L, -1));
+  lua_insert (L, -2);
+  return 2;
+}
+
+/*--------------------------------------------------------------------*/
+/* on: where scripts declare hooks. */
+
+/* The operation named by argument 2. */
+static enum op
+check_op (lua_State *L)
+{
+  const char *name = luaL_checkstring (L, 2);
+
+  for (unsigned i = 0; i < OP_COUNT; i++)
+    if (strcmp (name, op_names[i]) == 0)
+      return (enum op) i;
+  unknown_name (L, "on", name, op_names);
+  return OP_COUNT;
+}
+
+/* on.NAME: the hook declared last, or nil. */
+static int
+on_index (lua_State *L)
+{
+  enum op op = check_op (L);
+  unsigned count = hooks[op].count;
+
+  if (count == 0)
+    lua_pushnil (L);
+  else
+    lua_rawgeti (L, LUA_REGISTRYINDEX, hooks[op].ref[count - 1]);
+  return 1;
+}
+
+/* on.NAME = function: one more hook, inside of those that are there.
+ * on.NAME = nil: no hooks.
+ */
 static int
 on_newindex (lua_State *L)
 {
-  int op = luaL_checkoption (L, 2, NULL, op_names);
+  enum op op = check_op (L);
+  unsigned count = hooks[op].count;
 
-  luaL_checktype (L, 3, LUA_TFUNCTION);
-  lua_rawset (L, 1);
-  hooks_of (L)->wants[op] = true;
+  if (op == OP_FILL && host.serving)
+    return luaL_error (L, "on.fill can be set only while scripts load");
+  if (op == OP_FILL && disk_set_fill (lua_isnil (L, 3) ? NULL : host_fill))
+    return luaL_error (L, "on.fill: out of memory");
+  if (lua_isnil (L, 3)) {
+    hooks[op].count = 0;
+    while (count > 0)
+      luaL_unref (L, LUA_REGISTRYINDEX, hooks[op].ref[--count]);
+    return 0;
+  }
+
+  if (lua_type (L, 3) != LUA_TFUNCTION)
+    return luaL_error (L, "on.%s: expected a function, got %s", op_names[op],
+                       luaL_typename (L, 3));
+  if (count == MAX_LEVELS)
+    return luaL_error (L, "on.%s: more than %d hooks", op_names[op],
+                       MAX_LEVELS);
+  lua_settop (L, 3);
+  hooks[op].ref[count] = luaL_ref (L, LUA_REGISTRYINDEX);
+  hooks[op].count = count + 1;
   return 0;
 }
 
-static const luaL_Reg disk_methods[] = {
-  { "write", disk_write },
-  { NULL, NULL }
-};
+/* param.KEY: what the command line says, or nil.  Upvalue 1 collects the
+ * names that were asked for.
+ */
+static int
+param_index (lua_State *L)
+{
+  const char *key = luaL_checkstring (L, 2);
+  struct param *p = host.config.params;
+  const char *value = NULL;
+
+  lua_pushboolean (L, 1);
+  lua_setfield (L, lua_upvalueindex (1), key);
+  /* The last of the same name counts, as for other parameters. */
+  for (size_t i = 0; i < host.config.nr_params; i++) {
+    if (strcmp (p[i].key, key) == 0) {
+      p[i].used = true;
+      value = p[i].value;
+    }
+  }
+  lua_pushstring (L, value);    /* NULL becomes nil */
+  return 1;
+}
+
+static int
+param_newindex (lua_State *L)
+{
+  return luaL_error (L, "param.%s can't be set: parameters come from the "
+                     "command line", luaL_tolstring (L, 2, NULL));
+}
+
+/*--------------------------------------------------------------------*/
+/* The first function of a coroutine. */
+
+/* Push the table that stands for a connection. */
+static void
+push_conn (lua_State *L, const struct connection *conn)
+{
+  lua_rawgeti (L, LUA_REGISTRYINDEX, conns_ref);
+  if (lua_rawgeti (L, -1, (lua_Integer) conn->id) == LUA_TNIL) {
+    lua_pop (L, 1);
+    lua_createtable (L, 0, 3);
+    lua_pushinteger (L, (lua_Integer) conn->id);
+    lua_setfield (L, -2, "id");
+    lua_pushstring (L, disk_name (conn->disk));
+    lua_setfield (L, -2, "export");
+    lua_pushboolean (L, conn->readonly);
+    lua_setfield (L, -2, "readonly");
+    lua_pushvalue (L, -1);
+    lua_rawseti (L, -3, (lua_Integer) conn->id);
+  }
+  lua_remove (L, -2);
+}
+
+/* Take what on.fill returned.  True: it gave the content. */
+static bool
+take_content (lua_State *L, const struct call *c)
+{
+  size_t len;
+  const char *s;
+
+  if (lua_isnil (L, -1))
+    return false;
+  if (lua_type (L, -1) != LUA_TSTRING)
+    luaL_error (L, "on.fill: expected a string, got %s",
+                luaL_typename (L, -1));
+  s = lua_tolstring (L, -1, &len);
+  if (len != c->count)
+    luaL_error (L, "on.fill: expected %I bytes, got %I",
+                (lua_Integer) c->count, (lua_Integer) len);
+  memcpy (c->buf, s, len);
+  return true;
+}
+
+/* The hook has returned.  Its req stays on the stack, because it holds the
+ * data that the request may want to store.
+ */
+static int
+start_done (lua_State *L, int status, lua_KContext context)
+{
+  struct call *c = host.call;
+
+  (void) status;
+  (void) context;
+  if (c->op == OP_FILL)
+    c->done = take_content (L, c);
+  return lua_gettop (L);
+}
+
+static int
+start (lua_State *L)
+{
+  struct call *c = host.call;
+  int nargs = 1;
+
+  if (c->req) {
+    c->handle = lua_newuserdatauv (L, sizeof *c->handle, 1);
+    *c->handle = c;
+    lua_rawgeti (L, LUA_REGISTRYINDEX, req_ref);
+    lua_setmetatable (L, -2);
+  }
+  lua_rawgeti (L, LUA_REGISTRYINDEX, hooks[c->op].ref[c->level]);
+  if (c->req)
+    lua_pushvalue (L, -2);
+  else if (c->conn)
+    push_conn (L, c->conn);
+  else {
+    lua_pushinteger (L, (lua_Integer) c->offset);
+    lua_pushinteger (L, (lua_Integer) c->count);
+    nargs = 2;
+  }
+  lua_callk (L, nargs, c->op == OP_FILL ? 1 : 0, 0, start_done);
+  return start_done (L, LUA_OK, 0);
+}
+
+/*--------------------------------------------------------------------*/
+/* Coroutines. */
+
+static int
+new_coroutine (lua_State *L)
+{
+  struct call *c = lua_touserdata (L, 1);
+
+  c->co = lua_newthread (L);
+  c->co_ref = luaL_ref (L, LUA_REGISTRYINDEX);
+  return 0;
+}
+
+static int
+take_coroutine (struct call *c)
+{
+  if (nr_idle > 0) {
+    c->co = idle[--nr_idle].co;
+    c->co_ref = idle[nr_idle].ref;
+    return 0;
+  }
+  return protected (new_coroutine, c);
+}
+
+/* The hook is over: req in its hands is worth nothing from now on. */
+static void
+release_coroutine (struct call *c, bool ended)
+{
+  if (c->handle)
+    *c->handle = NULL;
+  if (ended && nr_idle < MAX_IDLE) {
+    lua_settop (c->co, 0);
+    idle[nr_idle].co = c->co;
+    idle[nr_idle++].ref = c->co_ref;
+    return;
+  }
+  started = 0;
+#if LUA_VERSION_RELEASE_NUM >= 50406
+  lua_closethread (c->co, host.L);
+#else
+  lua_resetthread (c->co);
+#endif
+  luaL_unref (host.L, LUA_REGISTRYINDEX, c->co_ref);
+}
+
+/*--------------------------------------------------------------------*/
+/* Errors of hooks. */
+
+/* Push where the innermost Lua function of CO stands, such as "a.lua:7". */
+static const char *
+push_place (lua_State *L, lua_State *co)
+{
+  lua_Debug ar;
+
+  for (int level = 0; lua_getstack (co, level, &ar); level++) {
+    lua_getinfo (co, "Sl", &ar);
+    if (ar.currentline > 0)
+      return lua_pushfstring (L, "%s:%d", ar.short_src, ar.currentline);
+  }
+  return lua_pushliteral (L, "?");
+}
+
+static bool
+is_power_of_ten (lua_Integer n)
+{
+  while (n % 10 == 0)
+    n /= 10;
+  return n == 1;
+}
+
+/* Log the error on top of a failed coroutine's stack: with a traceback when
+ * its place is new, and then ever more rarely.
+ */
+static int
+log_error (lua_State *L)
+{
+  const struct call *c = lua_touserdata (L, 1);
+  const char *place = push_place (L, c->co), *text;
+  lua_Integer n;
+
+  lua_rawgeti (L, LUA_REGISTRYINDEX, places_ref);
+  lua_getfield (L, -1, place);
+  n = lua_tointeger (L, -1) + 1;
+  lua_pushinteger (L, n);
+  lua_setfield (L, -3, place);
+
+  lua_pushvalue (c->co, -1);
+  lua_xmove (c->co, L, 1);
+  text = luaL_tolstring (L, -1, NULL);
+  if (n == 1) {
+    luaL_traceback (L, c->co, text, 0);
+    nbdkit_error ("on.%s: %s", op_names[c->op], lua_tostring (L, -1));
+  }
+  else if (is_power_of_ten (n))
+    nbdkit_error ("on.%s: %s (%lld times so far)", op_names[c->op], text,
+                  (long long) n);
+  return 0;
+}
+
+/* A coroutine has failed: which errno code is it? */
+static int
+hook_error (struct call *c)
+{
+  const struct error *e = lua_touserdata (c->co, -1);
+
+  if (lua_islightuserdata (c->co, -1) && e >= errors && e < errors + NR_ERRORS)
+    return e->code;
+  if (protected (log_error, c) == -1)
+    nbdkit_error ("on.%s: an error, and another one while it was logged: %s",
+                  op_names[c->op], message ());
+  return EIO;
+}
+
+/*--------------------------------------------------------------------*/
+/* Running hooks. */
+
+static int run_level (struct call *outer, unsigned level);
+
+/* Sleep without the lock.  0, or ESHUTDOWN if the client or the server went.
+ */
+static int
+wait_unlocked (uint64_t ns)
+{
+  const uint64_t most = 1000000 * SECOND;
+  int r;
+
+  pthread_mutex_unlock (&host.lock);
+  do {
+    uint64_t part = ns < most ? ns : most;
+
+    r = nbdkit_nanosleep ((unsigned) (part / SECOND),
+                          (unsigned) (part % SECOND));
+    if (ns != UINT64_MAX)
+      ns -= part;
+  } while (r == 0 && ns > 0);
+  pthread_mutex_lock (&host.lock);
+  return r == 0 ? 0 : ESHUTDOWN;
+}
+
+/* Do what the hook wants done.  0: it may go on. */
+static int
+obey (struct call *c)
+{
+  enum command command = c->command;
+
+  c->command = NOTHING;
+  switch (command) {
+  case RUN:
+    c->err = run_level (c, c->level + 1);
+    c->done = true;
+    return 0;
+  case WAIT:
+    return wait_unlocked (c->ns);
+  default:
+    nbdkit_error ("on.%s: a hook can't use coroutine.yield outside of "
+                  "coroutines of its own", op_names[c->op]);
+    return EIO;
+  }
+}
+
+/* Run one hook to its end.  0, or the errno code with which it failed. */
+static int
+drive (struct call *c)
+{
+  int status, n, err = 0;
+
+  lua_rawgeti (c->co, LUA_REGISTRYINDEX, start_ref);
+  do {
+    started = 0;
+    host.call = c;
+    status = lua_resume (c->co, host.L, 0, &n);
+    host.call = NULL;
+    if (status == LUA_YIELD) {
+      lua_pop (c->co, n);
+      err = obey (c);
+    }
+    else if (status != LUA_OK)
+      err = hook_error (c);
+  } while (status == LUA_YIELD && !err);
+  if (err)
+    release_coroutine (c, false);
+  return err;
+}
+
+/* The last step: what the hooks are wrapped around. */
+static int
+perform (struct request *req)
+{
+  int err;
+
+  if (!req)
+    return 0;
+  pthread_mutex_unlock (&host.lock);
+  err = host.config.perform (req);
+  pthread_mutex_lock (&host.lock);
+  return err;
+}
+
+/* Run the hooks from LEVEL on, then perform.  The lock is held. */
+static int
+run_level (struct call *outer, unsigned level)
+{
+  struct call c = *outer;
+  void *buf = c.req ? c.req->buf : NULL;
+  int err;
+
+  if (level >= hooks[c.op].count)
+    return perform (c.req);
+  c.level = level;
+  c.done = false;
+  c.command = NOTHING;
+  c.handle = NULL;
+  if (take_coroutine (&c) == -1) {
+    nbdkit_error ("on.%s: %s", op_names[c.op], message ());
+    return EIO;
+  }
+
+  err = drive (&c);
+  if (!err) {
+    err = c.done ? c.err : run_level (&c, level + 1);
+    release_coroutine (&c, true);
+  }
+  if (c.req)
+    c.req->buf = buf;
+  outer->done = c.done;
+  return err;
+}
+
+/* Run all hooks from outside. */
+static int
+run_locked (struct call *c)
+{
+  int err;
+
+  pthread_mutex_lock (&host.lock);
+  if (c->req)
+    c->req->n = ++hooks[c->op].n;
+  err = run_level (c, 0);
+  pthread_mutex_unlock (&host.lock);
+  return err;
+}
+
+bool
+hooks_wants (enum op op)
+{
+  return atomic_load_explicit (&hooks[op].count, memory_order_relaxed) > 0;
+}
+
+bool
+hooks_any (void)
+{
+  for (unsigned op = 0; op < OP_COUNT; op++)
+    if (hooks_wants ((enum op) op))
+      return true;
+  return false;
+}
+
+int
+hooks_request (struct request *req)
+{
+  struct call c = { .op = req->op, .req = req };
+
+  return run_locked (&c);
+}
+
+static int
+forget_conn (lua_State *L)
+{
+  const struct connection *conn = lua_touserdata (L, 1);
+
+  lua_rawgeti (L, LUA_REGISTRYINDEX, conns_ref);
+  lua_pushnil (L);
+  lua_rawseti (L, -2, (lua_Integer) conn->id);
+  return 0;
+}
+
+int
+hooks_connection (enum op op, const struct connection *conn)
+{
+  struct call c = { .op = op, .conn = conn };
+  int err = run_locked (&c);
+
+  if (op == OP_CLOSE || err) {
+    pthread_mutex_lock (&host.lock);
+    protected (forget_conn, conn);
+    pthread_mutex_unlock (&host.lock);
+  }
+  return err;
+}
+
+/* Call the functions on.fill straight away, inside of other Lua code. */
+static int
+fill_inside (lua_State *L, void *buf, uint64_t count, uint64_t offset)
+{
+  struct call c = { .op = OP_FILL, .buf = buf, .count = count };
+
+  for (unsigned i = 0; i < hooks[OP_FILL].count && !c.done; i++) {
+    lua_rawgeti (L, LUA_REGISTRYINDEX, hooks[OP_FILL].ref[i]);
+    lua_pushinteger (L, (lua_Integer) offset);
+    lua_pushinteger (L, (lua_Integer) count);
+    lua_call (L, 2, 1);
+    c.done = take_content (L, &c);
+    lua_pop (L, 1);
+  }
+  if (!c.done)
+    memset (buf, 0, count);
+  return 0;
+}
+
+int
+host_fill (void *context, void *buf, uint64_t count, uint64_t offset)
+{
+  struct call c = { .op = OP_FILL, .buf = buf, .count = count,
+                    .offset = offset };
+  int err;
+
+  if (context)
+    return fill_inside (context, buf, count, offset);
+  err = run_locked (&c);
+  if (!err && !c.done)
+    memset (buf, 0, count);
+  return err;
+}
+
+/*--------------------------------------------------------------------*/
+/* Start and end. */
+
+/* Replace what could end, block or crash the server. */
+static void
+tame_libraries (lua_State *L)
+{
+  lua_register (L, "print", lua_print);
+  lua_register (L, "dofile", lua_dofile);
+
+  lua_getglobal (L, "load");
+  lua_pushinteger (L, 3);
+  lua_pushcclosure (L, load_text, 2);
+  lua_setglobal (L, "load");
+  lua_getglobal (L, "loadfile");
+  lua_pushinteger (L, 2);
+  lua_pushcclosure (L, load_text, 2);
+  lua_setglobal (L, "loadfile");
+
+  lua_getglobal (L, "package");
+  lua_getfield (L, -1, "searchers");
+  lua_pushvalue (L, -2);
+  lua_pushcclosure (L, search_module, 1);
+  lua_rawseti (L, -2, 2);
+
+  lua_getglobal (L, "os");
+  lua_pushcfunction (L, lua_os_exit);
+  lua_setfield (L, -2, "exit");
+
+  /* The time limit is such a hook. */
+  lua_getglobal (L, "debug");
+  lua_pushnil (L);
+  lua_setfield (L, -2, "sethook");
+
+  /* With nbdkit -s, standard input and output are the client. */
+  if (luaL_dostring (L, "io.stdout = io.stderr io.output(io.stderr) "
+                     "io.input('/dev/null') io.stdin = io.input()"))
+    lua_error (L);
+  lua_settop (L, 0);
+}
+
+static void
+open_on (lua_State *L)
+{
+  lua_newtable (L);
+  lua_createtable (L, 0, 3);
+  lua_pushcfunction (L, on_index);
+  lua_setfield (L, -2, "__index");
+  lua_pushcfunction (L, on_newindex);
+  lua_setfield (L, -2, "__newindex");
+  lua_pushboolean (L, 0);
+  lua_setfield (L, -2, "__metatable");
+  lua_setmetatable (L, -2);
+  lua_setglobal (L, "on");
+}
+
+static void
+open_param (lua_State *L)
+{
+  lua_newtable (L);
+  lua_createtable (L, 0, 3);
+  lua_newtable (L);
+  lua_pushvalue (L, -1);
+  lua_setfield (L, LUA_REGISTRYINDEX, "asked");
+  lua_pushcclosure (L, param_index, 1);
+  lua_setfield (L, -2, "__index");
+  lua_pushcfunction (L, param_newindex);
+  lua_setfield (L, -2, "__newindex");
+  lua_pushboolean (L, 0);
+  lua_setfield (L, -2, "__metatable");
+  lua_setmetatable (L, -2);
+  lua_setglobal (L, "param");
+}
 
 static int
 open_host (lua_State *L)
 {
   luaL_openlibs (L);
-
-  luaL_newlib (L, disk_methods);
-  lua_pushinteger (L, (lua_Integer) store_size (hooks_of (L)->disk));
-  lua_setfield (L, -2, "size");
+  tame_libraries (L);
+  open_disk (L);
   lua_setglobal (L, "disk");
+  open_on (L);
+  open_param (L);
+  lua_register (L, "bytes", lua_bytes);
+  lua_register (L, "fail", lua_fail);
+  lua_register (L, "sleep", lua_sleep);
+  lua_register (L, "hang", lua_hang);
 
-  lua_newtable (L);
-  lua_pushvalue (L, -1);
-  lua_setfield (L, LUA_REGISTRYINDEX, "on");
+  /* The metatable of all light userdata: fail's errors show their names. */
+  lua_pushlightuserdata (L, NULL);
   lua_createtable (L, 0, 1);
-  lua_pushcfunction (L, on_newindex);
-  lua_setfield (L, -2, "__newindex");
+  lua_pushcfunction (L, error_tostring);
+  lua_setfield (L, -2, "__tostring");
   lua_setmetatable (L, -2);
-  lua_setglobal (L, "on");
 
-  lua_register (L, "fail", hook_fail);
+  open_req (L);
+  req_ref = luaL_ref (L, LUA_REGISTRYINDEX);
+  lua_newtable (L);
+  conns_ref = luaL_ref (L, LUA_REGISTRYINDEX);
+  lua_newtable (L);
+  places_ref = luaL_ref (L, LUA_REGISTRYINDEX);
+  lua_pushcfunction (L, start);
+  start_ref = luaL_ref (L, LUA_REGISTRYINDEX);
   return 0;
 }
 
-/*--------------------------------------------------------------------*/
-/* The ways in. */
-
-static int
-as_text (lua_State *L)
+int
+hooks_start (const struct hooks_config *config)
 {
-  if (hooks_of (L)->failure == 0)
-    luaL_tolstring (L, 1, NULL);
-  return 1;
-}
-
-/* Call FN with ARG.  0, or -1 with the message on the stack. */
-static int
-protected (struct hooks *h, lua_CFunction fn, void *arg)
-{
-  lua_pushcfunction (h->L, as_text);
-  lua_pushcfunction (h->L, fn);
-  lua_pushlightuserdata (h->L, arg);
-  return lua_pcall (h->L, 1, 0, 1) == LUA_OK ? 0 : -1;
-}
-
-struct hooks *
-hooks_create (struct store *disk)
-{
-  struct hooks *h = calloc (1, sizeof *h);
-
-  if (!h)
-    return NULL;
-  h->disk = disk;
-  h->L = luaL_newstate ();
-  if (!h->L) {
-    free (h);
-    return NULL;
+  host.config = *config;
+  host.L = lua_newstate (allocate, NULL);
+  if (!host.L) {
+    nbdkit_error ("lua-memory: too little even to start Lua");
+    return -1;
   }
-  *(struct hooks **) lua_getextraspace (h->L) = h;
-  pthread_mutex_init (&h->lock, NULL);
-  if (protected (h, open_host, NULL) == -1) {
-    hooks_free (h);
-    return NULL;
+  pthread_mutex_init (&host.lock, NULL);
+  lua_setwarnf (host.L, warn, NULL);
+  lua_sethook (host.L, tick, LUA_MASKCOUNT, TICK);
+  if (protected (open_host, NULL) == -1) {
+    nbdkit_error ("hooks: %s", message ());
+    return -1;
   }
-  lua_settop (h->L, 0);
-  return h;
-}
-
-void
-hooks_free (struct hooks *h)
-{
-  if (!h)
-    return;
-  lua_close (h->L);
-  pthread_mutex_destroy (&h->lock);
-  free (h);
+  return 0;
 }
 
 struct script { const char *name, *code; };
+
+/* require finds modules beside the script, also when nbdkit has changed to
+ * the directory / later.
+ */
+static void
+add_path (lua_State *L, const char *name)
+{
+  char *path = realpath (name, NULL);
+  char *slash = path ? strrchr (path, '/') : NULL;
+
+  if (!slash) {
+    free (path);
+    return;
+  }
+  lua_getglobal (L, "package");
+  lua_pushlstring (L, path, (size_t) (slash - path));
+  free (path);
+  lua_getfield (L, -2, "path");
+  lua_pushfstring (L, "%s/?.lua;%s/?/init.lua;%s", lua_tostring (L, -2),
+                   lua_tostring (L, -2), lua_tostring (L, -1));
+  lua_setfield (L, -4, "path");
+  lua_settop (L, 1);
+}
 
 static int
 run_script (lua_State *L)
 {
   const struct script *s = lua_touserdata (L, 1);
-  int r = s->code ? luaL_loadbufferx (L, s->code, strlen (s->code), s->name, "t")
-                  : luaL_loadfilex (L, s->name, "t");
+  int r;
 
+  if (!s->code)
+    add_path (L, s->name);
+  r = s->code ? luaL_loadbufferx (L, s->code, strlen (s->code), s->name, "t")
+              : luaL_loadfilex (L, s->name, "t");
   if (r != LUA_OK)
     return lua_error (L);
   lua_call (L, 0, 0);
@@ -200,62 +1147,79 @@ run_script (lua_State *L)
 }
 
 int
-hooks_run (struct hooks *h, const char *name, const char *code)
+hooks_run (const char *name, const char *code)
 {
   struct script s = { name, code };
-  int r = protected (h, run_script, &s);
 
-  if (r == -1)
-    nbdkit_error ("%s", lua_tostring (h->L, -1));
-  lua_settop (h->L, 0);
-  return r;
-}
-
-bool
-hooks_wants (const struct hooks *h, enum op op)
-{
-  return h->wants[op];
-}
-
-static int
-run_hook (lua_State *L)
-{
-  const struct request *req = lua_touserdata (L, 1);
-
-  lua_getfield (L, LUA_REGISTRYINDEX, "on");
-  lua_pushstring (L, op_names[req->op]);
-  lua_rawget (L, -2);
-  lua_createtable (L, 0, 5);
-  lua_pushstring (L, op_names[req->op]);
-  lua_setfield (L, -2, "op");
-  lua_pushinteger (L, (lua_Integer) req->offset);
-  lua_setfield (L, -2, "offset");
-  lua_pushinteger (L, req->count);
-  lua_setfield (L, -2, "count");
-  lua_pushboolean (L, req->fua);
-  lua_setfield (L, -2, "fua");
-  if (req->op == OP_WRITE) {
-    lua_pushlstring (L, req->buf, req->count);
-    lua_setfield (L, -2, "data");
+  if (protected (run_script, &s) == -1) {
+    nbdkit_error ("%s", message ());
+    return -1;
   }
-  lua_call (L, 1, 0);
+  return 0;
+}
+
+/* Raise an error if there is a parameter that no script has looked up. */
+static int
+check_params (lua_State *L)
+{
+  const char *names[64] = { NULL };
+  size_t n = 0;
+
+  lua_getfield (L, LUA_REGISTRYINDEX, "asked");
+  lua_pushnil (L);
+  while (n < 63 && lua_next (L, -2)) {
+    lua_pop (L, 1);
+    names[n++] = lua_tostring (L, -1);
+  }
+  for (size_t i = 0; i < host.config.nr_params; i++) {
+    const struct param *p = &host.config.params[i];
+    const char *nearest = p->used ? NULL : text_nearest (p->key, names);
+
+    if (!p->used && nearest)
+      return luaL_error (L, "%s=%s: no script looks this parameter up; did "
+                         "you mean %s?", p->key, p->value, nearest);
+    if (!p->used)
+      return luaL_error (L, "%s=%s: neither the plugin nor any script knows "
+                         "this parameter", p->key, p->value);
+  }
   return 0;
 }
 
 int
-hooks_request (struct hooks *h, struct request *req,
-               int (*perform) (struct request *req))
+hooks_ready (void)
 {
-  int err = 0;
-
-  pthread_mutex_lock (&h->lock);
-  h->failure = 0;
-  if (protected (h, run_hook, req) == -1) {
-    err = h->failure ? h->failure : EIO;
-    if (!h->failure)
-      nbdkit_error ("%s", lua_tostring (h->L, -1));
+  if (protected (check_params, NULL) == -1) {
+    nbdkit_error ("%s", message ());
+    return -1;
   }
-  lua_settop (h->L, 0);
-  pthread_mutex_unlock (&h->lock);
-  return err ? err : perform (req);
+  host.serving = true;
+  return 0;
+}
+
+/* Say how often each place failed, if more than once. */
+static int
+log_places (lua_State *L)
+{
+  lua_rawgeti (L, LUA_REGISTRYINDEX, places_ref);
+  lua_pushnil (L);
+  while (lua_next (L, -2)) {
+    if (lua_tointeger (L, -1) > 1)
+      nbdkit_error ("%s: the hook failed %lld times", lua_tostring (L, -2),
+                    (long long) lua_tointeger (L, -1));
+    lua_pop (L, 1);
+  }
+  return 0;
+}
+
+void
+hooks_stop (void)
+{
+  if (!host.L)
+    return;
+  if (host.serving)
+    protected (log_places, NULL);
+  started = 0;
+  lua_close (host.L);
+  host.L = NULL;
+  pthread_mutex_destroy (&host.lock);
 }

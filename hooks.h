@@ -1,5 +1,9 @@
 /* hooks.h - the Lua host: scripts fill the disk, and their hooks decide what
  * happens to a request.
+ *
+ * There is one host, with one Lua state.  The functions are called in this
+ * order: hooks_start, hooks_run for each script, hooks_ready, then the others
+ * from any thread, and hooks_stop when no request is left.
  */
 
 #ifndef HOOKS_H
@@ -8,42 +12,81 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "store.h"
+#include "disk.h"
 
-enum op { OP_READ, OP_WRITE, OP_COUNT };
+/* The operations, in the order of the table in hooks.c. */
+enum op {
+  OP_READ, OP_WRITE, OP_FLUSH, OP_TRIM, OP_ZERO, OP_EXTENTS, OP_CACHE,
+  OP_OPEN, OP_CLOSE, OP_FILL, OP_COUNT
+};
 
-/* A request on its way.  BUF is the client's data (write) or the place for
- * it (read), COUNT bytes long and owned by the caller.
+struct nbdkit_extents;
+
+/* A connection.  The disk is kept for as long as it lasts. */
+struct connection {
+  uint64_t id;                  /* from 1, in the order of opening */
+  bool readonly;
+  struct disk *disk;
+  struct store *store;          /* disk_store (disk) */
+};
+
+/* A request on its way.  BUF is the client's data (write) or the place for it
+ * (read), COUNT bytes long.  Who performs the request leaves it unchanged but
+ * for what BUF points to and EXTENTS.
  */
 struct request {
   enum op op;
-  bool fua;
-  uint32_t count;
+  uint32_t flags;               /* NBDKIT_FLAG_* */
+  uint32_t count;               /* bytes */
   uint64_t offset;
   void *buf;
-  struct store *disk;
+  struct nbdkit_extents *extents;
+  const struct connection *conn;
+  uint64_t n;                   /* set by hooks_request */
 };
 
-struct hooks;
+/* A parameter that the plugin does not know: the scripts may. */
+struct param {
+  char *key, *value;
+  bool used;                    /* a script has looked it up */
+};
 
-/* Start a Lua state whose scripts see DISK, which must outlive it.  NULL: no
- * memory.  End it with hooks_free.
- */
-struct hooks *hooks_create (struct store *disk);
-void hooks_free (struct hooks *h);
+struct hooks_config {
+  struct param *params;         /* must outlive the host */
+  size_t nr_params;
+  uint64_t seed;
+  uint64_t timeout;             /* nanoseconds */
+  uint64_t memory;              /* bytes */
+  int (*perform) (struct request *req);   /* 0 or an errno code */
+};
+
+/* Start the Lua state.  -1: it failed, and nbdkit_error said why. */
+int hooks_start (const struct hooks_config *config);
 
 /* Run a script: the file NAME, or CODE if that is not NULL (NAME then is what
  * errors call it).  -1: it failed, and nbdkit_error said where.
  */
-int hooks_run (struct hooks *h, const char *name, const char *code);
+int hooks_run (const char *name, const char *code);
 
-/* Is there a hook for this operation?  No lock. */
-bool hooks_wants (const struct hooks *h, enum op op);
-
-/* Run the hook of a request, then PERFORM unless the hook failed it.
- * Returns 0 or an errno code.  Any thread.
+/* All scripts have run.  -1: there is a parameter that none of them looked
+ * up, and nbdkit_error named it.
  */
-int hooks_request (struct hooks *h, struct request *req,
-                   int (*perform) (struct request *req));
+int hooks_ready (void);
+
+void hooks_stop (void);
+
+/* Is there a hook for this operation?  Takes no lock. */
+bool hooks_wants (enum op op);
+
+/* Is there any hook? */
+bool hooks_any (void);
+
+/* Run the hooks of a request, and perform it unless they fail or skip it.
+ * Returns 0 or an errno code that NBD can carry; nbdkit_error was called.
+ */
+int hooks_request (struct request *req);
+
+/* Run the hooks on.open or on.close. */
+int hooks_connection (enum op op, const struct connection *conn);
 
 #endif /* HOOKS_H */

@@ -1,10 +1,12 @@
 /* plugin.c - nbdkit's callbacks and parameters.
  *
- * A request travels from here to the hooks, if a script has one for it, and
- * to the store.  Without a script the path is one pointer test.
+ * A request travels from here to the hooks, if a script has one for it, then
+ * to the disk.  Without a script it goes straight to the store, and the price
+ * of all that could be is one test.
  */
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +15,7 @@
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
+#include "disk.h"
 #include "hooks.h"
 #include "store.h"
 #include "text.h"
@@ -35,10 +38,13 @@ static struct {
   enum allocator allocator;
   struct script *scripts;
   size_t nr_scripts;
-} config;
+  struct hooks_config hooks;
+} config = {
+  .hooks.timeout = 1000000000,
+  .hooks.memory = UINT64_C (256) << 20,
+};
 
-static struct store *disk;
-static struct hooks *hooks;     /* NULL without a script */
+static bool scripted;           /* there is a script */
 
 /*--------------------------------------------------------------------*/
 /* Parameters. */
@@ -116,6 +122,34 @@ config_lua (const char *value)
   return add_script ("=lua", value);
 }
 
+static int
+config_seed (const char *value)
+{
+  return nbdkit_parse_uint64_t ("seed", value, &config.hooks.seed);
+}
+
+static int
+config_timeout (const char *value)
+{
+  if (!text_time (value, &config.hooks.timeout) || config.hooks.timeout == 0) {
+    nbdkit_error ("hook-timeout=%s: expected a time, such as 2, 0.5 or 100ms",
+                  value);
+    return -1;
+  }
+  return 0;
+}
+
+static int
+config_memory (const char *value)
+{
+  if (!text_size (value, &config.hooks.memory)) {
+    nbdkit_error ("lua-memory=%s: expected a number of bytes, such as 64M",
+                  value);
+    return -1;
+  }
+  return 0;
+}
+
 static const struct parameter {
   const char *name;
   int (*set) (const char *value);
@@ -124,6 +158,9 @@ static const struct parameter {
   { "allocator", config_allocator },
   { "hooks", config_hooks },
   { "lua", config_lua },
+  { "seed", config_seed },
+  { "hook-timeout", config_timeout },
+  { "lua-memory", config_memory },
 };
 
 #define NR_PARAMETERS (sizeof parameters / sizeof parameters[0])
@@ -132,50 +169,91 @@ static const struct parameter {
   "[size=]SIZE              (required) Virtual size, 0 to 2^63-1 bytes.\n" \
   "hooks=FILE               Run this Lua script; may be repeated.\n" \
   "lua=CODE                 The same, with the script on the command line.\n" \
+  "seed=N                   Seed of every random choice (default 0).\n" \
   "allocator=sparse|malloc[,mlock=true]\n" \
-  "                         malloc: allocate (and lock) all memory at start."
+  "                         malloc: allocate (and lock) all memory at start.\n" \
+  "hook-timeout=SECONDS     How long a hook may run without yielding (1).\n" \
+  "lua-memory=SIZE          How much the scripts may hold (256M).\n" \
+  "KEY=VALUE                A parameter of the scripts: param.KEY."
+
+/* A parameter that only a script can know. */
+static int
+add_param (const char *key, const char *value)
+{
+  struct param *more = realloc (config.hooks.params,
+                                (config.hooks.nr_params + 1) * sizeof *more);
+  struct param p = { strdup (key), strdup (value), false };
+
+  if (more)
+    config.hooks.params = more;
+  if (!more || !p.key || !p.value) {
+    nbdkit_error ("out of memory");
+    free (p.key);
+    free (p.value);
+    return -1;
+  }
+  config.hooks.params[config.hooks.nr_params++] = p;
+  return 0;
+}
 
 static int
 memory_config (const char *key, const char *value)
 {
-  const char *names[NR_PARAMETERS + 1] = { NULL }, *nearest;
-
-  for (size_t i = 0; i < NR_PARAMETERS; i++) {
+  for (size_t i = 0; i < NR_PARAMETERS; i++)
     if (strcmp (key, parameters[i].name) == 0)
       return parameters[i].set (value);
+  return add_param (key, value);
+}
+
+/* Without a script, there is none that could know other parameters. */
+static int
+refuse_param (const struct param *p)
+{
+  const char *names[NR_PARAMETERS + 1] = { NULL }, *nearest;
+
+  for (size_t i = 0; i < NR_PARAMETERS; i++)
     names[i] = parameters[i].name;
-  }
-  nearest = text_nearest (key, names);
-  nbdkit_error ("%s=%s: unknown parameter%s%s%s; see nbdkit --help", key,
-                value, nearest ? " (did you mean " : "",
+  nearest = text_nearest (p->key, names);
+  nbdkit_error ("%s=%s: unknown parameter%s%s%s; see nbdkit --help", p->key,
+                p->value, nearest ? " (did you mean " : "",
                 nearest ? nearest : "", nearest ? "?)" : "");
   return -1;
+}
+
+static int perform (struct request *req);
+
+static int
+run_scripts (void)
+{
+  config.hooks.perform = perform;
+  if (hooks_start (&config.hooks) == -1)
+    return -1;
+  for (size_t i = 0; i < config.nr_scripts; i++)
+    if (hooks_run (config.scripts[i].name, config.scripts[i].code) == -1)
+      return -1;
+  if (config.allocator != SPARSE && !disk_store (disk_live ())) {
+    nbdkit_error ("allocator=malloc: can't be combined with on.fill");
+    return -1;
+  }
+  return hooks_ready ();
 }
 
 static int
 memory_config_complete (void)
 {
+  scripted = config.nr_scripts > 0;
+  if (!scripted && config.hooks.nr_params > 0)
+    return refuse_param (&config.hooks.params[0]);
   if (!config.has_size) {
     nbdkit_error ("the size parameter is missing: say size=SIZE, such as "
                   "size=1G");
     return -1;
   }
-  if (store_create (config.size, &disk) != 0) {
+  if (disk_start (config.size) != 0) {
     nbdkit_error ("size: out of memory");
     return -1;
   }
-
-  if (config.nr_scripts == 0)
-    return 0;
-  hooks = hooks_create (disk);
-  if (!hooks) {
-    nbdkit_error ("hooks: out of memory");
-    return -1;
-  }
-  for (size_t i = 0; i < config.nr_scripts; i++)
-    if (hooks_run (hooks, config.scripts[i].name, config.scripts[i].code) == -1)
-      return -1;
-  return 0;
+  return scripted ? run_scripts () : 0;
 }
 
 /* Requests that never sleep are served fastest by one thread a connection,
@@ -185,27 +263,38 @@ memory_config_complete (void)
 static int
 memory_thread_model (void)
 {
-  return hooks ? NBDKIT_THREAD_MODEL_PARALLEL
-               : NBDKIT_THREAD_MODEL_SERIALIZE_REQUESTS;
+  return scripted && hooks_any () ? NBDKIT_THREAD_MODEL_PARALLEL
+                                  : NBDKIT_THREAD_MODEL_SERIALIZE_REQUESTS;
 }
 
-/* Locks taken by mlock do not survive fork, so this must come after it. */
+/* Allocate all, and lock it, if the parameter says so. */
+static int
+reserve (void)
+{
+  bool lock = config.allocator == MALLOC_LOCKED;
+  int err = config.allocator == SPARSE ? 0
+    : store_reserve (disk_store (disk_live ()), lock);
+
+  if (!err)
+    return 0;
+  nbdkit_error ("allocator=malloc: can't allocate%s the whole disk: %s%s",
+                lock ? " and lock" : "", strerror (err),
+                lock ? "; raise the limit with ulimit -l" : "");
+  return -1;
+}
+
+/* Before the fork, so that an error stops the start. */
+static int
+memory_get_ready (void)
+{
+  return reserve ();
+}
+
+/* And after it, because locks taken by mlock do not survive fork. */
 static int
 memory_after_fork (void)
 {
-  int err = 0;
-
-  if (config.allocator != SPARSE)
-    err = store_reserve (disk, config.allocator == MALLOC_LOCKED);
-  if (err) {
-    nbdkit_error ("allocator=malloc: can't allocate%s the whole disk: %s%s",
-                  config.allocator == MALLOC_LOCKED ? " and lock" : "",
-                  strerror (err),
-                  config.allocator == MALLOC_LOCKED
-                  ? "; raise the limit with ulimit -l" : "");
-    return -1;
-  }
-  return 0;
+  return reserve ();
 }
 
 static void
@@ -219,34 +308,139 @@ memory_dump_plugin (void)
 static void
 memory_unload (void)
 {
-  if (memory_debug_stats && disk)
+  struct disk *live = disk_live ();
+
+  if (memory_debug_stats && live)
     nbdkit_debug ("memory: %llu bytes allocated of %llu",
-                  (unsigned long long) store_allocated (disk),
-                  (unsigned long long) store_size (disk));
-  hooks_free (hooks);
-  store_free (disk);
+                  (unsigned long long) disk_allocated (live),
+                  (unsigned long long) disk_size (live));
+  hooks_stop ();
+  disk_stop ();
   for (size_t i = 0; i < config.nr_scripts; i++) {
     free (config.scripts[i].name);
     free (config.scripts[i].code);
   }
   free (config.scripts);
+  for (size_t i = 0; i < config.hooks.nr_params; i++) {
+    free (config.hooks.params[i].key);
+    free (config.hooks.params[i].value);
+  }
+  free (config.hooks.params);
 }
 
 /*--------------------------------------------------------------------*/
-/* Connections. */
+/* Exports and connections. */
+
+static int
+add_export (void *exports, const char *name)
+{
+  return nbdkit_add_export (exports, name, *name ? "snapshot" : "live disk");
+}
+
+static int
+memory_list_exports (int readonly, int is_tls,
+                     struct nbdkit_exports *exports)
+{
+  (void) readonly;
+  (void) is_tls;
+  return disk_names (add_export, exports);
+}
+
+static const char *
+memory_default_export (int readonly, int is_tls)
+{
+  (void) readonly;
+  (void) is_tls;
+  return "";
+}
+
+/* Collect the names of all exports, as many as there is room for. */
+struct names {
+  char text[512];
+  size_t used;
+};
+
+static int
+add_name (void *context, const char *name)
+{
+  struct names *names = context;
+  int n = snprintf (names->text + names->used,
+                    sizeof names->text - names->used, "%s\"%s\"",
+                    names->used ? ", " : "", name);
+
+  if ((size_t) n >= sizeof names->text - names->used)
+    return -1;
+  names->used += (size_t) n;
+  return 0;
+}
+
+static void
+no_such_export (const char *name)
+{
+  struct names names = { .used = 0 };
+
+  disk_names (add_name, &names);
+  nbdkit_error ("there is no export \"%s\"; there are %s", name, names.text);
+}
 
 static void *
 memory_open (int readonly)
 {
-  (void) readonly;
-  return NBDKIT_HANDLE_NOT_NEEDED;
+  static _Atomic uint64_t connections;
+  const char *name = nbdkit_export_name ();
+  struct connection *c = calloc (1, sizeof *c);
+  int err;
+
+  if (!c || !name) {
+    nbdkit_error ("out of memory");
+    free (c);
+    return NULL;
+  }
+  c->disk = disk_get (name);
+  if (!c->disk) {
+    no_such_export (name);
+    free (c);
+    return NULL;
+  }
+  c->store = disk_store (c->disk);
+  c->readonly = readonly;
+  c->id = ++connections;
+
+  err = scripted && hooks_wants (OP_OPEN) ? hooks_connection (OP_OPEN, c) : 0;
+  if (err) {
+    nbdkit_error ("on.open refused the connection: %s", strerror (err));
+    disk_put (c->disk);
+    free (c);
+    return NULL;
+  }
+  return c;
+}
+
+static void
+memory_close (void *handle)
+{
+  struct connection *c = handle;
+
+  if (scripted && (hooks_wants (OP_CLOSE) || hooks_wants (OP_OPEN)))
+    hooks_connection (OP_CLOSE, c);
+  disk_put (c->disk);
+  free (c);
+}
+
+static const char *
+memory_export_description (void *handle)
+{
+  const struct connection *c = handle;
+
+  return *disk_name (c->disk) ? "snapshot" : "live disk";
 }
 
 static int64_t
 memory_get_size (void *handle)
 {
-  (void) handle;
-  return (int64_t) store_size (disk);
+  const struct connection *c = handle;
+
+  return (int64_t) disk_size (c->disk);
 }
 
 static int
@@ -284,103 +478,170 @@ memory_can_cache (void *handle)
 /*--------------------------------------------------------------------*/
 /* Requests.  nbdkit has checked that they lie within the disk. */
 
-/* Report an errno code to nbdkit. */
+/* Is there anything between this request and the store? */
+static bool
+wrapped (const struct connection *c, enum op op)
+{
+  return scripted && (hooks_wants (op) || !c->store);
+}
+
+/* Report an errno code to nbdkit.  ENOTSUP is the answer of a fast zero, and
+ * ESHUTDOWN the end of a request that waited: no errors.
+ */
 static int
-result (int err, const char *what)
+result (int err, const char *op, uint32_t count, uint64_t offset)
 {
   if (!err)
     return 0;
-  nbdkit_error ("%s: %s", what, strerror (err));
+  if (err != ENOTSUP && err != ESHUTDOWN)
+    nbdkit_error ("%s of %lu bytes at offset %llu: %s", op,
+                  (unsigned long) count, (unsigned long long) offset,
+                  strerror (err));
   nbdkit_set_error (err);
   return -1;
-}
-
-static int
-perform (struct request *req)
-{
-  if (req->op == OP_WRITE)
-    return store_write (req->disk, req->buf, req->count, req->offset);
-  store_read (req->disk, req->buf, req->count, req->offset);
-  return 0;
-}
-
-static int
-memory_pread (void *handle, void *buf, uint32_t count, uint64_t offset,
-              uint32_t flags)
-{
-  (void) handle;
-  (void) flags;
-  if (hooks && hooks_wants (hooks, OP_READ)) {
-    struct request req = { .op = OP_READ, .buf = buf, .count = count,
-                           .offset = offset, .disk = disk };
-    return result (hooks_request (hooks, &req, perform), "read");
-  }
-  store_read (disk, buf, count, offset);
-  return 0;
-}
-
-/* What is written is in memory at once, so FUA asks for nothing more. */
-static int
-memory_pwrite (void *handle, const void *buf, uint32_t count, uint64_t offset,
-               uint32_t flags)
-{
-  (void) handle;
-  if (hooks && hooks_wants (hooks, OP_WRITE)) {
-    struct request req = { .op = OP_WRITE, .buf = (void *) buf,
-                           .count = count, .offset = offset, .disk = disk,
-                           .fua = flags & NBDKIT_FLAG_FUA };
-    return result (hooks_request (hooks, &req, perform), "write");
-  }
-  return result (store_write (disk, buf, count, offset), "write");
-}
-
-static int
-memory_flush (void *handle, uint32_t flags)
-{
-  (void) handle;
-  (void) flags;
-  return 0;
-}
-
-/* Also for trim: what was trimmed reads as zeroes. */
-static int
-memory_zero (void *handle, uint32_t count, uint64_t offset, uint32_t flags)
-{
-  (void) handle;
-  (void) flags;
-  return result (store_zero (disk, count, offset), "zero");
-}
-
-static int
-memory_cache (void *handle, uint32_t count, uint64_t offset, uint32_t flags)
-{
-  (void) handle;
-  (void) count;
-  (void) offset;
-  (void) flags;
-  return 0;
 }
 
 /* No extent may reach past the request: nbdkit before 1.42.3 aborts when a
  * client asks for nearly 4 GiB and gets more (CVE-2025-47711).
  */
 static int
-memory_extents (void *handle, uint32_t count, uint64_t offset, uint32_t flags,
-                struct nbdkit_extents *extents)
+add_extents (struct request *req)
 {
-  uint64_t end = offset + count, n;
+  uint64_t end = req->offset + req->count, n;
   bool data;
 
-  (void) handle;
-  for (; offset < end; offset += n) {
-    n = store_extent (disk, end - offset, offset, &data);
-    if (nbdkit_add_extent (extents, offset, n,
+  for (uint64_t offset = req->offset; offset < end; offset += n) {
+    n = disk_extent (req->conn->disk, end - offset, offset, &data);
+    if (nbdkit_add_extent (req->extents, offset, n,
                            data ? 0 : NBDKIT_EXTENT_HOLE | NBDKIT_EXTENT_ZERO))
-      return -1;
-    if (flags & NBDKIT_FLAG_REQ_ONE)
+      return errno ? errno : EIO;
+    if (req->flags & NBDKIT_FLAG_REQ_ONE)
       break;
   }
   return 0;
+}
+
+/* Do what a request asks for, whatever hooks it has come through. */
+static int
+perform (struct request *req)
+{
+  struct disk *d = req->conn->disk;
+
+  switch (req->op) {
+  case OP_READ:
+    return disk_read (d, req->buf, req->count, req->offset, NULL);
+  case OP_WRITE:
+    return disk_write (d, req->buf, req->count, req->offset, NULL);
+  case OP_TRIM:
+  case OP_ZERO:
+    return disk_zero (d, req->count, req->offset, NULL);
+  case OP_EXTENTS:
+    return add_extents (req);
+  default:
+    /* What is written is kept at once, so flush and cache have nothing to
+     * do, nor does FUA.
+     */
+    return 0;
+  }
+}
+
+/* Send a request on its way. */
+static int
+submit (struct request req)
+{
+  static const char *const names[] = {
+    [OP_READ] = "read", [OP_WRITE] = "write", [OP_FLUSH] = "flush",
+    [OP_TRIM] = "trim", [OP_ZERO] = "zero", [OP_EXTENTS] = "block status",
+    [OP_CACHE] = "cache",
+  };
+  int err = hooks_wants (req.op) ? hooks_request (&req) : perform (&req);
+
+  return result (err, names[req.op], req.count, req.offset);
+}
+
+static int
+memory_pread (void *handle, void *buf, uint32_t count, uint64_t offset,
+              uint32_t flags)
+{
+  const struct connection *c = handle;
+
+  if (wrapped (c, OP_READ))
+    return submit ((struct request) {
+      .op = OP_READ, .conn = c, .buf = buf, .count = count,
+      .offset = offset, .flags = flags });
+  store_read (c->store, buf, count, offset);
+  return 0;
+}
+
+static int
+memory_pwrite (void *handle, const void *buf, uint32_t count, uint64_t offset,
+               uint32_t flags)
+{
+  const struct connection *c = handle;
+
+  if (wrapped (c, OP_WRITE))
+    return submit ((struct request) {
+      .op = OP_WRITE, .conn = c, .buf = (void *) buf, .count = count,
+      .offset = offset, .flags = flags });
+  return result (store_write (c->store, buf, count, offset), "write", count,
+                 offset);
+}
+
+static int
+memory_flush (void *handle, uint32_t flags)
+{
+  const struct connection *c = handle;
+
+  if (wrapped (c, OP_FLUSH))
+    return submit ((struct request) {
+      .op = OP_FLUSH, .conn = c, .flags = flags });
+  return 0;
+}
+
+/* What was trimmed reads as zeroes. */
+static int
+memory_trim (void *handle, uint32_t count, uint64_t offset, uint32_t flags)
+{
+  const struct connection *c = handle;
+
+  if (wrapped (c, OP_TRIM))
+    return submit ((struct request) {
+      .op = OP_TRIM, .conn = c, .count = count, .offset = offset,
+      .flags = flags });
+  return result (store_zero (c->store, count, offset), "trim", count, offset);
+}
+
+static int
+memory_zero (void *handle, uint32_t count, uint64_t offset, uint32_t flags)
+{
+  const struct connection *c = handle;
+
+  if (wrapped (c, OP_ZERO))
+    return submit ((struct request) {
+      .op = OP_ZERO, .conn = c, .count = count, .offset = offset,
+      .flags = flags });
+  return result (store_zero (c->store, count, offset), "zero", count, offset);
+}
+
+static int
+memory_cache (void *handle, uint32_t count, uint64_t offset, uint32_t flags)
+{
+  const struct connection *c = handle;
+
+  if (wrapped (c, OP_CACHE))
+    return submit ((struct request) {
+      .op = OP_CACHE, .conn = c, .count = count, .offset = offset,
+      .flags = flags });
+  return 0;
+}
+
+static int
+memory_extents (void *handle, uint32_t count, uint64_t offset, uint32_t flags,
+                struct nbdkit_extents *extents)
+{
+  return submit ((struct request) {
+    .op = OP_EXTENTS, .conn = handle, .count = count, .offset = offset,
+    .flags = flags, .extents = extents });
 }
 
 static struct nbdkit_plugin plugin = {
@@ -394,9 +655,14 @@ static struct nbdkit_plugin plugin = {
   .config_help       = memory_config_help,
   .dump_plugin       = memory_dump_plugin,
   .thread_model      = memory_thread_model,
+  .get_ready         = memory_get_ready,
   .after_fork        = memory_after_fork,
   .unload            = memory_unload,
+  .list_exports      = memory_list_exports,
+  .default_export    = memory_default_export,
   .open              = memory_open,
+  .close             = memory_close,
+  .export_description = memory_export_description,
   .get_size          = memory_get_size,
   .block_size        = memory_block_size,
   .can_multi_conn    = memory_yes,
@@ -406,7 +672,7 @@ static struct nbdkit_plugin plugin = {
   .pread             = memory_pread,
   .pwrite            = memory_pwrite,
   .flush             = memory_flush,
-  .trim              = memory_zero,
+  .trim              = memory_trim,
   .zero              = memory_zero,
   .cache             = memory_cache,
   .extents           = memory_extents,

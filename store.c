@@ -77,8 +77,7 @@
 #include "store.h"
 
 /* The tests make these tiny, so that every case crosses boundaries. */
-#ifndef STORE_PAGE
-#define STORE_PAGE 4096
+#ifndef CHUNK_REGIONS
 #define CHUNK_REGIONS 1024
 #define SLAB_NODES 480
 #define ROOT_SLOTS 1024

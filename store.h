@@ -26,6 +26,13 @@
 
 struct store;
 
+/* Bytes in a page, the unit in which memory is allocated, shared and given
+ * back.  The unit tests make it tiny.
+ */
+#ifndef STORE_PAGE
+#define STORE_PAGE 4096
+#endif
+
 /* The largest disk that the NBD protocol's signed sizes allow. */
 #define STORE_MAX_SIZE ((uint64_t) INT64_MAX)
 
@@ -79,7 +86,7 @@ uint64_t store_extent (struct store *s, uint64_t count, uint64_t offset,
 
 /* Allocate every page of the disk now, keep it whatever is zeroed, and, with
  * LOCK, lock it into RAM (mlock(2): not inherited over fork(2)).  What was
- * stored stays.  Not at the same time as other calls on this store.
+ * stored stays.  May be called again.  Not at the same time as other calls on this store.
  * ENOMEM, EPERM, EAGAIN: as mlock(2); part of the disk may then be allocated.
  */
 int store_reserve (struct store *s, bool lock);

@@ -37,6 +37,36 @@ text_size (const char *s, uint64_t *size)
   return true;
 }
 
+bool
+text_time (const char *s, uint64_t *ns)
+{
+  static const struct { const char *name; double ns; } units[] = {
+    { "", 1e9 }, { "s", 1e9 }, { "ms", 1e6 }, { "us", 1e3 }, { "m", 60e9 },
+  };
+  double n = 0, digit = 1;
+  bool point = false, any = false;
+
+  for (; (*s >= '0' && *s <= '9') || (*s == '.' && !point); s++) {
+    if (*s == '.') {
+      point = true;
+      continue;
+    }
+    any = true;
+    if (point)
+      n += (digit /= 10) * (*s - '0');
+    else
+      n = n * 10 + (*s - '0');
+  }
+
+  for (size_t i = 0; any && i < sizeof units / sizeof units[0]; i++) {
+    if (strcmp (s, units[i].name) == 0 && n * units[i].ns < 9.2e18) {
+      *ns = (uint64_t) (n * units[i].ns + 0.5);
+      return true;
+    }
+  }
+  return false;
+}
+
 #define WORD_MAX 31
 
 /* How many letters must be added, left out or exchanged to make A of B

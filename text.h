@@ -12,6 +12,12 @@
  */
 bool text_size (const char *s, uint64_t *size);
 
+/* Read a time: a decimal number, such as 2 or 0.5, and at most one of the units
+ * us, ms, s (the default), m.  False, and *NS unchanged: not of that form, or
+ * more than about 292 years of nanoseconds.
+ */
+bool text_time (const char *s, uint64_t *ns);
+
 /* The one of NAMES (ended by NULL) that is most like WORD, or NULL where
  * none is like it.  For "did you mean".
  */

@@ -5,7 +5,7 @@
 need nbdinfo
 
 serve size=1G
-nbdinfo "$uri" >info
+nbdinfo --no-content "$uri" >info
 while read -r line; do
     grep -Eq "^[[:space:]]*$line( |$)" info
     ok $? "nbdinfo: $line" || sed 's/^/# /' info
@@ -29,7 +29,7 @@ LINES
 stopped
 
 serve -r size=1M
-like "$(nbdinfo "$uri")" 'is_read_only: true' "nbdkit -r makes it read only"
+like "$(nbdinfo --no-content "$uri")" 'is_read_only: true' "nbdkit -r makes it read only"
 stopped
 
 "${watch[@]}" nbdkit --dump-plugin "$SO" >dump

@@ -1,0 +1,86 @@
+/* disk.h - the disks that clients can name: the live one, and snapshots.
+ *
+ * A disk is a store that may have initial content: a function says what a
+ * page holds until it is first written, zeroed or trimmed.  Such content is
+ * made when somebody reads it, and takes no memory.
+ *
+ * Any number of threads may use a disk at the same time.  Ranges are those of
+ * store.h: offset + count <= disk_size(), checked by the caller.  Functions
+ * that return int return 0 or an errno code, and report nothing.
+ */
+
+#ifndef DISK_H
+#define DISK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "store.h"
+
+struct disk;
+
+/* Make the initial content of a range, which begins at a page and ends at one
+ * or at the end of the disk, and is at most DISK_FILL_MAX bytes long.  CONTEXT
+ * is what the caller of disk_read, disk_write, disk_zero or disk_save gave.
+ * The same range must get the same content each time.  Called by any thread,
+ * with no lock held.
+ */
+typedef int (*disk_fill_fn) (void *context, void *buf, uint64_t count,
+                             uint64_t offset);
+#define DISK_FILL_MAX (256 * 1024)
+
+/* Make the live disk, whose name is "".  Before all other functions, once. */
+int disk_start (uint64_t size);
+
+/* Forget all disks.  No one else uses any. */
+void disk_stop (void);
+
+/* The live disk.  Lives until disk_stop. */
+struct disk *disk_live (void);
+
+/* Find a disk by name, and keep it until disk_put.  NULL: there is none. */
+struct disk *disk_get (const char *name);
+void disk_put (struct disk *d);
+
+/* Call EACH with the name of every disk, the live one first, until it returns
+ * other than 0; returns that.  EACH must not call functions of this header.
+ */
+int disk_names (int (*each) (void *context, const char *name), void *context);
+
+/* Make a copy-on-write copy of FROM under a new name.  EEXIST: the name is
+ * taken.  ENOMEM.
+ */
+int disk_snapshot (struct disk *from, const char *name);
+
+/* Take a snapshot off the list; it goes when the last connection to it does.
+ * ENOENT: there is none of that name, or it is the live disk.
+ */
+int disk_drop (const char *name);
+
+/* Give the live disk initial content.  Only before it is served.  NULL takes
+ * it away.  ENOMEM.
+ */
+int disk_set_fill (disk_fill_fn fill);
+
+/* The store below a disk without initial content; NULL if it has some.
+ * Requests may go to the store directly.
+ */
+struct store *disk_store (const struct disk *d);
+
+const char *disk_name (const struct disk *d);
+uint64_t disk_size (const struct disk *d);
+uint64_t disk_allocated (const struct disk *d);
+
+/* As in store.h, but initial content shows through, and reads and the edges
+ * of writes may fail with what the fill function returned.
+ */
+int disk_read (struct disk *d, void *buf, uint64_t count, uint64_t offset,
+               void *context);
+int disk_write (struct disk *d, const void *buf, uint64_t count,
+                uint64_t offset, void *context);
+int disk_zero (struct disk *d, uint64_t count, uint64_t offset,
+               void *context);
+uint64_t disk_extent (struct disk *d, uint64_t count, uint64_t offset,
+                      bool *data);
+
+#endif /* DISK_H */

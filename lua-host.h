@@ -1,0 +1,88 @@
+/* lua-host.h - what the parts of the Lua host share.  Everything here is
+ * called with the host's lock held, or before requests are served.
+ */
+
+#ifndef LUA_HOST_H
+#define LUA_HOST_H
+
+#include <pthread.h>
+
+#include <lua.h>
+#include <lauxlib.h>
+#include <lualib.h>
+
+#include "hooks.h"
+
+/* What a hook has asked for when it yields. */
+enum command { NOTHING, RUN, WAIT };
+
+/* One hook at work: a coroutine.  Lives on the stack of the thread that
+ * drives it.
+ */
+struct call {
+  enum op op;
+  unsigned level;               /* which of the hooks for this operation */
+  lua_State *co;
+  int co_ref;                   /* keeps co, in the registry */
+  enum command command;
+  uint64_t ns;                  /* how long to WAIT; UINT64_MAX: for ever */
+  bool done;                    /* performed, or skipped */
+  int err;                      /* and how that went */
+
+  struct request *req;          /* NULL for open, close and fill */
+  struct call **handle;         /* in the script's req: it points to us */
+  const struct connection *conn;
+  void *buf;                    /* for fill */
+  uint64_t count, offset;
+};
+
+struct host {
+  struct hooks_config config;
+  lua_State *L;
+  pthread_mutex_t lock;
+  struct call *call;            /* whose Lua code runs now, or NULL */
+  bool serving;                 /* the scripts have run */
+};
+
+extern struct host host;
+
+/* The argument as bytes: a whole number, or a string such as "4K"; at most
+ * MAX.  OTHERWISE is what it is when left out, unless that is UINT64_MAX.
+ */
+uint64_t check_bytes (lua_State *L, int arg, uint64_t max, uint64_t otherwise);
+
+/* The argument as nanoseconds: seconds, or a string such as "50ms". */
+uint64_t check_time (lua_State *L, int arg);
+
+/* Raise "WHAT has no NAME", with the nearest of NAMES (ended by NULL). */
+int unknown_name (lua_State *L, const char *what, const char *name,
+                  const char *const *names);
+
+/* Give the table on top of the stack a metatable by which looking up or
+ * setting anything that is not in it is such an error.  NAMES must be static.
+ */
+void make_strict (lua_State *L, const char *what, const char *const *names);
+
+/* The name of an errno code that NBD can carry, and back (0: none). */
+const char *errno_name (int err);
+int errno_code (const char *name);
+
+/* The current call, if function WHAT may be used here: by a hook, and with
+ * WAITS only where it can yield.  Otherwise raises an error.
+ */
+struct call *check_call (lua_State *L, const char *what, bool waits);
+
+/* Time that a C function needed does not count as the hook's. */
+uint64_t host_now (void);
+void host_excuse (uint64_t since);
+
+/* Make the content of untouched pages: a disk_fill_fn.  The context is the
+ * lua_State that wants it, or NULL outside of Lua.
+ */
+int host_fill (void *context, void *buf, uint64_t count, uint64_t offset);
+
+/* Bindings: each leaves its object, or what it says, on the stack. */
+void open_disk (lua_State *L);          /* lua-disk.c */
+void open_req (lua_State *L);           /* lua-req.c: req's metatable */
+
+#endif /* LUA_HOST_H */
