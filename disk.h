@@ -27,7 +27,7 @@ struct disk;
  */
 typedef int (*disk_fill_fn) (void *context, void *buf, uint64_t count,
                              uint64_t offset);
-#define DISK_FILL_MAX (256 * 1024)
+#define DISK_FILL_MAX ((uint64_t) 256 * 1024)
 
 /* Make the live disk, whose name is "".  Before all other functions, once. */
 int disk_start (uint64_t size);

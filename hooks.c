@@ -637,7 +637,7 @@ start (lua_State *L)
   int nargs = 1;
 
   if (c->req) {
-    c->handle = lua_newuserdatauv (L, sizeof *c->handle, 1);
+    c->handle = lua_newuserdatauv (L, sizeof (void *), 1);
     *c->handle = c;
     lua_rawgeti (L, LUA_REGISTRYINDEX, req_ref);
     lua_setmetatable (L, -2);

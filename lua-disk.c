@@ -439,11 +439,12 @@ next_extent (lua_State *L)
   if (offset >= end)
     return 0;
   n = disk_extent (disk_live (), end - offset, offset, &data);
-  lua_pushinteger (L, (lua_Integer) (offset + n));
-  lua_replace (L, lua_upvalueindex (1));
   lua_pushinteger (L, (lua_Integer) offset);
   lua_pushinteger (L, (lua_Integer) n);
   lua_pushstring (L, data ? "data" : "hole");
+  offset += n;
+  lua_pushinteger (L, (lua_Integer) offset);
+  lua_replace (L, lua_upvalueindex (1));
   return 3;
 }
 
@@ -451,14 +452,14 @@ next_extent (lua_State *L)
 static int
 disk_method_extents (lua_State *L)
 {
-  uint64_t offset, count, room;
+  uint64_t offset, end, room;
 
   check_self (L, "extents()");
   offset = check_bytes (L, 2, disk_size (disk_live ()), 0);
   room = disk_size (disk_live ()) - offset;
-  count = check_bytes (L, 3, room, room);
+  end = offset + check_bytes (L, 3, room, room);
   lua_pushinteger (L, (lua_Integer) offset);
-  lua_pushinteger (L, (lua_Integer) (offset + count));
+  lua_pushinteger (L, (lua_Integer) end);
   lua_pushcclosure (L, next_extent, 2);
   return 1;
 }
