@@ -1140,6 +1140,8 @@ run_script (lua_State *L)
     add_path (L, s->name);
   r = s->code ? luaL_loadbufferx (L, s->code, strlen (s->code), s->name, "t")
               : luaL_loadfilex (L, s->name, "t");
+  if (r == LUA_ERRFILE)
+    return luaL_error (L, "hooks: %s", lua_tostring (L, -1));
   if (r != LUA_OK)
     return lua_error (L);
   lua_call (L, 0, 0);

@@ -53,7 +53,7 @@ static int
 config_size (const char *value)
 {
   if (!text_size (value, &config.size)) {
-    nbdkit_error ("size=%s: expected a number of bytes up to 2^63-1, such as "
+    nbdkit_error ("size=%.40s: expected a number of bytes up to 2^63-1, such as "
                   "512, 64K, 1M or 10G", value);
     return -1;
   }
@@ -78,10 +78,10 @@ config_allocator (const char *value)
     }
   }
   if (strncmp (value, "zstd", 4) == 0)
-    nbdkit_error ("allocator=%s: compressed memory is not supported; leave "
+    nbdkit_error ("allocator=%.40s: compressed memory is not supported; leave "
                   "the parameter out, or use allocator=sparse", value);
   else
-    nbdkit_error ("allocator=%s: expected sparse, malloc or "
+    nbdkit_error ("allocator=%.40s: expected sparse, malloc or "
                   "malloc,mlock=true", value);
   return -1;
 }
@@ -132,7 +132,7 @@ static int
 config_timeout (const char *value)
 {
   if (!text_time (value, &config.hooks.timeout) || config.hooks.timeout == 0) {
-    nbdkit_error ("hook-timeout=%s: expected a time, such as 2, 0.5 or 100ms",
+    nbdkit_error ("hook-timeout=%.40s: expected a time, such as 2, 0.5 or 100ms",
                   value);
     return -1;
   }
@@ -143,7 +143,7 @@ static int
 config_memory (const char *value)
 {
   if (!text_size (value, &config.hooks.memory)) {
-    nbdkit_error ("lua-memory=%s: expected a number of bytes, such as 64M",
+    nbdkit_error ("lua-memory=%.40s: expected a number of bytes, such as 64M",
                   value);
     return -1;
   }
@@ -214,7 +214,7 @@ refuse_param (const struct param *p)
   for (size_t i = 0; i < NR_PARAMETERS; i++)
     names[i] = parameters[i].name;
   nearest = text_nearest (p->key, names);
-  nbdkit_error ("%s=%s: unknown parameter%s%s%s; see nbdkit --help", p->key,
+  nbdkit_error ("%s=%.40s: unknown parameter%s%s%s; see nbdkit --help", p->key,
                 p->value, nearest ? " (did you mean " : "",
                 nearest ? nearest : "", nearest ? "?)" : "");
   return -1;

@@ -160,6 +160,8 @@ struct store {
   bool keep;                    /* reserved: give nothing back */
   uint64_t size;
   _Atomic uint64_t pages;       /* in the bitmaps of all slots */
+  _Atomic uint64_t nodes;       /* in the tree */
+  _Atomic uint64_t emptied;     /* regions dropped since the last prune */
 };
 
 /*--------------------------------------------------------------------*/
@@ -252,26 +254,40 @@ populate (void *p, size_t count)
 #endif
 }
 
-/* Address space of CHUNK_SIZE bytes on a boundary of CHUNK_SIZE. */
-static void *
-map_chunk (void)
+/* Address space that takes no memory before it is touched, or NULL. */
+static char *
+map_space (size_t size)
 {
   int flags = MAP_PRIVATE | MAP_ANONYMOUS;
-  char *p, *aligned;
+  void *p;
 
 #ifdef MAP_NORESERVE
   flags |= MAP_NORESERVE;
 #endif
-  p = mmap (NULL, 2 * CHUNK_SIZE, PROT_READ | PROT_WRITE, flags, -1, 0);
-  if (p == MAP_FAILED)
-    return NULL;
+  p = mmap (NULL, size, PROT_READ | PROT_WRITE, flags, -1, 0);
+  return p == MAP_FAILED ? NULL : p;
+}
 
-  aligned = p + (CHUNK_SIZE - (uintptr_t) p % CHUNK_SIZE) % CHUNK_SIZE;
-  if (aligned > p)
-    munmap (p, (size_t) (aligned - p));
-  munmap (aligned + CHUNK_SIZE, CHUNK_SIZE - (size_t) (aligned - p));
+/* Address space of CHUNK_SIZE bytes on a boundary of CHUNK_SIZE. */
+static void *
+map_chunk (void)
+{
+  char *p = map_space (CHUNK_SIZE), *aligned = p;
+
+  /* Below another chunk it lies right.  If not, cut it out of more. */
+  if (p && (uintptr_t) p % CHUNK_SIZE != 0) {
+    munmap (p, CHUNK_SIZE);
+    p = map_space (2 * CHUNK_SIZE);
+    if (!p)
+      return NULL;
+    aligned = p + (CHUNK_SIZE - (uintptr_t) p % CHUNK_SIZE) % CHUNK_SIZE;
+    if (aligned > p)
+      munmap (p, (size_t) (aligned - p));
+    munmap (aligned + CHUNK_SIZE, CHUNK_SIZE - (size_t) (aligned - p));
+  }
 #ifdef MADV_NOHUGEPAGE
-  madvise (aligned, CHUNK_SIZE, MADV_NOHUGEPAGE);
+  if (aligned)
+    madvise (aligned, CHUNK_SIZE, MADV_NOHUGEPAGE);
 #endif
   return aligned;
 }
@@ -326,10 +342,11 @@ region_unref (struct family *f, uintptr_t region)
   pthread_mutex_unlock (&f->mem);
 }
 
-/* An empty node for a level (0: leaves), or NULL. */
+/* An empty node for a level (0: leaves) of a store, or NULL. */
 static struct node *
-node_alloc_locked (struct family *f, unsigned level)
+node_alloc_locked (struct store *s, unsigned level)
 {
+  struct family *f = s->family;
   struct node *n = f->free_nodes[level];
   struct slab *slab;
 
@@ -347,14 +364,16 @@ node_alloc_locked (struct family *f, unsigned level)
   }
   for (size_t i = 0; i < NODE_SLOTS; i++)
     atomic_store_explicit (&n->slot[i], 0, memory_order_relaxed);
+  s->nodes++;
   return n;
 }
 
 static void
-node_free_locked (struct family *f, struct node *n, unsigned level)
+node_free_locked (struct store *s, struct node *n, unsigned level)
 {
-  n->next_free = f->free_nodes[level];
-  f->free_nodes[level] = n;
+  n->next_free = s->family->free_nodes[level];
+  s->family->free_nodes[level] = n;
+  s->nodes--;
 }
 
 static struct family *
@@ -396,15 +415,18 @@ family_free (struct family *f)
  * levels below stand for, 0 in the leaves.
  */
 
-/* What the slot of a region holds in the root or a node. */
-static uintptr_t
-slot_load (const slot_t *slots, uint64_t region, const struct store *s,
-           unsigned shift)
+/* Which slot of the root or a node leads to a region. */
+static uint64_t
+slot_index (const struct store *s, uint64_t region, unsigned shift)
 {
   uint64_t i = region >> shift;
 
-  if (shift < s->shift)
-    i %= NODE_SLOTS;
+  return shift < s->shift ? i % NODE_SLOTS : i;
+}
+
+static uintptr_t
+slot_load (const slot_t *slots, uint64_t i)
+{
   return atomic_load_explicit (&slots[i], memory_order_acquire);
 }
 
@@ -425,7 +447,7 @@ slot_find (const struct store *s, uint64_t region)
   if (shift == 0)
     return &slots[region];
   for (; shift > 0; shift -= NODE_BITS) {
-    node = slot_load (slots, region, s, shift);
+    node = slot_load (slots, slot_index (s, region, shift));
     if (!node)
       return NULL;
     slots = node_slots (node);
@@ -454,18 +476,17 @@ slot_make (struct store *s, uint64_t region)
 
   pthread_mutex_lock (&s->family->mem);
   for (unsigned shift = s->shift; shift > 0; shift -= NODE_BITS) {
-    node = slot_load (slots, region, s, shift);
+    uint64_t i = slot_index (s, region, shift);
+
+    node = slot_load (slots, i);
     if (!node) {
-      n = node_alloc_locked (s->family, shift / NODE_BITS - 1);
+      n = node_alloc_locked (s, shift / NODE_BITS - 1);
       if (!n) {
         pthread_mutex_unlock (&s->family->mem);
         return false;
       }
       node = (uintptr_t) n;
-      atomic_store_explicit (&slots[shift < s->shift
-                                    ? (region >> shift) % NODE_SLOTS
-                                    : region >> shift],
-                             node, memory_order_release);
+      atomic_store_explicit (&slots[i], node, memory_order_release);
     }
     slots = node_slots (node);
   }
@@ -484,7 +505,7 @@ next_region (const struct store *s, uint64_t region, uint64_t end)
     unsigned shift = s->shift;
     uintptr_t child;
 
-    while ((child = slot_load (slots, region, s, shift)) != 0) {
+    while ((child = slot_load (slots, slot_index (s, region, shift))) != 0) {
       if (shift == 0)
         return region;
       slots = node_slots (child);
@@ -496,26 +517,21 @@ next_region (const struct store *s, uint64_t region, uint64_t end)
   return end;
 }
 
-/* Free the nodes below COUNT SLOTS that hold nothing, as far as they overlap
- * the regions FIRST <= r < END.  The slots stand for regions from BASE on.
- * True if all slots are empty.  All stripes and mem are held.
+/* Free the nodes below COUNT slots that hold nothing.  True if all of these
+ * slots are empty.  All stripes and mem are held.
  */
 static bool
-prune (struct family *f, slot_t *slots, size_t count, unsigned shift,
-       uint64_t base, uint64_t first, uint64_t end)
+prune (struct store *s, slot_t *slots, size_t count, unsigned shift)
 {
   bool empty = true;
 
   for (size_t i = 0; i < count; i++) {
-    uintptr_t child = atomic_load_explicit (&slots[i], memory_order_relaxed);
-    uint64_t start = base + ((uint64_t) i << shift);
+    uintptr_t child = slot_load (slots, i);
 
-    if (child && shift > 0 && start < end
-        && start + (UINT64_C (1) << shift) > first
-        && prune (f, node_slots (child), NODE_SLOTS, shift - NODE_BITS, start,
-                  first, end)) {
+    if (child && shift > 0
+        && prune (s, node_slots (child), NODE_SLOTS, shift - NODE_BITS)) {
       atomic_store_explicit (&slots[i], 0, memory_order_relaxed);
-      node_free_locked (f, (struct node *) child, shift / NODE_BITS - 1);
+      node_free_locked (s, (struct node *) child, shift / NODE_BITS - 1);
       child = 0;
     }
     if (child)
@@ -533,7 +549,7 @@ page_address (uintptr_t entry, unsigned page)
   return (char *) (entry & ~ALL_PAGES) + (size_t) page * STORE_PAGE;
 }
 
-/* Bitmap of the pages FIRST <= p < END. */
+/* Bitmap of the pages FIRST <= p < END, which lie within the region. */
 static uintptr_t
 page_range (uint64_t first, uint64_t end)
 {
@@ -671,47 +687,61 @@ region_write (struct store *s, uint64_t region, const char *buf, uint64_t len,
   return 0;
 }
 
-/* Give back the pages GONE, and the region with the last of them. */
+/* Give back runs of the pages GONE, which no slot holds. */
 static void
-pages_drop (struct store *s, slot_t *slot, uintptr_t gone)
+pages_give_back (uintptr_t region, uintptr_t gone)
 {
-  uintptr_t entry = atomic_load_explicit (slot, memory_order_relaxed);
   unsigned i = 0, n;
 
-  s->pages -= page_count (gone);
-  entry &= ~gone;
-  if ((entry & ALL_PAGES) == 0) {
-    region_unref (s->family, entry);
-    atomic_store_explicit (slot, 0, memory_order_relaxed);
-    return;
-  }
   while (gone >> i) {
     for (n = 0; gone >> (i + n) & 1; n++)
       ;
     if (n > 0)
-      give_back (page_address (entry, i), (size_t) n * STORE_PAGE);
+      give_back (page_address (region, i), (size_t) n * STORE_PAGE);
     i += n + 1;
   }
+}
+
+/* Take the pages GONE out of a slot, and the region with the last of them.
+ * Where a clone shares the region, only the slot changes; the memory goes
+ * when the last of them lets the region go.
+ */
+static void
+pages_drop (struct store *s, slot_t *slot, uintptr_t gone)
+{
+  uintptr_t entry = atomic_load_explicit (slot, memory_order_relaxed) & ~gone;
+
+  s->pages -= page_count (gone);
+  if ((entry & ALL_PAGES) == 0) {
+    region_unref (s->family, entry);
+    s->emptied++;
+    entry = 0;
+  }
+  else if (!region_shared (entry))
+    pages_give_back (entry, gone);
   atomic_store_explicit (slot, entry, memory_order_relaxed);
 }
 
 /* The slot is not empty. */
 static int
-region_zero (struct store *s, slot_t *slot, uint64_t len,
-             uint64_t off)
+region_zero (struct store *s, slot_t *slot, uint64_t len, uint64_t off)
 {
   uintptr_t entry = atomic_load_explicit (slot, memory_order_relaxed);
   uintptr_t gone = s->keep ? 0 : entry & pages_covered (off, len);
   uintptr_t rest = entry & pages_touched (off, len) & ~gone;
   uint64_t end = off + len, n;
 
+  if (gone)
+    pages_drop (s, slot, gone);
+  if (!rest)
+    return 0;
+
   /* Zero what stays, page by page, in a region that is ours alone. */
-  if (rest && region_shared (entry)) {
+  if (region_shared (entry)) {
     int err = region_unshare (s, slot, entry & ALL_PAGES & ~gone);
     if (err)
       return err;
     entry = atomic_load_explicit (slot, memory_order_relaxed);
-    gone = 0;
   }
   for (; off < end; off += n) {
     n = STORE_PAGE - off % STORE_PAGE;
@@ -720,11 +750,6 @@ region_zero (struct store *s, slot_t *slot, uint64_t len,
     if (rest >> (off / STORE_PAGE) & 1)
       memset (page_address (entry, 0) + off, 0, n);
   }
-
-  if (gone && region_shared (entry) && (entry & ALL_PAGES & ~gone) != 0)
-    return region_unshare (s, slot, entry & ALL_PAGES & ~gone);
-  if (gone)
-    pages_drop (s, slot, gone);
   return 0;
 }
 
@@ -788,12 +813,12 @@ store_create (uint64_t size, struct store **out)
   return 0;
 }
 
-/* Copy COUNT slots, and the nodes below them, to slots that are empty, and
+/* Copy COUNT slots, and the nodes below them, to empty slots of S, and
  * count the regions' new slots.  False: no memory; what was copied hangs
  * together.  All stripes and mem are held.
  */
 static bool
-copy_slots (struct family *f, slot_t *to, const slot_t *from, size_t count,
+copy_slots (struct store *s, slot_t *to, const slot_t *from, size_t count,
             unsigned shift)
 {
   for (size_t i = 0; i < count; i++) {
@@ -807,11 +832,11 @@ copy_slots (struct family *f, slot_t *to, const slot_t *from, size_t count,
       atomic_store_explicit (&to[i], entry, memory_order_relaxed);
       continue;
     }
-    n = node_alloc_locked (f, shift / NODE_BITS - 1);
+    n = node_alloc_locked (s, shift / NODE_BITS - 1);
     if (!n)
       return false;
     atomic_store_explicit (&to[i], (uintptr_t) n, memory_order_relaxed);
-    if (!copy_slots (f, n->slot, node_slots (entry), NODE_SLOTS,
+    if (!copy_slots (s, n->slot, node_slots (entry), NODE_SLOTS,
                      shift - NODE_BITS))
       return false;
   }
@@ -829,8 +854,9 @@ store_clone (struct store *from, struct store **out)
     return ENOMEM;
   lock_all (f);
   pthread_mutex_lock (&f->mem);
-  ok = copy_slots (f, s->root, from->root, s->root_slots, s->shift);
+  ok = copy_slots (s, s->root, from->root, s->root_slots, s->shift);
   s->pages = from->pages;
+  s->emptied = from->emptied;
   pthread_mutex_unlock (&f->mem);
   unlock_all (f);
 
@@ -844,14 +870,14 @@ store_clone (struct store *from, struct store **out)
 
 /* Free the nodes below COUNT slots, whatever they hold.  mem is held. */
 static void
-free_below (struct family *f, slot_t *slots, size_t count, unsigned shift)
+free_below (struct store *s, slot_t *slots, size_t count, unsigned shift)
 {
   for (size_t i = 0; shift > 0 && i < count; i++) {
     uintptr_t child = atomic_load_explicit (&slots[i], memory_order_relaxed);
 
     if (child) {
-      free_below (f, node_slots (child), NODE_SLOTS, shift - NODE_BITS);
-      node_free_locked (f, (struct node *) child, shift / NODE_BITS - 1);
+      free_below (s, node_slots (child), NODE_SLOTS, shift - NODE_BITS);
+      node_free_locked (s, (struct node *) child, shift / NODE_BITS - 1);
     }
   }
 }
@@ -892,7 +918,7 @@ store_free (struct store *s)
     unref_all (s);
 
   pthread_mutex_lock (&f->mem);
-  free_below (f, s->root, s->root_slots, s->shift);
+  free_below (s, s->root, s->root_slots, s->shift);
   last = --f->stores == 0;
   pthread_mutex_unlock (&f->mem);
   if (last)
@@ -975,33 +1001,43 @@ store_write (struct store *s, const void *buf, uint64_t count, uint64_t offset)
   return 0;
 }
 
-/* Give back nodes that a large zero or trim left empty. */
+/* Has so much been emptied that it is worth looking at all nodes? */
+static bool
+should_prune (const struct store *s)
+{
+  return s->emptied > 64 && s->emptied > s->nodes / 16;
+}
+
+/* Give back nodes that hold nothing, so that the tree costs what is stored,
+ * not what was.
+ */
 static void
-prune_range (struct store *s, uint64_t count, uint64_t offset)
+prune_all (struct store *s)
 {
   struct family *f = s->family;
 
   lock_all (f);
-  for (size_t i = 0; i < STRIPES; i++)
-    change_begin (&f->stripe[i]);
-  pthread_mutex_lock (&f->mem);
-  prune (f, s->root, s->root_slots, s->shift, 0, offset / REGION,
-         regions_to (offset + count));
-  pthread_mutex_unlock (&f->mem);
-  for (size_t i = 0; i < STRIPES; i++)
-    change_end (&f->stripe[i]);
+  if (should_prune (s)) {
+    for (size_t i = 0; i < STRIPES; i++)
+      change_begin (&f->stripe[i]);
+    pthread_mutex_lock (&f->mem);
+    prune (s, s->root, s->root_slots, s->shift);
+    s->emptied = 0;
+    pthread_mutex_unlock (&f->mem);
+    for (size_t i = 0; i < STRIPES; i++)
+      change_end (&f->stripe[i]);
+  }
   unlock_all (f);
 }
 
 int
 store_zero (struct store *s, uint64_t count, uint64_t offset)
 {
-  uint64_t start = offset, end = offset + count, n;
-  bool emptied = false;
+  uint64_t end = offset + count, n;
   int err = 0;
 
   /* Beyond the end of the disk there is nothing to keep. */
-  if (end == s->size)
+  if (count > 0 && end == s->size)
     end = (end + STORE_PAGE - 1) / STORE_PAGE * STORE_PAGE;
 
   while (offset < end && !err) {
@@ -1014,8 +1050,6 @@ store_zero (struct store *s, uint64_t count, uint64_t offset)
       change_begin (stripe);
       err = region_zero (s, slot, n, offset % REGION);
       change_end (stripe);
-      if (n == REGION)
-        emptied = true;
     }
     else
       n = next_region (s, r, regions_to (end)) * REGION - offset;
@@ -1023,8 +1057,8 @@ store_zero (struct store *s, uint64_t count, uint64_t offset)
     offset = n < end - offset ? offset + n : end;
   }
 
-  if (emptied && count >= NODE_SLOTS * REGION)
-    prune_range (s, count, start);
+  if (should_prune (s))
+    prune_all (s);
   return err;
 }
 
@@ -1052,12 +1086,13 @@ store_extent (struct store *s, uint64_t count, uint64_t offset, bool *data)
   return (pos < end ? pos : end) - offset;
 }
 
-/* Allocate all pages of one region that lie within the disk. */
+/* Allocate all pages of one region that lie within the disk, for us alone. */
 static int
 region_reserve (struct store *s, uint64_t region, uint64_t len, bool lock)
 {
   uintptr_t entry, fresh;
   slot_t *slot;
+  int err;
 
   if (!slot_make (s, region))
     return ENOMEM;
@@ -1065,18 +1100,46 @@ region_reserve (struct store *s, uint64_t region, uint64_t len, bool lock)
   entry = atomic_load_explicit (slot, memory_order_relaxed);
   if (!entry && (entry = region_alloc (s->family)) == 0)
     return ENOMEM;
+  if (region_shared (entry)) {
+    err = region_unshare (s, slot, entry & ALL_PAGES);
+    if (err)
+      return err;
+    entry = atomic_load_explicit (slot, memory_order_relaxed);
+  }
   fresh = pages_touched (0, len) & ~entry;
   for (unsigned i = 0; i < REGION_PAGES; i++)
     if (fresh >> i & 1)
       memset (page_address (entry, i), 0, STORE_PAGE);
-  atomic_store (slot, entry | fresh);
+  atomic_store_explicit (slot, entry | fresh, memory_order_relaxed);
   s->pages += page_count (fresh);
   return lock && mlock (page_address (entry, 0), len) == -1 ? errno : 0;
+}
+
+/* Would the system ever give so much?  It knows without trying. */
+static bool
+can_reserve (uint64_t size)
+{
+  void *p;
+
+  if (size == 0)
+    return true;
+  if (size > SIZE_MAX / 2)
+    return false;
+  p = mmap (NULL, (size_t) size, PROT_READ | PROT_WRITE,
+            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (p == MAP_FAILED)
+    return false;
+  munmap (p, (size_t) size);
+  return true;
 }
 
 int
 store_reserve (struct store *s, bool lock)
 {
+  uint64_t allocated = store_allocated (s);
+
+  if (allocated < s->size && !can_reserve (s->size - allocated))
+    return ENOMEM;
   s->keep = true;
   for (uint64_t offset = 0; offset < s->size; offset += REGION) {
     uint64_t r = offset / REGION;

@@ -11,9 +11,10 @@
  * same store or on its clones at the same time, except store_free, after
  * which that store (not its clones) is gone.  No function sleeps, but each
  * waits for others that work on the same 64 KiB of the same family, and
- * store_clone waits for all.  A request is atomic within each 64 KiB: where
- * two overlap, they may mix only at 64 KiB boundaries, so never inside a
- * sector.
+ * store_clone waits for all, as does a store_zero that finds much to give
+ * back.  (Locks are hashed: now and then two threads wait for each other that
+ * need not.)  A request is atomic within each 64 KiB: where two overlap, they
+ * may mix only at 64 KiB boundaries, so never inside a sector.
  *
  * Functions that return int return 0 or an errno code, and report nothing.
  */
@@ -41,7 +42,8 @@ struct store;
  */
 int store_create (uint64_t size, struct store **out);
 
-/* Make *OUT a copy of FROM as it is at one moment between requests.  Costs
+/* Make *OUT a copy of FROM as it is at one moment.  Of a request that is going
+ * on at that moment, each 64 KiB may be in the copy or not.  Costs
  * time and memory in proportion to the number of 64 KiB regions stored
  * (8 bytes each where they are dense), and no data is copied until one side
  * writes.  The caller owns *OUT; the two may be freed in either order.
@@ -72,7 +74,7 @@ int store_write (struct store *s, const void *buf, uint64_t count,
 /* Make a range read as zeroes.  Pages that lie wholly inside it are given
  * back to the system (not in a reserved store); the others keep their bytes
  * outside the range.  ENOMEM: a prefix was zeroed.  It can happen only where
- * 64 KiB that a clone shares are zeroed in part.
+ * a page of 64 KiB that a clone shares is zeroed in part.
  */
 int store_zero (struct store *s, uint64_t count, uint64_t offset);
 
@@ -86,7 +88,8 @@ uint64_t store_extent (struct store *s, uint64_t count, uint64_t offset,
 
 /* Allocate every page of the disk now, keep it whatever is zeroed, and, with
  * LOCK, lock it into RAM (mlock(2): not inherited over fork(2)).  What was
- * stored stays.  May be called again.  Not at the same time as other calls on this store.
+ * stored stays.  May be called again.  A later clone ends the guarantee: where
+ * the two share, a write needs new memory, which is not locked.  Not at the same time as other calls on this store.
  * ENOMEM, EPERM, EAGAIN: as mlock(2); part of the disk may then be allocated.
  */
 int store_reserve (struct store *s, bool lock);

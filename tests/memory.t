@@ -35,6 +35,11 @@ do
     python "$what"
     between 0 $((start + 4096)) "$(resident)" "given back by $what"
 done
+# One page of each 64 KiB stays, 4 MiB in all.
+start=$(resident)
+python "$write"
+python "[h.trim(61440, i << 16) for i in range(1024)]"
+between $((start + 4000)) $((start + 4096 + 4096)) "$(resident)" "single pages stay, others are given back"
 stopped
 
 # Zeroes that nobody wrote take nothing.

@@ -36,14 +36,18 @@ cat >client.py <<'PY'
 import os, random, struct
 seed, work = int(os.environ["SEED"]), int(os.environ["WORK"])
 processes, connections = 4, int(os.environ["connections"])
-# Two windows of 1 MiB, 32 GiB apart, in the middle of which most requests lie.
+# Two windows of 1 MiB, 32 GiB apart.
 windows = 0, 32 << 30
 sectors = 2048
 
+# Half of the requests go to 64 KiB where all meet: large ones, which take
+# long, and small ones in between.
 def some_range():
+    if random.random() < 0.5:
+        count = random.choice((1, 2, 8, 128))
+        return windows[0], 1024 + random.randrange(128 - count + 1), count
     count = random.choice((1, 1, 2, 8, 9, 64, 128, 200))
-    first = min(int(random.triangular(0, sectors)), sectors - count)
-    return random.choice(windows), first, count
+    return random.choice(windows), random.randrange(sectors - count + 1), count
 
 def sector(writer, n, number):
     return struct.pack(">HHI", writer, n & 0xffff, number) * 64

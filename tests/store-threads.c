@@ -9,7 +9,9 @@
 #define THREADS 6
 #define SECTOR 32
 #define SHARED 20000            /* all threads, then a page for each */
-#define SIZE (SHARED + THREADS * STORE_PAGE)
+#define MINE SHARED
+#define NEAR (MINE + THREADS * STORE_PAGE)
+#define SIZE (UINT64_C (1) << 40)
 
 static struct store *disk;
 static uint64_t seed, steps;
@@ -36,8 +38,19 @@ clone_and_look (uint64_t *rng)
   if (store_clone (disk, &clone) != 0)
     abort ();
   check_sectors (clone, SHARED / SECTOR * SECTOR, 0);
-  store_write (clone, &c, 1, random_below (rng, SIZE));
+  store_write (clone, &c, 1, random_below (rng, NEAR));
   store_free (clone);
+}
+
+/* Nodes come and go far from the rest. */
+static void
+far_away (uint64_t *rng)
+{
+  uint64_t offset = (1 + random_below (rng, 50)) << 30;
+
+  store_write (disk, "x", 1, offset);
+  if (random_below (rng, 2) == 0)
+    store_zero (disk, UINT64_C (1) << 30, offset);
 }
 
 static void
@@ -51,7 +64,9 @@ one_step (uint64_t *rng)
   if (count > SHARED - offset)
     count = (SHARED - offset) / SECTOR * SECTOR;
   op = random_below (rng, 64);
-  if (op == 0)
+  if (op == 63)
+    far_away (rng);
+  else if (op == 0)
     clone_and_look (rng);
   else if (op == 1)
     store_zero (disk, SHARED, 0);
@@ -71,7 +86,7 @@ static void *
 work (void *arg)
 {
   unsigned me = (unsigned) (uintptr_t) arg;
-  uint64_t rng = seed + me, mine = SHARED + me * (uint64_t) STORE_PAGE;
+  uint64_t rng = seed + me, mine = MINE + me * (uint64_t) STORE_PAGE;
   unsigned char c, got;
 
   for (uint64_t i = 0; i < steps; i++) {
@@ -106,6 +121,7 @@ main (void)
   ok (lost == 0, "what one thread writes alone stays");
   store_zero (disk, SIZE, 0);
   ok (store_allocated (disk) == 0, "the count of pages is right in the end");
+  ok (nothing_lost (disk), "no region or node is lost");
   store_free (disk);
   return done_testing ();
 }
