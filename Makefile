@@ -56,8 +56,9 @@ check-asan:
 	$(MAKE) check BUILD=build/asan SO=build/asan/memory.so WATCH=asan \
 	    CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined"
 
+# A clone holds all stripes: more locks than the deadlock detector can count.
 check-tsan:
-	$(MAKE) check BUILD=build/tsan SO=build/tsan/memory.so WATCH=tsan \
+	TSAN_OPTIONS=detect_deadlocks=0 $(MAKE) check BUILD=build/tsan SO=build/tsan/memory.so WATCH=tsan \
 	    CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=thread"
 
 check-valgrind:
