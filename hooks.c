@@ -16,6 +16,7 @@
  *      resume ---------------------->   ...
  *        <------------------- return -- end
  *      unlock
+ *      perform, if not done yet
  *
  * So the lock is not held while a request sleeps or touches the disk, and
  * scripts need no locks: between two yields nobody else runs.
@@ -772,7 +773,11 @@ hook_error (struct call *c)
 /*--------------------------------------------------------------------*/
 /* Running hooks. */
 
+/* What is left to do when all hooks have let a request pass. */
+#define PERFORM (-1)
+
 static int run_level (struct call *outer, unsigned level);
+static int perform (struct request *req);
 
 /* Sleep without the lock.  0, or ESHUTDOWN if the client or the server went.
  */
@@ -805,6 +810,8 @@ obey (struct call *c)
   switch (command) {
   case RUN:
     c->err = run_level (c, c->level + 1);
+    if (c->err == PERFORM)
+      c->err = perform (c->req);
     c->done = true;
     return 0;
   case WAIT:
@@ -840,21 +847,21 @@ drive (struct call *c)
   return err;
 }
 
-/* The last step: what the hooks are wrapped around. */
+/* The last step, while a hook waits for it. */
 static int
 perform (struct request *req)
 {
   int err;
 
-  if (!req)
-    return 0;
   pthread_mutex_unlock (&host.lock);
   err = host.config.perform (req);
   pthread_mutex_lock (&host.lock);
   return err;
 }
 
-/* Run the hooks from LEVEL on, then perform.  The lock is held. */
+/* Run the hooks from LEVEL on.  The lock is held.  0, an errno code, or
+ * PERFORM, which is left to the caller, who can do it without the lock.
+ */
 static int
 run_level (struct call *outer, unsigned level)
 {
@@ -863,7 +870,7 @@ run_level (struct call *outer, unsigned level)
   int err;
 
   if (level >= hooks[c.op].count)
-    return perform (c.req);
+    return c.req ? PERFORM : 0;
   c.level = level;
   c.done = false;
   c.command = NOTHING;
@@ -876,6 +883,9 @@ run_level (struct call *outer, unsigned level)
   err = drive (&c);
   if (!err) {
     err = c.done ? c.err : run_level (&c, level + 1);
+    /* New data belongs to the hook's req, so it must be stored before. */
+    if (err == PERFORM && c.req->buf != buf)
+      err = perform (c.req);
     release_coroutine (&c, true);
   }
   if (c.req)
@@ -895,7 +905,7 @@ run_locked (struct call *c)
     c->req->n = ++hooks[c->op].n;
   err = run_level (c, 0);
   pthread_mutex_unlock (&host.lock);
-  return err;
+  return err == PERFORM ? host.config.perform (c->req) : err;
 }
 
 bool
