@@ -1,3 +1,6 @@
 std = "lua54"
 globals = { "on" }
-read_globals = { "bytes", "disk", "fail", "hang", "param", "sleep" }
+read_globals = { "disk", "fail", "sleep", "hang", "param", "bytes" }
+-- nbdkit's own Lua plugin calls the script's global functions.
+files["bench/stock.lua"].allow_defined_top = true
+files["bench/stock.lua"].ignore = { "131" }

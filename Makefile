@@ -79,7 +79,7 @@ lint: all
 	    --suppress=normalCheckLevelMaxBranches $(SOURCES)
 	clang-tidy --quiet $(SOURCES) -- $(OUR_CFLAGS)
 	shellcheck -x -P SCRIPTDIR setup .ci/run bench/run tests/lib.sh tests/*.t
-	$(LUACHECK) -q scripts
+	$(LUACHECK) -q scripts bench
 	podchecker -warnings nbdkit-memory-plugin.pod
 
 compile: $(SOURCES:%.c=$(BUILD)/%.o) $(UNIT_TESTS:%=$(BUILD)/tests/%.t)

@@ -75,6 +75,9 @@ static unsigned nr_idle;
 
 static int start_ref, req_ref, conns_ref, places_ref;
 
+/* Some script mentions a function that waits. */
+static bool mentions_wait;
+
 /* Lua's memory in use. */
 static uint64_t memory;
 
@@ -423,6 +426,25 @@ lua_os_exit (lua_State *L)
   return luaL_error (L, "os.exit: a script can't end the server");
 }
 
+/* lua_dump's writer: a function's constants come one by one. */
+static int
+find_waits (lua_State *L, const void *p, size_t size, void *found)
+{
+  (void) L;
+  if ((size == 5 && memcmp (p, "sleep", 5) == 0)
+      || (size == 4 && memcmp (p, "hang", 4) == 0))
+    *(bool *) found = true;
+  return 0;
+}
+
+/* Note whether the function on top of the stack mentions sleep or hang. */
+static void
+note_waits (lua_State *L)
+{
+  if (lua_type (L, -1) == LUA_TFUNCTION && !lua_iscfunction (L, -1))
+    lua_dump (L, find_waits, &mentions_wait, 1);
+}
+
 /* load, loadfile and so on, but for text only: wrong bytecode crashes Lua.
  * Upvalue 1 is the real function, upvalue 2 the place of its mode.
  */
@@ -439,6 +461,8 @@ load_text (lua_State *L)
   lua_pushvalue (L, lua_upvalueindex (1));
   lua_insert (L, 1);
   lua_call (L, n, LUA_MULTRET);
+  if (lua_gettop (L) == 1)
+    note_waits (L);
   return lua_gettop (L);
 }
 
@@ -458,6 +482,7 @@ lua_dofile (lua_State *L)
   lua_settop (L, 1);
   if (luaL_loadfilex (L, name, "t") != LUA_OK)
     return lua_error (L);
+  note_waits (L);
   lua_callk (L, 0, LUA_MULTRET, 0, dofile_done);
   return dofile_done (L, LUA_OK, 0);
 }
@@ -477,6 +502,7 @@ search_module (lua_State *L)
   lua_pop (L, 1);
   if (luaL_loadfilex (L, lua_tostring (L, -1), "t") != LUA_OK)
     return luaL_error (L, "%s", lua_tostring (L, -1));
+  note_waits (L);
   lua_insert (L, -2);
   return 2;
 }
@@ -915,12 +941,9 @@ hooks_wants (enum op op)
 }
 
 bool
-hooks_any (void)
+hooks_may_wait (void)
 {
-  for (unsigned op = 0; op < OP_COUNT; op++)
-    if (hooks_wants ((enum op) op))
-      return true;
-  return false;
+  return mentions_wait;
 }
 
 int
@@ -1015,6 +1038,12 @@ tame_libraries (lua_State *L)
   lua_pushcclosure (L, search_module, 1);
   lua_rawseti (L, -2, 2);
 
+  /* Lua itself would draw another seed each time. */
+  lua_getglobal (L, "math");
+  lua_getfield (L, -1, "randomseed");
+  lua_pushinteger (L, (lua_Integer) host.config.seed);
+  lua_call (L, 1, 0);
+
   lua_getglobal (L, "os");
   lua_pushcfunction (L, lua_os_exit);
   lua_setfield (L, -2, "exit");
@@ -1096,6 +1125,22 @@ open_host (lua_State *L)
   return 0;
 }
 
+/* It is held for a fraction of a microsecond, so whoever finds it taken does
+ * better to look again than to go to sleep.
+ */
+static void
+init_lock (void)
+{
+  pthread_mutexattr_t attr;
+
+  pthread_mutexattr_init (&attr);
+#ifdef PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP
+  pthread_mutexattr_settype (&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
+#endif
+  pthread_mutex_init (&host.lock, &attr);
+  pthread_mutexattr_destroy (&attr);
+}
+
 int
 hooks_start (const struct hooks_config *config)
 {
@@ -1105,7 +1150,7 @@ hooks_start (const struct hooks_config *config)
     nbdkit_error ("lua-memory: too little even to start Lua");
     return -1;
   }
-  pthread_mutex_init (&host.lock, NULL);
+  init_lock ();
   lua_setwarnf (host.L, warn, NULL);
   lua_sethook (host.L, tick, LUA_MASKCOUNT, TICK);
   if (protected (open_host, NULL) == -1) {
@@ -1154,6 +1199,7 @@ run_script (lua_State *L)
     return luaL_error (L, "hooks: %s", lua_tostring (L, -1));
   if (r != LUA_OK)
     return lua_error (L);
+  note_waits (L);
   lua_call (L, 0, 0);
   return 0;
 }

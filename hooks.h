@@ -78,8 +78,8 @@ void hooks_stop (void);
 /* Is there a hook for this operation?  Takes no lock. */
 bool hooks_wants (enum op op);
 
-/* Is there any hook? */
-bool hooks_any (void);
+/* Does any script mention sleep or hang, so that a hook may use them? */
+bool hooks_may_wait (void);
 
 /* Run the hooks of a request, and perform it unless they fail or skip it.
  * Returns 0 or an errno code that NBD can carry; nbdkit_error was called.

@@ -122,10 +122,34 @@ config_lua (const char *value)
   return add_script ("=lua", value);
 }
 
+/* A parameter that scripts see. */
+static int
+add_param (const char *key, const char *value)
+{
+  struct param *more = realloc (config.hooks.params,
+                                (config.hooks.nr_params + 1) * sizeof *more);
+  struct param p = { strdup (key), strdup (value), false };
+
+  if (more)
+    config.hooks.params = more;
+  if (!more || !p.key || !p.value) {
+    nbdkit_error ("out of memory");
+    free (p.key);
+    free (p.value);
+    return -1;
+  }
+  config.hooks.params[config.hooks.nr_params++] = p;
+  return 0;
+}
+
 static int
 config_seed (const char *value)
 {
-  return nbdkit_parse_uint64_t ("seed", value, &config.hooks.seed);
+  if (nbdkit_parse_uint64_t ("seed", value, &config.hooks.seed) == -1
+      || add_param ("seed", value) == -1)
+    return -1;
+  config.hooks.params[config.hooks.nr_params - 1].used = true;
+  return 0;
 }
 
 static int
@@ -176,26 +200,6 @@ static const struct parameter {
   "lua-memory=SIZE          How much the scripts may hold (256M).\n" \
   "KEY=VALUE                A parameter of the scripts: param.KEY."
 
-/* A parameter that only a script can know. */
-static int
-add_param (const char *key, const char *value)
-{
-  struct param *more = realloc (config.hooks.params,
-                                (config.hooks.nr_params + 1) * sizeof *more);
-  struct param p = { strdup (key), strdup (value), false };
-
-  if (more)
-    config.hooks.params = more;
-  if (!more || !p.key || !p.value) {
-    nbdkit_error ("out of memory");
-    free (p.key);
-    free (p.value);
-    return -1;
-  }
-  config.hooks.params[config.hooks.nr_params++] = p;
-  return 0;
-}
-
 static int
 memory_config (const char *key, const char *value)
 {
@@ -242,8 +246,9 @@ static int
 memory_config_complete (void)
 {
   scripted = config.nr_scripts > 0;
-  if (!scripted && config.hooks.nr_params > 0)
-    return refuse_param (&config.hooks.params[0]);
+  for (size_t i = 0; !scripted && i < config.hooks.nr_params; i++)
+    if (!config.hooks.params[i].used)
+      return refuse_param (&config.hooks.params[i]);
   if (!config.has_size) {
     nbdkit_error ("the size parameter is missing: say size=SIZE, such as "
                   "size=1G");
@@ -256,15 +261,15 @@ memory_config_complete (void)
   return scripted ? run_scripts () : 0;
 }
 
-/* Requests that never sleep are served fastest by one thread a connection,
+/* Requests that never wait are served fastest by one thread a connection,
  * which hands nothing over.  But a hook that sleeps must not hold up the
  * other requests of its connection.
  */
 static int
 memory_thread_model (void)
 {
-  return scripted && hooks_any () ? NBDKIT_THREAD_MODEL_PARALLEL
-                                  : NBDKIT_THREAD_MODEL_SERIALIZE_REQUESTS;
+  return scripted && hooks_may_wait ()
+    ? NBDKIT_THREAD_MODEL_PARALLEL : NBDKIT_THREAD_MODEL_SERIALIZE_REQUESTS;
 }
 
 /* Allocate all, and lock it, if the parameter says so. */

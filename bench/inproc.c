@@ -1,6 +1,6 @@
 /* inproc.c - time a plugin's callbacks without nbdkit and without a socket.
  *
- *     inproc [-s SIZE] [-n ROUNDS] [-t MILLISECONDS] [-r TEXT]
+ *     inproc [-s SIZE] [-n ROUNDS] [-t MILLISECONDS] [-r TEXT] [-c COUNT]
  *            -- NAME [PLUGIN.so [KEY=VALUE]...] [-- NAME ...]...
  *
  * Every subject (a NAME; without a plugin it is bare memcpy) lives in a
@@ -18,6 +18,10 @@
  *                <-- struct result ---
  *
  * Rows that need a fresh disk get a new process for each slice.
+ *
+ * With -c, the first subject makes just COUNT requests of each row, in the
+ * controlling process, all by one call of make_requests: for valgrind, which
+ * counts the instructions of that function.
  *
  * Prints a line "row <TAB> threads <TAB> subject <TAB> value" for each; the
  * value is MB/s for sequential rows, requests/s for random ones, and for
@@ -49,6 +53,7 @@ static uint64_t disk_size = UINT64_C (1) << 30;
 static unsigned rounds = 6;
 static unsigned slice_ms = 100;
 static const char *only = "";
+static uint64_t counted;        /* -c */
 
 /* Before a slice, the caches hold the disks of those that had their turn.
  * Without time to warm up, whoever makes more requests in a slice would be
@@ -270,7 +275,8 @@ next_offset (struct client *c)
   return offset;
 }
 
-static void
+/* Not inlined, so that valgrind can tell it from its callers. */
+static __attribute__ ((noinline)) void
 make_requests (struct client *c, uint64_t n)
 {
   const struct nbdkit_plugin *p = c->plugin;
@@ -627,17 +633,36 @@ run_filled_rows (void)
       end_worker (&subjects[i]);
 }
 
+/* -c: requests for valgrind to count. */
+static void
+run_counted (const struct subject *s)
+{
+  const struct nbdkit_plugin *p;
+  char size[32];
+
+  snprintf (size, sizeof size, "%" PRIu64, disk_size);
+  p = start_plugin (s, size);
+  open_clients (p);
+  fill_disk (p, clients[0].handle);
+  for (size_t row = 0; row < NR_ROWS; row++)
+    if (wanted (&rows[row], false)) {
+      place_client (&clients[0], &rows[row], disk_size, 0, 1);
+      make_requests (&clients[0], counted);
+    }
+}
+
 static void
 parse_options (int argc, char **argv)
 {
   int c;
 
-  while ((c = getopt (argc, argv, "s:n:t:r:")) != -1)
+  while ((c = getopt (argc, argv, "s:n:t:r:c:")) != -1)
     switch (c) {
     case 's': disk_size = (uint64_t) nbdkit_parse_size (optarg); break;
     case 'n': rounds = (unsigned) atoi (optarg); break;
     case 't': slice_ms = (unsigned) atoi (optarg); break;
     case 'r': only = optarg; break;
+    case 'c': counted = strtoull (optarg, NULL, 10); break;
     default: exit (EXIT_FAILURE);
     }
   if (disk_size < (uint64_t) MAX_THREADS * MAX_BLOCK || disk_size > INT64_MAX
@@ -673,6 +698,10 @@ main (int argc, char **argv)
   setvbuf (stdout, NULL, _IOLBF, 0);
   parse_options (argc, argv);
   parse_subjects (argv + optind);
+  if (counted) {
+    run_counted (&subjects[0]);
+    return 0;
+  }
   for (size_t i = 0; i < NR_ROWS; i++)
     filled |= wanted (&rows[i], false);
   if (filled)

@@ -1,9 +1,13 @@
 # report.awk - tables from lines "row <TAB> threads <TAB> subject <TAB> value".
 #
-#     awk -f report.awk -v count=threads -v against="memcpy sparse" targets values
+#     awk -f report.awk -v count=threads -v unit=MB/s -v main=ours \
+#         -v against="memcpy sparse" targets values
 #
-# First what was measured, then ours as a multiple of each subject AGAINST,
-# with the target beside it.
+# First what was measured, then the subject MAIN as a multiple of each subject
+# AGAINST, with the target beside it.
+#
+# With count=cost, less is better: the third word of a line is the unit, and
+# one table shows the least of each row beside its target.
 
 FNR == NR {
   if ($1 !~ /^#/ && NF == 4)
@@ -22,7 +26,8 @@ FNR == NR {
     subject[++subjects] = $3
   }
   # The best of the rounds: what is possible when nothing else runs.
-  if (value[row, $3] == "" || $4 > value[row, $3])
+  if (value[row, $3] == "" \
+      || (count == "cost" ? $4 < value[row, $3] : $4 > value[row, $3]))
     value[row, $3] = $4 + 0
 }
 
@@ -53,12 +58,12 @@ function verdict(ratio, row, what, memory, goal, ok) {
   if ((row, what) in target) {
     goal = target[row, what]
     # A figure is judged as it is printed.
-    ratio = sprintf("%.2f", ratio)
+    ratio = sprintf("%.2f", ratio) + 0
     ok = memory ? ratio <= goal + 0 : ratio >= goal + 0
     checked++
     if (!ok)
       missed++
-    return sprintf("%6s %s %s %-6s", ratio, memory ? "<=" : ">=", goal,
+    return sprintf("%6.2f %s %s %-6s", ratio, memory ? "<=" : ">=", goal,
                    ok ? "ok" : "MISSED")
   }
   return sprintf("%6.2f %14s", ratio, "")
@@ -76,9 +81,7 @@ function unmeasured(row, name) {
 function is_memory(row) { return row ~ /-memory/ }
 
 function print_values(i, j) {
-  head(count == "threads" \
-    ? "MB/s (seq), requests/s (rand), peak memory in bytes per byte written" \
-    : "MB/s (256K), requests/s (4K)")
+  head(unit)
   for (j = 1; j <= subjects; j++)
     cell(subject[j], 9)
   print ""
@@ -91,15 +94,15 @@ function print_values(i, j) {
 }
 
 function ratio_cell(row, name) {
-  if (value[row, name] == "" || value[row, "ours"] == "")
+  if (value[row, name] == "" || value[row, main] == "")
     cell(unmeasured(row, name), 21)
   else
-    cell(verdict(value[row, "ours"] / value[row, name], row, name, 0), 21)
+    cell(verdict(value[row, main] / value[row, name], row, name, 0), 21)
 }
 
 function print_ratios(i, j, n, names) {
   n = split(against, names, " ")
-  head("ours as a multiple of another")
+  head(main " as a multiple of another")
   for (j = 1; j <= n; j++)
     cell(sprintf("%6s%15s", names[j], ""), 21)
   print ""
@@ -163,32 +166,37 @@ function print_memory(i) {
     }
 }
 
-# Both models with one filter in front, so that the filter costs the same.
-function print_models(i, one, two) {
-  for (i = 1; i <= rows; i++) {
-    one = value[order[i], "parallel"]
-    two = value[order[i], "serialize"]
-    if (one == "" || two == "")
-      continue
-    if (!models++) {
-      head("SERIALIZE_REQUESTS as a multiple of PARALLEL (both ours)")
-      print ""
-    }
-    row_name(order[i])
-    printf "  %.2f\n", two / one
-  }
+# Costs are judged where they are too high.
+function print_costs(i, j) {
+  printf "\n%-28s  %6s  %9s\n", "cost", "unit", "least"
+  for (i = 1; i <= rows; i++)
+    for (j = 1; j <= subjects; j++)
+      if (value[order[i], subject[j]] != "")
+        print_cost(order[i], subject[j], value[order[i], subject[j]])
+}
+
+function print_cost(row, name, v, part) {
+  split(row, part, SUBSEP)
+  printf "%-28s", part[1]
+  cell(name, 6)
+  cell(sprintf("%.*f", v < 100 ? 2 : 0, v), 9)
+  if ((row, name) in target)
+    cell(verdict(v, row, name, 1), 21)
+  print ""
 }
 
 END {
   if (rows == 0)
     exit 1
-  print_values()
-  print_ratios()
+  if (count == "cost")
+    print_costs()
+  else {
+    print_values()
+    print_ratios()
+  }
   if (count == "threads") {
     print_scaling()
     print_memory()
   }
-  else
-    print_models()
   printf "\n%d of %d targets met\n", checked - missed, checked
 }

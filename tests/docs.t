@@ -15,7 +15,7 @@ for cmd in ./*.cmd; do
     example=${cmd%.cmd}
     timeout 60 bash "$cmd" >got 2>&1
     # Which of the server's threads it was is chance.
-    sed -i "s/memory\.[0-9]*:/memory.1:/" got
+    sed -i -E "s,memory(\.|\[)[0-9]+\]?:,memory[1]:," got
     is "$(cat got)" "$(cat "$example.out")" "$(head -1 "$cmd" | cut -c1-70)"
 done
 
