@@ -73,7 +73,7 @@ static struct {
 static struct { lua_State *co; int ref; } idle[MAX_IDLE];
 static unsigned nr_idle;
 
-static int start_ref, req_ref, conns_ref, places_ref;
+static int start_ref, req_ref, conns_ref, places_ref, own_ref;
 
 /* Some script mentions a function that waits. */
 static bool mentions_wait;
@@ -169,12 +169,37 @@ must_stop (void)
   return nbdkit_nanosleep (0, 1) == -1;
 }
 
-/* Called by Lua after each TICK instructions.  Once the time is over, each
- * single instruction fails, so that a loop around pcall ends too.
+static void tick (lua_State *L, lua_Debug *ar);
+
+/* Stop the code that runs.  Where it can yield it does, for good: an error
+ * that a count hook raises would leave the coroutine without count hooks, so
+ * that its __close could not be stopped.  A coroutine of the hook's own yields
+ * to the hook, which is looked at at once.  Elsewhere each single instruction
+ * fails, so that a loop around pcall ends too.
  */
+static void
+stop_code (lua_State *L, const char *why)
+{
+  struct call *c = host.call;
+
+  if (c && lua_isyieldable (L)) {
+    c->why = why;
+    if (L == c->co)
+      c->command = STOP;
+    else
+      lua_sethook (c->co, tick, LUA_MASKCOUNT, 1);
+    lua_yield (L, 0);
+    return;
+  }
+  lua_sethook (L, tick, LUA_MASKCOUNT, 1);
+  luaL_error (L, "%s", why);
+}
+
+/* Called by Lua after each TICK instructions. */
 static void
 tick (lua_State *L, lua_Debug *ar)
 {
+  static char why[100];
   uint64_t now;
 
   (void) ar;
@@ -186,16 +211,17 @@ tick (lua_State *L, lua_Debug *ar)
     next_look = now + SECOND / 50;
   }
   else if (now - started > host.config.timeout) {
-    lua_sethook (L, tick, LUA_MASKCOUNT, 1);
-    luaL_error (L, "stopped, because it ran for %f seconds without yielding "
-                "(hook-timeout)", (double) host.config.timeout / SECOND);
+    snprintf (why, sizeof why, "stopped, because it ran for %g seconds "
+              "without yielding (hook-timeout)",
+              (double) host.config.timeout / SECOND);
+    stop_code (L, why);
   }
   else if (now > next_look) {
     next_look = now + SECOND / 50;
-    if (host.call && must_stop ()) {
+    /* When on.close runs, the client has gone. */
+    if (host.call && host.call->op != OP_CLOSE && must_stop ()) {
       started = 1;              /* long ago */
-      lua_sethook (L, tick, LUA_MASKCOUNT, 1);
-      luaL_error (L, "stopped, because the client has gone or nbdkit ends");
+      stop_code (L, "stopped, because the client has gone or nbdkit ends");
     }
   }
 }
@@ -222,6 +248,14 @@ allocate (void *unused, void *p, size_t old, size_t new)
   return q;
 }
 
+static bool
+is_power_of_ten (lua_Integer n)
+{
+  while (n % 10 == 0)
+    n /= 10;
+  return n == 1;
+}
+
 /* Warnings, such as errors in __gc, arrive in pieces. */
 static void
 warn (void *unused, const char *piece, int more)
@@ -232,7 +266,10 @@ warn (void *unused, const char *piece, int more)
   (void) unused;
   snprintf (line + used, sizeof line - used, "%s", piece);
   if (!more) {
-    if (line[0] != '@')
+    static uint64_t n;
+
+    /* As errors of hooks: ever more rarely. */
+    if (line[0] != '@' && (++n < 10 || is_power_of_ten ((lua_Integer) n)))
       nbdkit_error ("Lua warning: %s", line);
     line[0] = '\0';
   }
@@ -241,12 +278,35 @@ warn (void *unused, const char *piece, int more)
 /*--------------------------------------------------------------------*/
 /* Protected calls. */
 
+/* Push where the innermost Lua function of CO stands, such as "a.lua:7". */
+static const char *
+push_place (lua_State *L, lua_State *co)
+{
+  lua_Debug ar;
+
+  for (int level = 0; lua_getstack (co, level, &ar); level++) {
+    lua_getinfo (co, "Sl", &ar);
+    if (ar.currentline > 0)
+      return lua_pushfstring (L, "%s:%d", ar.short_src, ar.currentline);
+  }
+  return lua_pushliteral (L, "?");
+}
+
 /* Leave the message with a traceback below it for -v. */
 static int
 message_handler (lua_State *L)
 {
-  const char *message = luaL_tolstring (L, 1, NULL);
+  const char *message;
 
+  if (lua_type (L, 1) != LUA_TSTRING) {
+    push_place (L, L);
+    lua_pushliteral (L, ": ");
+    luaL_tolstring (L, 1, NULL);
+    lua_concat (L, 3);
+    lua_replace (L, 1);
+  }
+  lua_settop (L, 1);
+  message = lua_tostring (L, 1);
   luaL_traceback (L, L, message, 1);
   nbdkit_debug ("%s", lua_tostring (L, -1));
   lua_pop (L, 1);
@@ -259,6 +319,8 @@ message_handler (lua_State *L)
 static int
 protected (lua_CFunction fn, const void *arg)
 {
+  if (lua_gethookcount (host.L) != TICK)
+    lua_sethook (host.L, tick, LUA_MASKCOUNT, TICK);
   lua_settop (host.L, 0);
   lua_pushcfunction (host.L, message_handler);
   lua_pushcfunction (host.L, fn);
@@ -336,6 +398,12 @@ check_call (lua_State *L, const char *what, bool waits)
 /*--------------------------------------------------------------------*/
 /* Functions of scripts. */
 
+static bool
+may_be_unsupported (const struct call *c)
+{
+  return c->op == OP_ZERO && c->req->flags & NBDKIT_FLAG_FAST_ZERO;
+}
+
 /* The table entry is the error value: a pointer, for which no memory is
  * needed, and which tostring shows as the name.
  */
@@ -350,8 +418,7 @@ lua_fail (lua_State *L)
     names[i] = errors[i].name;
     if (strcmp (name, names[i]) != 0)
       continue;
-    if (errors[i].code == ENOTSUP
-        && !(c->op == OP_ZERO && c->req->flags & NBDKIT_FLAG_FAST_ZERO))
+    if (errors[i].code == ENOTSUP && !may_be_unsupported (c))
       return luaL_error (L, "fail: only a fast zero may fail with ENOTSUP");
     lua_pushlightuserdata (L, (void *) &errors[i]);
     return lua_error (L);
@@ -454,6 +521,8 @@ load_text (lua_State *L)
   int mode = (int) lua_tointeger (L, lua_upvalueindex (2));
   int n = lua_gettop (L);
 
+  if (mode == 2)
+    luaL_checkstring (L, 1);    /* loadfile: never standard input */
   if (n < mode)
     lua_settop (L, n = mode);
   lua_pushliteral (L, "t");
@@ -548,6 +617,9 @@ on_newindex (lua_State *L)
 
   if (op == OP_FILL && host.serving)
     return luaL_error (L, "on.fill can be set only while scripts load");
+  if (!lua_isnil (L, 3) && lua_type (L, 3) != LUA_TFUNCTION)
+    return luaL_error (L, "on.%s: expected a function, got %s", op_names[op],
+                       luaL_typename (L, 3));
   if (op == OP_FILL && disk_set_fill (lua_isnil (L, 3) ? NULL : host_fill))
     return luaL_error (L, "on.fill: out of memory");
   if (lua_isnil (L, 3)) {
@@ -557,9 +629,6 @@ on_newindex (lua_State *L)
     return 0;
   }
 
-  if (lua_type (L, 3) != LUA_TFUNCTION)
-    return luaL_error (L, "on.%s: expected a function, got %s", op_names[op],
-                       luaL_typename (L, 3));
   if (count == MAX_LEVELS)
     return luaL_error (L, "on.%s: more than %d hooks", op_names[op],
                        MAX_LEVELS);
@@ -692,6 +761,11 @@ new_coroutine (lua_State *L)
   struct call *c = lua_touserdata (L, 1);
 
   c->co = lua_newthread (L);
+  lua_rawgeti (L, LUA_REGISTRYINDEX, own_ref);
+  lua_pushvalue (L, -2);
+  lua_pushboolean (L, 1);
+  lua_rawset (L, -3);
+  lua_pop (L, 1);
   c->co_ref = luaL_ref (L, LUA_REGISTRYINDEX);
   return 0;
 }
@@ -715,11 +789,14 @@ release_coroutine (struct call *c, bool ended)
     *c->handle = NULL;
   if (ended && nr_idle < MAX_IDLE) {
     lua_settop (c->co, 0);
+    if (lua_gethookcount (c->co) != TICK)
+      lua_sethook (c->co, tick, LUA_MASKCOUNT, TICK);
     idle[nr_idle].co = c->co;
     idle[nr_idle++].ref = c->co_ref;
     return;
   }
   started = 0;
+  lua_sethook (c->co, tick, LUA_MASKCOUNT, TICK);
 #if LUA_VERSION_RELEASE_NUM >= 50406
   lua_closethread (c->co, host.L);
 #else
@@ -731,26 +808,11 @@ release_coroutine (struct call *c, bool ended)
 /*--------------------------------------------------------------------*/
 /* Errors of hooks. */
 
-/* Push where the innermost Lua function of CO stands, such as "a.lua:7". */
-static const char *
-push_place (lua_State *L, lua_State *co)
+static int
+to_text (lua_State *L)
 {
-  lua_Debug ar;
-
-  for (int level = 0; lua_getstack (co, level, &ar); level++) {
-    lua_getinfo (co, "Sl", &ar);
-    if (ar.currentline > 0)
-      return lua_pushfstring (L, "%s:%d", ar.short_src, ar.currentline);
-  }
-  return lua_pushliteral (L, "?");
-}
-
-static bool
-is_power_of_ten (lua_Integer n)
-{
-  while (n % 10 == 0)
-    n /= 10;
-  return n == 1;
+  luaL_tolstring (L, 1, NULL);
+  return 1;
 }
 
 /* Log the error on top of a failed coroutine's stack: with a traceback when
@@ -763,15 +825,24 @@ log_error (lua_State *L)
   const char *place = push_place (L, c->co), *text;
   lua_Integer n;
 
+  if (c->why)
+    text = lua_pushstring (L, c->why);
+  else {
+    lua_pushcfunction (L, to_text);
+    lua_pushvalue (c->co, -1);
+    lua_xmove (c->co, L, 1);
+    if (lua_pcall (L, 1, 1, 0) != LUA_OK && lua_type (L, -1) != LUA_TSTRING)
+      lua_pushliteral (L, "an error, and another one in its __tostring");
+    text = lua_tostring (L, -1);
+  }
+  if (*place == '?')
+    place = text;               /* no Lua function: not all in one */
+
   lua_rawgeti (L, LUA_REGISTRYINDEX, places_ref);
   lua_getfield (L, -1, place);
   n = lua_tointeger (L, -1) + 1;
   lua_pushinteger (L, n);
   lua_setfield (L, -3, place);
-
-  lua_pushvalue (c->co, -1);
-  lua_xmove (c->co, L, 1);
-  text = luaL_tolstring (L, -1, NULL);
   if (n == 1) {
     luaL_traceback (L, c->co, text, 0);
     nbdkit_error ("on.%s: %s", op_names[c->op], lua_tostring (L, -1));
@@ -786,10 +857,15 @@ log_error (lua_State *L)
 static int
 hook_error (struct call *c)
 {
-  const struct error *e = lua_touserdata (c->co, -1);
+  const struct error *e = c->why ? NULL : lua_touserdata (c->co, -1);
 
-  if (lua_islightuserdata (c->co, -1) && e >= errors && e < errors + NR_ERRORS)
+  /* nbdkit aborts when anything but a fast zero fails with ENOTSUP. */
+  if (e && lua_islightuserdata (c->co, -1)
+      && e >= errors && e < errors + NR_ERRORS
+      && (e->code != ENOTSUP || may_be_unsupported (c)))
     return e->code;
+  if (c->req)
+    c->req->logged = true;
   if (protected (log_error, c) == -1)
     nbdkit_error ("on.%s: an error, and another one while it was logged: %s",
                   op_names[c->op], message ());
@@ -804,6 +880,21 @@ hook_error (struct call *c)
 
 static int run_level (struct call *outer, unsigned level);
 static int perform (struct request *req);
+
+/* nbdkit (1.32) aborts when two threads answer a client that has gone, one
+ * having just closed the connection while the other waits for its turn.  So
+ * let them go one after the other.
+ */
+static void
+leave_slowly (void)
+{
+  static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+  const struct timespec pause = { 0, 5000000 };
+
+  pthread_mutex_lock (&turn);
+  nanosleep (&pause, NULL);
+  pthread_mutex_unlock (&turn);
+}
 
 /* Sleep without the lock.  0, or ESHUTDOWN if the client or the server went.
  */
@@ -822,6 +913,8 @@ wait_unlocked (uint64_t ns)
     if (ns != UINT64_MAX)
       ns -= part;
   } while (r == 0 && ns > 0);
+  if (r != 0)
+    leave_slowly ();
   pthread_mutex_lock (&host.lock);
   return r == 0 ? 0 : ESHUTDOWN;
 }
@@ -835,17 +928,22 @@ obey (struct call *c)
   c->command = NOTHING;
   switch (command) {
   case RUN:
+    if (c->has_run && must_stop ())
+      return ESHUTDOWN;         /* it may be a loop */
+    c->has_run = true;
     c->err = run_level (c, c->level + 1);
     if (c->err == PERFORM)
       c->err = perform (c->req);
     c->done = true;
     return 0;
+  case STOP:
+    return hook_error (c);
   case WAIT:
     return wait_unlocked (c->ns);
   default:
-    nbdkit_error ("on.%s: a hook can't use coroutine.yield outside of "
-                  "coroutines of its own", op_names[c->op]);
-    return EIO;
+    c->why = "a hook can't use coroutine.yield outside of coroutines of its "
+      "own";
+    return hook_error (c);
   }
 }
 
@@ -900,6 +998,8 @@ run_level (struct call *outer, unsigned level)
   c.level = level;
   c.done = false;
   c.command = NOTHING;
+  c.why = NULL;
+  c.has_run = false;
   c.handle = NULL;
   if (take_coroutine (&c) == -1) {
     nbdkit_error ("on.%s: %s", op_names[c.op], message ());
@@ -1016,6 +1116,67 @@ host_fill (void *context, void *buf, uint64_t count, uint64_t offset)
 /*--------------------------------------------------------------------*/
 /* Start and end. */
 
+/* Hooks run without count hooks in a finalizer: run that in a coroutine of its
+ * own, which has them.  Upvalue 1 is the finalizer.
+ */
+static int
+limited_gc (lua_State *L)
+{
+  lua_State *co = lua_newthread (L);
+  int n;
+
+  lua_pushvalue (L, lua_upvalueindex (1));
+  lua_pushvalue (L, 1);
+  lua_xmove (L, co, 2);
+  switch (lua_resume (co, L, 1, &n)) {
+  case LUA_OK:
+    return 0;
+  case LUA_YIELD:
+    return luaL_error (L, "a finalizer can't yield, or ran for too long");
+  default:
+    lua_xmove (co, L, 1);
+    return lua_error (L);
+  }
+}
+
+/* setmetatable, which puts limited_gc around __gc. */
+static int
+lua_setmetatable_limited (lua_State *L)
+{
+  if (lua_istable (L, 2)) {
+    lua_pushliteral (L, "__gc");
+    lua_rawget (L, 2);
+    if (lua_isfunction (L, -1) && lua_tocfunction (L, -1) != limited_gc) {
+      lua_pushliteral (L, "__gc");
+      lua_insert (L, -2);
+      lua_pushcclosure (L, limited_gc, 1);
+      lua_rawset (L, 2);
+    }
+    lua_settop (L, 2);
+  }
+  lua_pushvalue (L, lua_upvalueindex (1));
+  lua_insert (L, 1);
+  lua_call (L, lua_gettop (L) - 1, 1);
+  return 1;
+}
+
+/* coroutine.resume and coroutine.close, but not for a hook's coroutine. */
+static int
+others_only (lua_State *L)
+{
+  if (lua_isthread (L, 1)) {
+    lua_rawgeti (L, LUA_REGISTRYINDEX, own_ref);
+    lua_pushvalue (L, 1);
+    if (lua_rawget (L, -2) != LUA_TNIL)
+      return luaL_error (L, "a hook's coroutine can't be resumed or closed");
+    lua_pop (L, 2);
+  }
+  lua_pushvalue (L, lua_upvalueindex (1));
+  lua_insert (L, 1);
+  lua_call (L, lua_gettop (L) - 1, LUA_MULTRET);
+  return lua_gettop (L);
+}
+
 /* Replace what could end, block or crash the server. */
 static void
 tame_libraries (lua_State *L)
@@ -1052,6 +1213,19 @@ tame_libraries (lua_State *L)
   lua_getglobal (L, "debug");
   lua_pushnil (L);
   lua_setfield (L, -2, "sethook");
+  lua_pushnil (L);
+  lua_setfield (L, -2, "debug");        /* reads standard input */
+
+  lua_getglobal (L, "setmetatable");
+  lua_pushcclosure (L, lua_setmetatable_limited, 1);
+  lua_setglobal (L, "setmetatable");
+  lua_getglobal (L, "coroutine");
+  lua_getfield (L, -1, "resume");
+  lua_pushcclosure (L, others_only, 1);
+  lua_setfield (L, -2, "resume");
+  lua_getfield (L, -1, "close");
+  lua_pushcclosure (L, others_only, 1);
+  lua_setfield (L, -2, "close");
 
   /* With nbdkit -s, standard input and output are the client. */
   if (luaL_dostring (L, "io.stdout = io.stderr io.output(io.stderr) "
@@ -1120,6 +1294,12 @@ open_host (lua_State *L)
   conns_ref = luaL_ref (L, LUA_REGISTRYINDEX);
   lua_newtable (L);
   places_ref = luaL_ref (L, LUA_REGISTRYINDEX);
+  lua_newtable (L);
+  lua_createtable (L, 0, 1);
+  lua_pushliteral (L, "k");
+  lua_setfield (L, -2, "__mode");
+  lua_setmetatable (L, -2);
+  own_ref = luaL_ref (L, LUA_REGISTRYINDEX);
   lua_pushcfunction (L, start);
   start_ref = luaL_ref (L, LUA_REGISTRYINDEX);
   return 0;
@@ -1197,6 +1377,9 @@ run_script (lua_State *L)
               : luaL_loadfilex (L, s->name, "t");
   if (r == LUA_ERRFILE)
     return luaL_error (L, "hooks: %s", lua_tostring (L, -1));
+  if (r != LUA_OK && !s->code && r == LUA_ERRSYNTAX
+      && !strchr (lua_tostring (L, -1), ':'))
+    return luaL_error (L, "%s: %s", s->name, lua_tostring (L, -1));
   if (r != LUA_OK)
     return lua_error (L);
   note_waits (L);

@@ -43,6 +43,8 @@ struct request {
   struct nbdkit_extents *extents;
   const struct connection *conn;
   uint64_t n;                   /* set by hooks_request */
+  bool answered;                /* extents have been added */
+  bool logged;                  /* the log says why it failed */
 };
 
 /* A parameter that the plugin does not know: the scripts may. */

@@ -513,11 +513,23 @@ static const luaL_Reg methods[] = {
 
 #define NR_METHODS (sizeof methods / sizeof methods[0] - 1)
 
+static const char *names[NR_METHODS + 2];
+
+static int
+disk_newindex (lua_State *L)
+{
+  lua_pushvalue (L, 2);
+  if (lua_rawget (L, lua_upvalueindex (1)) == LUA_TNIL)
+    return unknown_name (L, "disk", luaL_tolstring (L, 2, NULL), names);
+  return luaL_error (L, "disk.%s can't be set", lua_tostring (L, 2));
+}
+
+/* disk is an empty table, so that nothing of it can be overwritten. */
 void
 open_disk (lua_State *L)
 {
-  static const char *names[NR_METHODS + 2];
-
+  lua_newtable (L);
+  lua_createtable (L, 0, 3);
   luaL_newlib (L, methods);
   lua_pushinteger (L, (lua_Integer) disk_size (disk_live ()));
   lua_setfield (L, -2, "size");
@@ -526,4 +538,11 @@ open_disk (lua_State *L)
     names[i] = methods[i].name;
   names[NR_METHODS] = "size";
   make_strict (L, "disk", names);
+  lua_pushvalue (L, -1);
+  lua_setfield (L, -3, "__index");
+  lua_pushcclosure (L, disk_newindex, 1);
+  lua_setfield (L, -2, "__newindex");
+  lua_pushboolean (L, 0);
+  lua_setfield (L, -2, "__metatable");
+  lua_setmetatable (L, -2);
 }

@@ -14,7 +14,7 @@
 #include "hooks.h"
 
 /* What a hook has asked for when it yields. */
-enum command { NOTHING, RUN, WAIT };
+enum command { NOTHING, RUN, WAIT, STOP };
 
 /* One hook at work: a coroutine.  Lives on the stack of the thread that
  * drives it.
@@ -26,6 +26,8 @@ struct call {
   int co_ref;                   /* keeps co, in the registry */
   enum command command;
   uint64_t ns;                  /* how long to WAIT; UINT64_MAX: for ever */
+  const char *why;              /* the message of STOP */
+  bool has_run;                 /* req:run was used before */
   bool done;                    /* performed, or skipped */
   int err;                      /* and how that went */
 

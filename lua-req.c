@@ -23,10 +23,13 @@ call_of (lua_State *L, struct call **handle)
   return *handle;
 }
 
-/* For metamethods: only a req gets there. */
+/* For metamethods: only a req gets there, unless debug.getmetatable helps. */
 static struct call *
 indexed_req (lua_State *L)
 {
+  if (lua_type (L, 1) != LUA_TUSERDATA
+      || lua_rawlen (L, 1) != sizeof (struct call *))
+    luaL_checkudata (L, 1, "request");
   return call_of (L, lua_touserdata (L, 1));
 }
 
@@ -34,6 +37,14 @@ static struct call *
 check_req (lua_State *L)
 {
   return call_of (L, luaL_checkudata (L, 1, "request"));
+}
+
+/* A request may be on its way to the disk: only its own hook changes it. */
+static void
+check_own (lua_State *L, const struct call *c)
+{
+  if (host.call != c)
+    luaL_error (L, "this request belongs to another hook");
 }
 
 /*--------------------------------------------------------------------*/
@@ -108,6 +119,7 @@ set_data (lua_State *L, struct call *c)
   size_t len;
   const char *data;
 
+  check_own (L, c);
   if (c->op != OP_READ && c->op != OP_WRITE)
     luaL_error (L, "req.data: a %s carries no data", op_names[c->op]);
   if (lua_type (L, 3) != LUA_TSTRING)
@@ -180,7 +192,8 @@ req_skip (lua_State *L)
 {
   struct call *c = check_req (L);
 
-  if (c->op == OP_READ && !c->done)
+  check_own (L, c);
+  if (c->op == OP_READ && (!c->done || c->err))
     memset (c->req->buf, 0, c->req->count);
   c->done = true;
   c->err = 0;

@@ -515,6 +515,10 @@ add_extents (struct request *req)
   uint64_t end = req->offset + req->count, n;
   bool data;
 
+  if (req->answered)
+    return 0;                   /* req:run was used more than once */
+  req->answered = true;
+
   for (uint64_t offset = req->offset; offset < end; offset += n) {
     n = disk_extent (req->conn->disk, end - offset, offset, &data);
     if (nbdkit_add_extent (req->extents, offset, n,
@@ -561,6 +565,12 @@ submit (struct request req)
   };
   int err = hooks_wants (req.op) ? hooks_request (&req) : perform (&req);
 
+  if (!err && req.op == OP_EXTENTS && !req.answered)
+    nbdkit_add_extent (req.extents, req.offset, req.count, 0);
+  if (err && req.logged) {
+    nbdkit_set_error (err);
+    return -1;
+  }
   return result (err, names[req.op], req.count, req.offset);
 }
 

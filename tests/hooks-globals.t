@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# A script that takes away or breaks what the server's own Lua code might need
+# harms only itself.
+. "$(dirname "$0")/lib.sh"
+need nbdsh
+
+cat >break.lua <<'LUA'
+local coroutine, disk, on, fail, sleep, print, pairs, error = coroutine, disk, on, fail, sleep, print, pairs, error
+local setmetatable, getmetatable, debug, G = setmetatable, getmetatable, debug, _G
+function on.read(req)
+  req:run()
+  req.data = req.data
+  sleep(0)
+  if req.offset == 512 then fail "EPERM" end
+  if req.offset == 1024 then error "plain" end
+  if req.offset == 1536 then error {} end
+end
+function on.write(req)
+  for name in pairs(G) do G[name] = nil end
+  setmetatable(G, {__index = function(_, k) error("no " .. k) end, __newindex = function() error "no" end})
+  getmetatable("").__index = nil
+  getmetatable("").__add = error
+  for _, v in pairs {true, 1, print} do
+    debug.setmetatable(v, {__index = error, __call = error, __tostring = error, __gc = error, __close = error, __name = 5})
+  end
+  debug.setmetatable(nil, {__index = error, __call = error, __tostring = error})
+end
+LUA
+serve size=1M hooks=break.lua
+cat >after.py <<'PY'
+from clients import *
+def round():
+    print(*[outcome(h.pread, 512, i * 512) for i in range(4)], len(connect().pread(512, 0)))
+round()
+print(outcome(h.pwrite, b"x", 0), outcome(h.pwrite, b"x", 0))
+round()
+PY
+is "$(python "$(cat after.py)")" "ok EPERM EIO EIO 512
+ok ok
+ok EPERM EIO EIO 512" "before and after" || sed 's/^/# /' log
+alive "the server is alive"
+stopped
+
+# What nbdkit --run starts does not bear the sanitizer.
+[ "$WATCH" != tsan ] || done_testing
+
+# While loading: the second script fails, or works, but in good order.
+for code in 'package = nil' 'package.path = nil' 'package.path = {}' 'string = nil table = nil io = nil' \
+            'setmetatable(_G, {__index = error, __newindex = error})' 'for k in pairs(_G) do _G[k] = nil end' \
+            'on = nil disk = nil param = nil' 'package.searchers = nil package.searchpath = nil'; do
+    echo 'x = 1' >second.lua
+    nbdkit_run -U - size=1M lua="$code" hooks=second.lua key=1 lua='y = param and param.key' --run : >out 2>&1
+    status=$?
+    like "$status $(cat out)" '^(0 $|[01] nbdkit: error: )' "$code"
+done
+done_testing

@@ -1,0 +1,107 @@
+#!/usr/bin/env bash
+# A server that is told to stop does so within a second, whatever its hooks
+# do, and an abandoned hook runs what it has to close.
+. "$(dirname "$0")/lib.sh"
+need nbdsh
+
+# Slack for a busy machine and for the watches.
+limit=5
+[ -z "$WATCH" ] || limit=30
+
+cat >client.py <<'PY'
+from clients import *
+all = [connect() for i in range(2)]
+cookies = []
+for c in all:
+    for i in range(16):
+        cookies.append(getattr(c, "aio_" + os.environ["op"])(nbd.Buffer(512), 512 * i)
+                       if os.environ["op"] != "flush" else c.aio_flush())
+until(lambda: "begin" in log())
+open("ready", "w").close()
+# Clients go when the server wants to.
+for c in all:
+    try:
+        while c.aio_in_flight():
+            c.poll(-1)
+    except nbd.Error:
+        pass
+os._exit(0)
+PY
+
+# stops NAME OP SCRIPT: 32 such requests are at work when the server is told
+# to stop.
+stops ()
+{
+    local name=$1 start
+    export op=$2
+    rm -f ready
+    serve size=1M lua="$3"
+    nbdsh -c - <client.py >client.out 2>&1 &
+    client=$!
+    until [ -e ready ]; do
+        kill -0 "$client" 2>/dev/null || { sed 's/^/# /' client.out; bail "the client did not start"; }
+        sleep 0.02
+    done
+    start=$SECONDS
+    stop
+    is $? 0 "$name: in good order"
+    ok $((SECONDS - start > limit)) "$name: at once" || echo "# after $((SECONDS - start)) s"
+    wait "$client"
+}
+stops "hangs" pread 'function on.read() print "begin" hang() print "NEVER" end'
+is "$(grep -c NEVER log)" 0 "what hangs does not go on"
+stops "hangs that something is left to do for" pread 'function on.read(req)
+  local n = req.n
+  local a <close> = setmetatable({}, {__close = function() print("closed", n) end})
+  local b <close> = setmetatable({}, {__close = function() error "raised" end})
+  print "begin"
+  pcall(hang)
+  print "NEVER"
+end'
+is "$(grep -c '^closed' log) $(grep -c NEVER log)" "32 0" "they do it, and pcall does not keep them"
+stops "sleeps" pwrite 'function on.write() print "begin" for i = 1, 1000 do sleep "90s" end end'
+stops "sleeps of no length" pwrite 'function on.write() print "begin" while true do sleep(0) end end'
+stops "endless loops" pread 'function on.read() print "begin" while true do end end'
+stops "endless loops around pcall" pread 'function on.read() print "begin"
+    while true do pcall(function() while true do end end) end end'
+stops "endless runs" pread 'function on.read(r) print "begin" while true do r:run() end end'
+stops "hangs in on.fill" pread 'function on.fill() print "begin" hang() end'
+stops "on.close" flush 'function on.flush() print "begin" hang() end
+function on.close() sleep(1000) end
+function on.close() while true do end end'
+
+# The same when the client goes, while the server stays.
+serve size=1M lua='
+function on.write(req)
+  local n = req.n
+  local a <close> = setmetatable({}, {__close = function() print("closed", n) end})
+  print "begin"
+  if req.n == 1 then hang() elseif req.n == 2 then sleep "1h"
+  elseif req.n == 3 then pcall(hang) print "NEVER"
+  else coroutine.wrap(function() coroutine.yield() end)() hang() end
+end
+function on.open(c)
+  if c.id == 3 then
+    local a <close> = setmetatable({}, {__close = function() print "closed open" end})
+    hang()
+  end
+end'
+is "$(python 'from clients import *
+import socket
+c = connect()
+for i in range(16):
+    c.aio_pwrite(nbd.Buffer(512), 0)
+until(lambda: c.poll(1) is not None and log().count("begin") == 16)
+del c
+until(lambda: log().count("closed\t") == 16)
+import raw_nbd
+s = socket.socket(socket.AF_UNIX)
+s.connect(os.environ["sock"])
+s.recv(18)
+s.sendall(b"\0\0\0\3IHAVEOPT\0\0\0\1\0\0\0\0")
+s.close()
+until(lambda: "closed open" in log())
+print(outcome(h.pread, 512, 0))')" ok "when the client goes, others are served on"
+is "$(grep '^closed	' log | sort -u | wc -l) $(grep -c NEVER log)" "16 0" "and each is closed once"
+stopped
+done_testing
