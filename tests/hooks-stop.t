@@ -58,7 +58,10 @@ stops "hangs that something is left to do for" pread 'function on.read(req)
   pcall(hang)
   print "NEVER"
 end'
-is "$(grep -c '^closed' log) $(grep -c NEVER log)" "32 0" "they do it, and pcall does not keep them"
+# On a slow machine, not all of them have begun.
+is "$(grep -c '^closed' log) $(grep -c NEVER log)" "$(grep -c '^begin' log) 0" "they do it, and pcall does not keep them"
+[ "$(grep -c '^begin' log)" -ge 2 ]
+ok $? "there were several"
 stops "sleeps" pwrite 'function on.write() print "begin" for i = 1, 1000 do sleep "90s" end end'
 stops "sleeps of no length" pwrite 'function on.write() print "begin" while true do sleep(0) end end'
 stops "endless loops" pread 'function on.read() print "begin" while true do end end'
