@@ -23,9 +23,10 @@ WARNINGS = -Wall -Wextra -Wshadow -Wvla -Wconversion -Wstrict-prototypes \
 INCLUDES = $(shell pkg-config --cflags nbdkit $(LUA_PC))
 OUR_CFLAGS = -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -fPIC -pthread \
 	     -fvisibility=hidden $(WARNINGS) $(WERROR) -MMD -MP $(INCLUDES)
-LIBS = -pthread $(shell pkg-config --libs $(LUA_PC))
+LIBS = -pthread -ldl $(shell pkg-config --libs $(LUA_PC))
 
-SOURCES = plugin.c disk.c store.c hooks.c lua-req.c lua-disk.c text.c
+SOURCES = plugin.c disk.c store.c hooks.c lua-req.c lua-disk.c lua-fault.c \
+	  faults.c text.c
 UNIT_TESTS = store-unit store-oracle store-readers store-oom store-threads text-unit
 TESTS ?= $(sort $(wildcard tests/*.t) $(UNIT_TESTS:%=$(BUILD)/tests/%.t))
 

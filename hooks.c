@@ -129,7 +129,8 @@ strict_index (lua_State *L)
 }
 
 void
-make_strict (lua_State *L, const char *what, const char *const *names)
+make_strict (lua_State *L, const char *what, const char *const *names,
+             lua_CFunction call)
 {
   lua_createtable (L, 0, 3);
   lua_pushstring (L, what);
@@ -140,6 +141,10 @@ make_strict (lua_State *L, const char *what, const char *const *names)
   lua_setfield (L, -2, "__newindex");
   lua_pushboolean (L, 0);
   lua_setfield (L, -2, "__metatable");
+  if (call) {
+    lua_pushcfunction (L, call);
+    lua_setfield (L, -2, "__call");
+  }
   lua_setmetatable (L, -2);
 }
 
@@ -404,26 +409,39 @@ may_be_unsupported (const struct call *c)
   return c->op == OP_ZERO && c->req->flags & NBDKIT_FLAG_FAST_ZERO;
 }
 
+static const struct error *
+check_error (lua_State *L, const char *name)
+{
+  const char *names[NR_ERRORS + 1] = { NULL };
+
+  for (size_t i = 0; i < NR_ERRORS; i++) {
+    names[i] = errors[i].name;
+    if (strcmp (name, names[i]) == 0)
+      return &errors[i];
+  }
+  unknown_name (L, "NBD", name, names);
+  return NULL;
+}
+
+int
+check_errno (lua_State *L, const char *name)
+{
+  return check_error (L, name)->code;
+}
+
 /* The table entry is the error value: a pointer, for which no memory is
  * needed, and which tostring shows as the name.
  */
 static int
 lua_fail (lua_State *L)
 {
-  const char *names[NR_ERRORS + 1] = { NULL };
-  const char *name = luaL_checkstring (L, 1);
+  const struct error *e = check_error (L, luaL_checkstring (L, 1));
   struct call *c = check_call (L, "fail", false);
 
-  for (size_t i = 0; i < NR_ERRORS; i++) {
-    names[i] = errors[i].name;
-    if (strcmp (name, names[i]) != 0)
-      continue;
-    if (errors[i].code == ENOTSUP && !may_be_unsupported (c))
-      return luaL_error (L, "fail: only a fast zero may fail with ENOTSUP");
-    lua_pushlightuserdata (L, (void *) &errors[i]);
-    return lua_error (L);
-  }
-  return unknown_name (L, "NBD", name, names);
+  if (e->code == ENOTSUP && !may_be_unsupported (c))
+    return luaL_error (L, "fail: only a fast zero may fail with ENOTSUP");
+  lua_pushlightuserdata (L, (void *) e);
+  return lua_error (L);
 }
 
 static int
@@ -721,9 +739,35 @@ start_done (lua_State *L, int status, lua_KContext context)
 
   (void) status;
   (void) context;
-  if (c->op == OP_FILL)
+  if (c->rule)
+    c->result = lua_toboolean (L, -1);
+  else if (c->op == OP_FILL)
     c->done = take_content (L, c);
   return lua_gettop (L);
+}
+
+static int
+always_false (lua_State *L)
+{
+  (void) L;
+  return 0;
+}
+
+/* Push the hook, or the function of a rule, which may have gone. */
+static void
+push_function (lua_State *L, const struct call *c)
+{
+  if (!c->rule) {
+    lua_rawgeti (L, LUA_REGISTRYINDEX, hooks[c->op].ref[c->level]);
+    return;
+  }
+  lua_getfield (L, LUA_REGISTRYINDEX, "rules");
+  if (lua_rawgeti (L, -1, (lua_Integer) c->rule) == LUA_TTABLE)
+    lua_getfield (L, -1, c->function);
+  else
+    lua_pushcfunction (L, always_false);
+  lua_replace (L, -3);
+  lua_settop (L, -2);
 }
 
 static int
@@ -738,7 +782,7 @@ start (lua_State *L)
     lua_rawgeti (L, LUA_REGISTRYINDEX, req_ref);
     lua_setmetatable (L, -2);
   }
-  lua_rawgeti (L, LUA_REGISTRYINDEX, hooks[c->op].ref[c->level]);
+  push_function (L, c);
   if (c->req)
     lua_pushvalue (L, -2);
   else if (c->conn)
@@ -748,7 +792,7 @@ start (lua_State *L)
     lua_pushinteger (L, (lua_Integer) c->count);
     nargs = 2;
   }
-  lua_callk (L, nargs, c->op == OP_FILL ? 1 : 0, 0, start_done);
+  lua_callk (L, nargs, c->op == OP_FILL || c->rule ? 1 : 0, 0, start_done);
   return start_done (L, LUA_OK, 0);
 }
 
@@ -978,7 +1022,7 @@ perform (struct request *req)
   int err;
 
   pthread_mutex_unlock (&host.lock);
-  err = host.config.perform (req);
+  err = host.config.next (req);
   pthread_mutex_lock (&host.lock);
   return err;
 }
@@ -1031,7 +1075,7 @@ run_locked (struct call *c)
     c->req->n = ++hooks[c->op].n;
   err = run_level (c, 0);
   pthread_mutex_unlock (&host.lock);
-  return err == PERFORM ? host.config.perform (c->req) : err;
+  return err == PERFORM ? host.config.next (c->req) : err;
 }
 
 bool
@@ -1052,6 +1096,25 @@ hooks_request (struct request *req)
   struct call c = { .op = req->op, .req = req };
 
   return run_locked (&c);
+}
+
+int
+host_rule (uint64_t number, const char *function, struct request *req)
+{
+  struct call c = { .op = req->op, .req = req, .rule = number,
+                    .function = function };
+  int err;
+
+  if (req->op == OP_OPEN) {
+    c.req = NULL;
+    c.conn = req->conn;
+  }
+  pthread_mutex_lock (&host.lock);
+  err = take_coroutine (&c) == -1 ? EIO : drive (&c);
+  if (!err)
+    release_coroutine (&c, true);
+  pthread_mutex_unlock (&host.lock);
+  return err ? -err : c.result;
 }
 
 static int
@@ -1274,6 +1337,8 @@ open_host (lua_State *L)
   tame_libraries (L);
   open_disk (L);
   lua_setglobal (L, "disk");
+  open_fault (L);
+  lua_setglobal (L, "fault");
   open_on (L);
   open_param (L);
   lua_register (L, "bytes", lua_bytes);

@@ -59,7 +59,9 @@ struct hooks_config {
   uint64_t seed;
   uint64_t timeout;             /* nanoseconds */
   uint64_t memory;              /* bytes */
-  int (*perform) (struct request *req);   /* 0 or an errno code */
+  /* What comes after the hooks, and after the faults: 0 or an errno code. */
+  int (*next) (struct request *req);
+  int (*perform) (struct request *req);
 };
 
 /* Start the Lua state.  -1: it failed, and nbdkit_error said why. */

@@ -537,7 +537,7 @@ open_disk (lua_State *L)
   for (size_t i = 0; i < NR_METHODS; i++)
     names[i] = methods[i].name;
   names[NR_METHODS] = "size";
-  make_strict (L, "disk", names);
+  make_strict (L, "disk", names, NULL);
   lua_pushvalue (L, -1);
   lua_setfield (L, -3, "__index");
   lua_pushcclosure (L, disk_newindex, 1);

@@ -36,6 +36,9 @@ struct call {
   const struct connection *conn;
   void *buf;                    /* for fill */
   uint64_t count, offset;
+  uint64_t rule;                /* this rule's function, not a hook */
+  const char *function;
+  bool result;                  /* it returned something true */
 };
 
 struct host {
@@ -62,12 +65,21 @@ int unknown_name (lua_State *L, const char *what, const char *name,
 
 /* Give the table on top of the stack a metatable by which looking up or
  * setting anything that is not in it is such an error.  NAMES must be static.
+ * Calling the table calls CALL, unless that is NULL.
  */
-void make_strict (lua_State *L, const char *what, const char *const *names);
+void make_strict (lua_State *L, const char *what, const char *const *names,
+                  lua_CFunction call);
 
-/* The name of an errno code that NBD can carry, and back (0: none). */
+/* The name of an errno code that NBD can carry. */
 const char *errno_name (int err);
-int errno_code (const char *name);
+
+/* The code of such a name; raises an error for others. */
+int check_errno (lua_State *L, const char *name);
+
+/* Run a function of a fault rule on a request, as a hook.  1 or 0: it returned
+ * something true or not; -errno: it failed.  Without the lock held.
+ */
+int host_rule (uint64_t number, const char *function, struct request *req);
 
 /* The current call, if function WHAT may be used here: by a hook, and with
  * WAITS only where it can yield.  Otherwise raises an error.
@@ -85,6 +97,7 @@ int host_fill (void *context, void *buf, uint64_t count, uint64_t offset);
 
 /* Bindings: each leaves its object, or what it says, on the stack. */
 void open_disk (lua_State *L);          /* lua-disk.c */
+void open_fault (lua_State *L);         /* lua-fault.c */
 void open_req (lua_State *L);           /* lua-req.c: req's metatable */
 
 #endif /* LUA_HOST_H */

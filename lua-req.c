@@ -178,6 +178,8 @@ req_run (lua_State *L)
   lua_settop (L, 1);
   if (check_call (L, "req:run", true) != c)
     return luaL_error (L, "req:run: this is another request");
+  if (c->rule)
+    return luaL_error (L, "req:run is for hooks, not for functions of rules");
   if (c->op == OP_READ) {
     lua_pushnil (L);
     lua_setiuservalue (L, 1, 1);

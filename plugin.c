@@ -16,6 +16,7 @@
 #include <nbdkit-plugin.h>
 
 #include "disk.h"
+#include "faults.h"
 #include "hooks.h"
 #include "store.h"
 #include "text.h"
@@ -225,11 +226,13 @@ refuse_param (const struct param *p)
 }
 
 static int perform (struct request *req);
+static int meet_faults (struct request *req);
 
 static int
 run_scripts (void)
 {
   config.hooks.perform = perform;
+  config.hooks.next = meet_faults;
   if (hooks_start (&config.hooks) == -1)
     return -1;
   for (size_t i = 0; i < config.nr_scripts; i++)
@@ -268,7 +271,7 @@ memory_config_complete (void)
 static int
 memory_thread_model (void)
 {
-  return scripted && hooks_may_wait ()
+  return scripted && (hooks_may_wait () || faults_may_wait ())
     ? NBDKIT_THREAD_MODEL_PARALLEL : NBDKIT_THREAD_MODEL_SERIALIZE_REQUESTS;
 }
 
@@ -320,6 +323,7 @@ memory_unload (void)
                   (unsigned long long) disk_allocated (live),
                   (unsigned long long) disk_size (live));
   hooks_stop ();
+  faults_stop ();
   disk_stop ();
   for (size_t i = 0; i < config.nr_scripts; i++) {
     free (config.scripts[i].name);
@@ -388,6 +392,20 @@ no_such_export (const char *name)
   nbdkit_error ("there is no export \"%s\"; there are %s", name, names.text);
 }
 
+/* May this client come in? */
+static int
+greet (const struct connection *c)
+{
+  struct request req = { .op = OP_OPEN, .conn = c };
+  int err = hooks_wants (OP_OPEN) ? hooks_connection (OP_OPEN, c) : 0;
+
+  if (err)
+    nbdkit_error ("on.open refused the connection: %s", strerror (err));
+  else if ((err = meet_faults (&req)) != 0)
+    nbdkit_error ("a fault rule refused the connection: %s", strerror (err));
+  return err;
+}
+
 static void *
 memory_open (int readonly)
 {
@@ -411,9 +429,8 @@ memory_open (int readonly)
   c->readonly = readonly;
   c->id = ++connections;
 
-  err = scripted && hooks_wants (OP_OPEN) ? hooks_connection (OP_OPEN, c) : 0;
+  err = scripted ? greet (c) : 0;
   if (err) {
-    nbdkit_error ("on.open refused the connection: %s", strerror (err));
     disk_put (c->disk);
     free (c);
     return NULL;
@@ -487,7 +504,7 @@ memory_can_cache (void *handle)
 static bool
 wrapped (const struct connection *c, enum op op)
 {
-  return scripted && (hooks_wants (op) || !c->store);
+  return scripted && (hooks_wants (op) || faults_want (op) || !c->store);
 }
 
 /* Report an errno code to nbdkit.  ENOTSUP is the answer of a fast zero, and
@@ -554,6 +571,13 @@ perform (struct request *req)
   }
 }
 
+/* What comes after the hooks. */
+static int
+meet_faults (struct request *req)
+{
+  return faults_want (req->op) ? faults_request (req) : perform (req);
+}
+
 /* Send a request on its way. */
 static int
 submit (struct request req)
@@ -563,7 +587,7 @@ submit (struct request req)
     [OP_TRIM] = "trim", [OP_ZERO] = "zero", [OP_EXTENTS] = "block status",
     [OP_CACHE] = "cache",
   };
-  int err = hooks_wants (req.op) ? hooks_request (&req) : perform (&req);
+  int err = hooks_wants (req.op) ? hooks_request (&req) : meet_faults (&req);
 
   if (!err && req.op == OP_EXTENTS && !req.answered)
     nbdkit_add_extent (req.extents, req.offset, req.count, 0);

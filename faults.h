@@ -1,0 +1,131 @@
+/* faults.h - fault rules: which requests they match, and what happens then.
+ *
+ * A rule is made whole by fault_add and then only counts, so any number of
+ * threads may send requests through the rules while others add and remove
+ * some.  A request is matched against the rules in the order in which they
+ * were added.  All rules that it matches count it; of those that fire, all
+ * delays and changes apply, and the first error decides.
+ *
+ * Whether a rule with a probability fires, and what it does by chance, is
+ * drawn from the seed, the rule's number, the request (operation, offset,
+ * count) and how often this rule has met the same request before: never from
+ * time, or from the order in which threads run.
+ */
+
+#ifndef FAULTS_H
+#define FAULTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hooks.h"
+
+/* Bytes of a request, counted from its start. */
+struct fault_range {
+  uint64_t offset, count;
+};
+
+/* All fields of 0 mean: not asked for. */
+struct fault_spec {
+  /* Selectors. */
+  unsigned ops;                 /* bit 1 << op for each operation; not 0 */
+  bool has_range;
+  uint64_t offset, count;       /* requests that overlap this region */
+  uint64_t conn;                /* number of the connection */
+  const char *export_name;
+  bool has_fua, fua;
+  const char *data;             /* a write that contains these bytes */
+  size_t data_len;
+  uint64_t nth, every, after, times;
+  const char *seq;              /* 'x' fires, others do not; then no more */
+  bool has_p;
+  double p;                     /* 0 to 1 */
+  bool has_when;
+
+  /* Actions. */
+  int error;                    /* errno code */
+  uint64_t delay, delay_max;    /* nanoseconds, drawn from delay to delay_max */
+  bool hang, lose, disconnect, shutdown, has_call;
+  uint64_t corrupt;             /* bits */
+  const struct fault_range *keep;       /* these parts of a write only */
+  size_t nr_keep;
+  int64_t misdirect;            /* bytes */
+
+  const char *name;             /* NULL: its number */
+};
+
+/* What needs more than this file knows.  WHEN and CALL are called for rules
+ * with has_when and has_call, by their number.
+ */
+struct fault_callbacks {
+  uint64_t seed;
+  int (*perform) (struct request *req);
+  /* 1: fires, 0: does not, or -errno. */
+  int (*when) (uint64_t number, struct request *req);
+  /* 0 or an errno code. */
+  int (*call) (uint64_t number, struct request *req);
+  /* Wait so many nanoseconds (UINT64_MAX: for ever), or until *RELEASES is
+   * not SEEN any more, if RELEASES is not NULL.  0 or ESHUTDOWN.
+   */
+  int (*wait) (uint64_t ns, const _Atomic unsigned *releases, unsigned seen);
+  void (*disconnect) (void);
+  void (*shutdown) (void);
+};
+
+struct fault;
+
+/* Before all other functions. */
+void faults_start (const struct fault_callbacks *callbacks);
+
+/* Forget all rules.  No request is left. */
+void faults_stop (void);
+
+/* Add a rule.  Everything SPEC points to is copied.  The caller shares the
+ * rule and gives it up with fault_put.  0, EEXIST: there is a rule of this
+ * name; ENOMEM.
+ */
+int fault_add (const struct fault_spec *spec, struct fault **out);
+
+void fault_put (struct fault *f);
+
+/* Find a rule that was not removed; give it up with fault_put.  NULL: none. */
+struct fault *fault_get (const char *name);
+
+/* Put the rules into OUT, in order, at most MOST of them; give each up with
+ * fault_put.  How many there are in all.
+ */
+size_t faults_list (struct fault **out, size_t most);
+
+/* Take a rule, or all of them, away.  Requests that hang in it go on. */
+void fault_remove (struct fault *f);
+void faults_clear (void);
+
+/* A rule that is off matches nothing and counts nothing. */
+void fault_set_on (struct fault *f, bool on);
+
+/* Let the requests that hang in this rule go on. */
+void fault_release (struct fault *f);
+
+struct fault_info {
+  const char *name;
+  uint64_t number;
+  bool on, removed;
+  uint64_t hits, fired;         /* requests matched, and acted on */
+};
+
+/* The name lives as long as the rule. */
+struct fault_info fault_info (const struct fault *f);
+
+/* Is there any rule for this operation?  Takes no lock. */
+bool faults_want (enum op op);
+
+/* Is there a rule that lets time pass? */
+bool faults_may_wait (void);
+
+/* Send a request through the rules, and perform it as they say.  0 or an
+ * errno code.
+ */
+int faults_request (struct request *req);
+
+#endif /* FAULTS_H */

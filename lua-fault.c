@@ -1,0 +1,675 @@
+/* lua-fault.c - the function fault, and the rules that it gives.
+ *
+ * A rule's functions stay in Lua: rules[number] = { when = f, call = f }.
+ * faults.c knows a rule's number only, and asks for them by it.
+ */
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NBDKIT_API_VERSION 2
+#include <nbdkit-plugin.h>
+
+#include "faults.h"
+#include "lua-host.h"
+#include "text.h"
+
+/* A key of fault {...}; TAKE finds its value on top of the stack. */
+struct key {
+  const char *name;
+  void (*take) (lua_State *L, const char *key, struct fault_spec *s);
+  bool action;
+};
+
+/*--------------------------------------------------------------------*/
+/* Values. */
+
+static void
+wrong (lua_State *L, const char *key, const char *expected)
+{
+  luaL_error (L, "fault: %s: expected %s, got %s", key, expected,
+              lua_isstring (L, -1) ? lua_tostring (L, -1)
+                                   : luaL_typename (L, -1));
+}
+
+static uint64_t
+take_bytes (lua_State *L, const char *key)
+{
+  uint64_t n = 0;
+
+  if (lua_isinteger (L, -1) && lua_tointeger (L, -1) >= 0)
+    return (uint64_t) lua_tointeger (L, -1);
+  if (lua_type (L, -1) != LUA_TSTRING
+      || !text_size (lua_tostring (L, -1), &n))
+    wrong (L, key, "bytes, such as 512 or \"4K\"");
+  return n;
+}
+
+static uint64_t
+take_number (lua_State *L, const char *key, lua_Integer least)
+{
+  if (!lua_isinteger (L, -1) || lua_tointeger (L, -1) < least)
+    wrong (L, key, least ? "a whole number from 1 on"
+                         : "a whole number from 0 on");
+  return (uint64_t) lua_tointeger (L, -1);
+}
+
+static const char *
+take_string (lua_State *L, const char *key)
+{
+  if (lua_type (L, -1) != LUA_TSTRING)
+    wrong (L, key, "a string");
+  return lua_tostring (L, -1);
+}
+
+static bool
+take_true (lua_State *L, const char *key)
+{
+  if (!lua_isboolean (L, -1))
+    wrong (L, key, "true or false");
+  return lua_toboolean (L, -1);
+}
+
+static uint64_t
+take_time (lua_State *L, const char *key)
+{
+  uint64_t ns = 0;
+
+  if (lua_type (L, -1) == LUA_TNUMBER && lua_tonumber (L, -1) >= 0
+      && lua_tonumber (L, -1) < 9e9)
+    return (uint64_t) (lua_tonumber (L, -1) * 1e9);
+  if (lua_type (L, -1) != LUA_TSTRING
+      || !text_time (lua_tostring (L, -1), &ns))
+    wrong (L, key, "a time, such as 2 or \"50ms\"");
+  return ns;
+}
+
+/*--------------------------------------------------------------------*/
+/* Selectors. */
+
+static const char *const fault_ops[] = {
+  [OP_READ] = "read", [OP_WRITE] = "write", [OP_FLUSH] = "flush",
+  [OP_TRIM] = "trim", [OP_ZERO] = "zero", [OP_EXTENTS] = "extents",
+  [OP_CACHE] = "cache", [OP_OPEN] = "open", [OP_OPEN + 1] = NULL,
+};
+
+static unsigned
+op_bit (lua_State *L)
+{
+  const char *name = take_string (L, "op");
+
+  if (strcmp (name, "any") == 0)
+    return (1 << (OP_OPEN + 1)) - 1;
+  for (unsigned i = 0; fault_ops[i]; i++)
+    if (strcmp (name, fault_ops[i]) == 0)
+      return 1u << i;
+  unknown_name (L, "fault: op", name, fault_ops);
+  return 0;
+}
+
+static void
+take_op (lua_State *L, const char *key, struct fault_spec *s)
+{
+  (void) key;
+  if (!lua_istable (L, -1)) {
+    s->ops = op_bit (L);
+    return;
+  }
+  for (lua_Integer i = 1; lua_rawgeti (L, -1, i) != LUA_TNIL; i++) {
+    s->ops |= op_bit (L);
+    lua_pop (L, 1);
+  }
+  lua_pop (L, 1);
+}
+
+static void
+take_offset (lua_State *L, const char *key, struct fault_spec *s)
+{
+  s->offset = take_bytes (L, key);
+  s->has_range = true;
+}
+
+static void
+take_count (lua_State *L, const char *key, struct fault_spec *s)
+{
+  s->count = take_bytes (L, key);
+  s->has_range = true;
+}
+
+static void
+take_conn (lua_State *L, const char *key, struct fault_spec *s)
+{
+  s->conn = take_number (L, key, 1);
+}
+
+static void
+take_export (lua_State *L, const char *key, struct fault_spec *s)
+{
+  s->export_name = take_string (L, key);
+}
+
+static void
+take_fua (lua_State *L, const char *key, struct fault_spec *s)
+{
+  s->fua = take_true (L, key);
+  s->has_fua = true;
+}
+
+static void
+take_data (lua_State *L, const char *key, struct fault_spec *s)
+{
+  take_string (L, key);
+  s->data = lua_tolstring (L, -1, &s->data_len);
+}
+
+static void
+take_nth (lua_State *L, const char *key, struct fault_spec *s)
+{
+  s->nth = take_number (L, key, 1);
+}
+
+static void
+take_every (lua_State *L, const char *key, struct fault_spec *s)
+{
+  s->every = take_number (L, key, 1);
+}
+
+static void
+take_after (lua_State *L, const char *key, struct fault_spec *s)
+{
+  s->after = take_number (L, key, 0);
+}
+
+static void
+take_times (lua_State *L, const char *key, struct fault_spec *s)
+{
+  s->times = take_number (L, key, 1);
+}
+
+static void
+take_seq (lua_State *L, const char *key, struct fault_spec *s)
+{
+  s->seq = take_string (L, key);
+  if (s->seq[strspn (s->seq, "x-")] != '\0')
+    wrong (L, key, "a pattern of x (fires) and - (does not)");
+}
+
+/* 0.01, "1%" or "1:100". */
+static void
+take_p (lua_State *L, const char *key, struct fault_spec *s)
+{
+  const char *text = lua_tostring (L, -1);
+  char *end = NULL;
+
+  s->p = text ? strtod (text, &end) : -1;
+  if (end && *end == '%' && end[1] == '\0')
+    s->p /= 100;
+  else if (end && *end == ':')
+    s->p /= strtod (end + 1, &end);
+  else if (!end || *end != '\0')
+    s->p = -1;
+  if (!(s->p >= 0 && s->p <= 1))
+    wrong (L, key, "a probability, such as 0.01, \"1%\" or \"1:100\"");
+  s->has_p = true;
+}
+
+static void
+take_when (lua_State *L, const char *key, struct fault_spec *s)
+{
+  if (!lua_isfunction (L, -1))
+    wrong (L, key, "a function");
+  s->has_when = true;
+}
+
+/*--------------------------------------------------------------------*/
+/* Actions. */
+
+static void
+take_error (lua_State *L, const char *key, struct fault_spec *s)
+{
+  s->error = check_errno (L, take_string (L, key));
+  /* nbdkit aborts when anything but a fast zero fails with it. */
+  if (s->error == ENOTSUP)
+    wrong (L, key, "an error that any request may have");
+}
+
+/* A time, or { least, most }. */
+static void
+take_delay (lua_State *L, const char *key, struct fault_spec *s)
+{
+  if (!lua_istable (L, -1)) {
+    s->delay = take_time (L, key);
+    return;
+  }
+  lua_rawgeti (L, -1, 1);
+  s->delay = take_time (L, key);
+  lua_rawgeti (L, -2, 2);
+  s->delay_max = take_time (L, key);
+  lua_pop (L, 2);
+  if (s->delay_max < s->delay)
+    luaL_error (L, "fault: delay: the second time is shorter");
+}
+
+static void
+take_hang (lua_State *L, const char *key, struct fault_spec *s)
+{
+  s->hang = take_true (L, key);
+}
+
+static void
+take_corrupt (lua_State *L, const char *key, struct fault_spec *s)
+{
+  s->corrupt = take_number (L, key, 1);
+}
+
+/* How much is kept of the start, or a list of { offset, count }.  The ranges
+ * belong to a userdata below the value.
+ */
+static void
+take_keep (lua_State *L, const char *key, struct fault_spec *s)
+{
+  size_t n = lua_istable (L, -1) ? lua_rawlen (L, -1) : 1;
+  struct fault_range *ranges = lua_newuserdatauv (L, (n + 1) * sizeof *ranges,
+                                                  0);
+
+  s->keep = ranges;
+  s->nr_keep = n;
+  lua_insert (L, -2);
+  if (!lua_istable (L, -1)) {
+    ranges[0] = (struct fault_range) { 0, take_bytes (L, key) };
+    return;
+  }
+  for (size_t i = 0; i < n; i++) {
+    if (lua_rawgeti (L, -1, (lua_Integer) i + 1) != LUA_TTABLE)
+      wrong (L, key, "bytes, or a list of {offset, count}");
+    lua_rawgeti (L, -1, 1);
+    ranges[i].offset = take_bytes (L, key);
+    lua_rawgeti (L, -2, 2);
+    ranges[i].count = take_bytes (L, key);
+    lua_pop (L, 3);
+  }
+}
+
+static void
+take_lose (lua_State *L, const char *key, struct fault_spec *s)
+{
+  s->lose = take_true (L, key);
+}
+
+static void
+take_misdirect (lua_State *L, const char *key, struct fault_spec *s)
+{
+  if (lua_isinteger (L, -1))
+    s->misdirect = lua_tointeger (L, -1);
+  else
+    s->misdirect = (int64_t) take_bytes (L, key);
+}
+
+/* nbdkit has it from 1.34 on. */
+typedef int (*disconnect_fn) (int force);
+
+static disconnect_fn
+find_disconnect (void)
+{
+  void *p = dlsym (RTLD_DEFAULT, "nbdkit_disconnect");
+  disconnect_fn fn;
+
+  memcpy (&fn, &p, sizeof fn);
+  return fn;
+}
+
+static void
+take_disconnect (lua_State *L, const char *key, struct fault_spec *s)
+{
+  s->disconnect = take_true (L, key);
+  if (s->disconnect && !find_disconnect ())
+    luaL_error (L, "fault: disconnect: this nbdkit can't cut a connection; "
+                "1.34 and newer can");
+}
+
+static void
+take_shutdown (lua_State *L, const char *key, struct fault_spec *s)
+{
+  s->shutdown = take_true (L, key);
+}
+
+static void
+take_call (lua_State *L, const char *key, struct fault_spec *s)
+{
+  if (!lua_isfunction (L, -1))
+    wrong (L, key, "a function");
+  s->has_call = true;
+}
+
+static void
+take_name (lua_State *L, const char *key, struct fault_spec *s)
+{
+  s->name = take_string (L, key);
+}
+
+static const struct key keys[] = {
+  { "op", take_op, false }, { "offset", take_offset, false },
+  { "count", take_count, false }, { "conn", take_conn, false },
+  { "export", take_export, false }, { "fua", take_fua, false },
+  { "data", take_data, false }, { "nth", take_nth, false },
+  { "every", take_every, false }, { "after", take_after, false },
+  { "times", take_times, false }, { "seq", take_seq, false },
+  { "p", take_p, false }, { "when", take_when, false },
+  { "name", take_name, false },
+  { "error", take_error, true }, { "delay", take_delay, true },
+  { "hang", take_hang, true }, { "corrupt", take_corrupt, true },
+  { "keep", take_keep, true }, { "lose", take_lose, true },
+  { "misdirect", take_misdirect, true },
+  { "disconnect", take_disconnect, true },
+  { "shutdown", take_shutdown, true }, { "call", take_call, true },
+};
+
+#define NR_KEYS (sizeof keys / sizeof keys[0])
+
+/* Raise an error if table 2 has a key that is none of ours. */
+static void
+check_keys (lua_State *L)
+{
+  const char *names[NR_KEYS + 1] = { NULL };
+  bool known;
+
+  for (size_t i = 0; i < NR_KEYS; i++)
+    names[i] = keys[i].name;
+  lua_pushnil (L);
+  while (lua_next (L, 2)) {
+    lua_pop (L, 1);
+    known = false;
+    for (size_t i = 0; i < NR_KEYS && lua_type (L, -1) == LUA_TSTRING; i++)
+      known = known || strcmp (lua_tostring (L, -1), names[i]) == 0;
+    if (!known) {
+      lua_pushvalue (L, -1);
+      unknown_name (L, "fault", luaL_tolstring (L, -1, NULL), names);
+    }
+  }
+}
+
+/* Fill in a rule from table 2.  The values stay on the stack, for SPEC points
+ * into them.
+ */
+static void
+take_keys (lua_State *L, struct fault_spec *s)
+{
+  bool acts = false;
+
+  luaL_checkstack (L, 2 * (int) NR_KEYS + 10, NULL);
+  check_keys (L);
+  for (size_t i = 0; i < NR_KEYS; i++) {
+    if (lua_getfield (L, 2, keys[i].name) == LUA_TNIL) {
+      lua_pop (L, 1);
+      continue;
+    }
+    keys[i].take (L, keys[i].name, s);
+    acts = acts || keys[i].action;
+  }
+  if (s->ops == 0)
+    luaL_error (L, "fault: op is missing, such as op = \"write\"");
+  if (!acts)
+    luaL_error (L, "fault: there is no action, such as error = \"EIO\"");
+  if (s->has_range && s->count == 0)
+    s->count = (uint64_t) INT64_MAX - s->offset;
+}
+
+/*--------------------------------------------------------------------*/
+/* Rules. */
+
+static struct fault *
+check_rule (lua_State *L)
+{
+  return *(struct fault **) luaL_checkudata (L, 1, "fault rule");
+}
+
+/* Make room for a rule on the stack, before there is anything to lose. */
+static struct fault **
+new_rule (lua_State *L)
+{
+  struct fault **p = lua_newuserdatauv (L, sizeof (void *), 0);
+
+  *p = NULL;
+  luaL_setmetatable (L, "fault rule");
+  return p;
+}
+
+static int
+rule_gc (lua_State *L)
+{
+  struct fault **p = lua_touserdata (L, 1);
+
+  if (*p)
+    fault_put (*p);
+  *p = NULL;
+  return 0;
+}
+
+static int
+rule_off (lua_State *L)
+{
+  fault_set_on (check_rule (L), false);
+  lua_settop (L, 1);
+  return 1;
+}
+
+static int
+rule_on (lua_State *L)
+{
+  fault_set_on (check_rule (L), true);
+  lua_settop (L, 1);
+  return 1;
+}
+
+static int
+rule_release (lua_State *L)
+{
+  fault_release (check_rule (L));
+  lua_settop (L, 1);
+  return 1;
+}
+
+/* The functions of a rule that is gone are not needed any more. */
+static int
+rule_remove (lua_State *L)
+{
+  struct fault *f = check_rule (L);
+
+  fault_remove (f);
+  lua_getfield (L, LUA_REGISTRYINDEX, "rules");
+  lua_pushnil (L);
+  lua_rawseti (L, -2, (lua_Integer) fault_info (f).number);
+  return 0;
+}
+
+static const luaL_Reg rule_methods[] = {
+  { "off", rule_off },
+  { "on", rule_on },
+  { "release", rule_release },
+  { "remove", rule_remove },
+  { NULL, NULL }
+};
+
+static int
+rule_index (lua_State *L)
+{
+  static const char *const names[] = {
+    "name", "hits", "fired", "off", "on", "release", "remove", NULL
+  };
+  struct fault_info info = fault_info (check_rule (L));
+  const char *name = luaL_checkstring (L, 2);
+
+  for (const luaL_Reg *m = rule_methods; m->name; m++) {
+    if (strcmp (name, m->name) == 0) {
+      lua_pushcfunction (L, m->func);
+      return 1;
+    }
+  }
+  if (strcmp (name, "name") == 0)
+    lua_pushstring (L, info.name);
+  else if (strcmp (name, "hits") == 0)
+    lua_pushinteger (L, (lua_Integer) info.hits);
+  else if (strcmp (name, "fired") == 0)
+    lua_pushinteger (L, (lua_Integer) info.fired);
+  else
+    return unknown_name (L, "a rule", name, names);
+  return 1;
+}
+
+/* fault {...} */
+static int
+fault_call (lua_State *L)
+{
+  struct fault_spec s = { 0 };
+  struct fault **rule;
+  int err;
+
+  luaL_checktype (L, 2, LUA_TTABLE);
+  lua_settop (L, 2);
+  rule = new_rule (L);
+  take_keys (L, &s);
+  lua_createtable (L, 0, 2);
+  lua_getfield (L, 2, "when");
+  lua_setfield (L, -2, "when");
+  lua_getfield (L, 2, "call");
+  lua_setfield (L, -2, "call");
+
+  lua_getfield (L, LUA_REGISTRYINDEX, "rules");
+  lua_insert (L, -2);
+  err = fault_add (&s, rule);
+  if (err == EEXIST)
+    return luaL_error (L, "fault: there is a rule '%s' already", s.name);
+  if (err)
+    return luaL_error (L, "fault: %s", strerror (err));
+  lua_rawseti (L, -2, (lua_Integer) fault_info (*rule).number);
+  lua_settop (L, 3);
+  return 1;
+}
+
+/* fault.get (name) */
+static int
+fault_get_rule (lua_State *L)
+{
+  const char *name = luaL_tolstring (L, 1, NULL);
+  struct fault **rule = new_rule (L);
+
+  *rule = fault_get (name);
+  if (!*rule)
+    return luaL_error (L, "there is no fault rule '%s'", name);
+  return 1;
+}
+
+/* fault.list () */
+static int
+fault_list (lua_State *L)
+{
+  size_t n = faults_list (NULL, 0), there;
+  struct fault **rules = lua_newuserdatauv (L, (n + 1) * sizeof (void *), 0);
+
+  lua_createtable (L, (int) n, 0);
+  for (size_t i = 1; i <= n; i++) {
+    new_rule (L);
+    lua_rawseti (L, -2, (lua_Integer) i);
+  }
+  /* From here on nothing can fail. */
+  there = faults_list (rules, n);
+  for (size_t i = 0; i < n; i++) {
+    if (i >= there)
+      lua_pushnil (L);
+    else {
+      lua_rawgeti (L, -1, (lua_Integer) i + 1);
+      *(struct fault **) lua_touserdata (L, -1) = rules[i];
+    }
+    lua_rawseti (L, -2, (lua_Integer) i + 1);
+  }
+  return 1;
+}
+
+static int
+fault_clear (lua_State *L)
+{
+  faults_clear ();
+  lua_newtable (L);
+  lua_setfield (L, LUA_REGISTRYINDEX, "rules");
+  return 0;
+}
+
+static const luaL_Reg fault_functions[] = {
+  { "list", fault_list },
+  { "get", fault_get_rule },
+  { "clear", fault_clear },
+  { NULL, NULL }
+};
+
+/*--------------------------------------------------------------------*/
+/* What rules need done. */
+
+/* Wait, and look now and then whether the rule was released. */
+static int
+wait_released (uint64_t ns, const _Atomic unsigned *releases, unsigned seen)
+{
+  const uint64_t most = releases ? 20000000 : UINT64_C (1000000000);
+  int r = 0;
+
+  while (r == 0 && ns > 0 && (!releases || *releases == seen)) {
+    uint64_t part = ns < most ? ns : most;
+
+    r = nbdkit_nanosleep ((unsigned) (part / 1000000000),
+                          (unsigned) (part % 1000000000));
+    if (ns != UINT64_MAX)
+      ns -= part;
+  }
+  return r == 0 ? 0 : ESHUTDOWN;
+}
+
+static void
+disconnect (void)
+{
+  disconnect_fn fn = find_disconnect ();
+
+  if (fn)
+    fn (1);
+}
+
+static int
+rule_when (uint64_t number, struct request *req)
+{
+  return host_rule (number, "when", req);
+}
+
+static int
+rule_call (uint64_t number, struct request *req)
+{
+  int r = host_rule (number, "call", req);
+
+  return r < 0 ? -r : 0;
+}
+
+void
+open_fault (lua_State *L)
+{
+  static const char *const names[] = { "list", "get", "clear", NULL };
+  struct fault_callbacks callbacks = {
+    .seed = host.config.seed, .perform = host.config.perform,
+    .when = rule_when, .call = rule_call, .wait = wait_released,
+    .disconnect = disconnect, .shutdown = nbdkit_shutdown,
+  };
+
+  faults_start (&callbacks);
+  lua_newtable (L);
+  lua_setfield (L, LUA_REGISTRYINDEX, "rules");
+
+  luaL_newmetatable (L, "fault rule");
+  lua_pushcfunction (L, rule_gc);
+  lua_setfield (L, -2, "__gc");
+  lua_pushcfunction (L, rule_index);
+  lua_setfield (L, -2, "__index");
+  lua_pushboolean (L, 0);
+  lua_setfield (L, -2, "__metatable");
+  lua_pop (L, 1);
+
+  luaL_newlib (L, fault_functions);
+  make_strict (L, "fault", names, fault_call);
+}
