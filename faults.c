@@ -83,9 +83,34 @@ fault_put (struct fault *f)
     fault_free (f);
 }
 
-void
-faults_stop (void)
+/* A test whose fault never happened has tested nothing, so that is an error
+ * message; the other rules are for those who look.
+ */
+static void
+report (const struct fault *f)
 {
+  const unsigned long long hits = f->hits, fired = f->fired;
+  char number[24];
+  const char *name = f->name;
+
+  if (!name) {
+    snprintf (number, sizeof number, "%llu", (unsigned long long) f->number);
+    name = number;
+  }
+  if (fired > 0)
+    nbdkit_debug ("fault rule %s: matched %llu, fired %llu", name, hits,
+                  fired);
+  else
+    nbdkit_error ("fault rule %s never fired (it matched %llu requests)",
+                  name, hits);
+}
+
+void
+faults_stop (bool served)
+{
+  if (served)
+    for (const struct fault *f = faults; f; f = f->next)
+      report (f);
   faults_clear ();
 }
 

@@ -78,8 +78,10 @@ struct fault;
 /* Before all other functions. */
 void faults_start (const struct fault_callbacks *callbacks);
 
-/* Forget all rules.  No request is left. */
-void faults_stop (void);
+/* Forget all rules.  No request is left.  If the disk was SERVED, nbdkit's log
+ * gets a line for each rule that is left: an error if it never fired.
+ */
+void faults_stop (bool served);
 
 /* Add a rule.  Everything SPEC points to is copied.  The caller shares the
  * rule and gives it up with fault_put.  0, EEXIST: there is a rule of this

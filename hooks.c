@@ -925,11 +925,7 @@ hook_error (struct call *c)
 static int run_level (struct call *outer, unsigned level);
 static int perform (struct request *req);
 
-/* nbdkit (1.32) aborts when two threads answer a client that has gone, one
- * having just closed the connection while the other waits for its turn.  So
- * let them go one after the other.
- */
-static void
+void
 leave_slowly (void)
 {
   static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;

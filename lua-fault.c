@@ -621,6 +621,8 @@ wait_released (uint64_t ns, const _Atomic unsigned *releases, unsigned seen)
     if (ns != UINT64_MAX)
       ns -= part;
   }
+  if (r != 0)
+    leave_slowly ();
   return r == 0 ? 0 : ESHUTDOWN;
 }
 

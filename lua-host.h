@@ -81,6 +81,13 @@ int check_errno (lua_State *L, const char *name);
  */
 int host_rule (uint64_t number, const char *function, struct request *req);
 
+/* For a request whose wait ended because the client or the server went: nbdkit
+ * (1.32) aborts when two threads answer a client that has gone, one having
+ * just closed the connection while the other waits for its turn.  So let them
+ * go one after the other, 5 ms apart.  Without the lock held.
+ */
+void leave_slowly (void);
+
 /* The current call, if function WHAT may be used here: by a hook, and with
  * WAITS only where it can yield.  Otherwise raises an error.
  */

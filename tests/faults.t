@@ -130,6 +130,31 @@ is "$(cat got)" $'False\nreleased' "release"
 stop
 is $? 0 "the server ends in good order"
 
+# A rule that never fired is pointed out when the server stops.
+serve -v size=1M lua='fault { op = "write", error = "EIO", name = "idle" }
+fault { op = "read", nth = 2, error = "EIO", name = "busy" }
+fault { op = "read", nth = 5, error = "EIO" }'
+python 'h.pread(512, 0)
+try: h.pread(512, 0)
+except nbd.Error: pass'
+stop
+like "$(cat log)" "error: .*fault rule idle never fired \(it matched 0 requests\)" "a rule that matched nothing"
+like "$(cat log)" "error: .*fault rule 3 never fired \(it matched 2 requests\)" "a rule that matched but never fired"
+like "$(cat log)" "debug: .*fault rule busy: matched 2, fired 1" "a rule that fired"
+
+# Sixteen requests that hang when their client is killed.
+serve size=1M lua='fault { op = "read", hang = true }'
+for i in 1 2 3 4 5; do
+    python 'import os
+for i in range(16): h.aio_pread(nbd.Buffer(512), i * 512)
+for i in range(5): h.poll(20)
+os._exit(0)'
+done
+python 'h.flush(); print("served")' >got
+is "$(cat got)" "served" "the server survives clients that leave hanging requests"
+stop
+is $? 0 "the server ends in good order"
+
 refused "op has no 'wriet'; did you mean 'write'" 'fault { op = "wriet", error = "EIO" }'
 refused "has no 'eror'; did you mean 'error'" 'fault { op = "write", eror = "EIO" }'
 refused "did you mean 'EIO'" 'fault { op = "write", error = "EIOO" }'
