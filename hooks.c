@@ -925,7 +925,11 @@ hook_error (struct call *c)
 static int run_level (struct call *outer, unsigned level);
 static int perform (struct request *req);
 
-void
+/* nbdkit (1.32) aborts when two threads answer a client that has gone, one
+ * having just closed the connection while the other waits for its turn.  So
+ * let them go one after the other.
+ */
+static void
 leave_slowly (void)
 {
   static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
@@ -936,26 +940,24 @@ leave_slowly (void)
   pthread_mutex_unlock (&turn);
 }
 
-/* Sleep without the lock.  0, or ESHUTDOWN if the client or the server went.
- */
-static int
-wait_unlocked (uint64_t ns)
+int
+host_wait (uint64_t ns, const _Atomic unsigned *releases, unsigned seen)
 {
-  const uint64_t most = 1000000 * SECOND;
-  int r;
+  const uint64_t most = releases ? SECOND / 50 : 1000000 * SECOND;
+  int r = 0;
 
-  pthread_mutex_unlock (&host.lock);
-  do {
+  while (r == 0 && (!releases || *releases == seen)) {
     uint64_t part = ns < most ? ns : most;
 
     r = nbdkit_nanosleep ((unsigned) (part / SECOND),
                           (unsigned) (part % SECOND));
+    if (ns == part)
+      break;
     if (ns != UINT64_MAX)
       ns -= part;
-  } while (r == 0 && ns > 0);
+  }
   if (r != 0)
     leave_slowly ();
-  pthread_mutex_lock (&host.lock);
   return r == 0 ? 0 : ESHUTDOWN;
 }
 
@@ -964,6 +966,7 @@ static int
 obey (struct call *c)
 {
   enum command command = c->command;
+  int err;
 
   c->command = NOTHING;
   switch (command) {
@@ -979,7 +982,10 @@ obey (struct call *c)
   case STOP:
     return hook_error (c);
   case WAIT:
-    return wait_unlocked (c->ns);
+    pthread_mutex_unlock (&host.lock);
+    err = host_wait (c->ns, NULL, 0);
+    pthread_mutex_lock (&host.lock);
+    return err;
   default:
     c->why = "a hook can't use coroutine.yield outside of coroutines of its "
       "own";

@@ -606,26 +606,6 @@ static const luaL_Reg fault_functions[] = {
 /*--------------------------------------------------------------------*/
 /* What rules need done. */
 
-/* Wait, and look now and then whether the rule was released. */
-static int
-wait_released (uint64_t ns, const _Atomic unsigned *releases, unsigned seen)
-{
-  const uint64_t most = releases ? 20000000 : UINT64_C (1000000000);
-  int r = 0;
-
-  while (r == 0 && ns > 0 && (!releases || *releases == seen)) {
-    uint64_t part = ns < most ? ns : most;
-
-    r = nbdkit_nanosleep ((unsigned) (part / 1000000000),
-                          (unsigned) (part % 1000000000));
-    if (ns != UINT64_MAX)
-      ns -= part;
-  }
-  if (r != 0)
-    leave_slowly ();
-  return r == 0 ? 0 : ESHUTDOWN;
-}
-
 static void
 disconnect (void)
 {
@@ -655,7 +635,7 @@ open_fault (lua_State *L)
   static const char *const names[] = { "list", "get", "clear", NULL };
   struct fault_callbacks callbacks = {
     .seed = host.config.seed, .perform = host.config.perform,
-    .when = rule_when, .call = rule_call, .wait = wait_released,
+    .when = rule_when, .call = rule_call, .wait = host_wait,
     .disconnect = disconnect, .shutdown = nbdkit_shutdown,
   };
 

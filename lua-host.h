@@ -7,6 +7,8 @@
 
 #include <pthread.h>
 
+#include <stdatomic.h>
+
 #include <lua.h>
 #include <lauxlib.h>
 #include <lualib.h>
@@ -81,12 +83,12 @@ int check_errno (lua_State *L, const char *name);
  */
 int host_rule (uint64_t number, const char *function, struct request *req);
 
-/* For a request whose wait ended because the client or the server went: nbdkit
- * (1.32) aborts when two threads answer a client that has gone, one having
- * just closed the connection while the other waits for its turn.  So let them
- * go one after the other, 5 ms apart.  Without the lock held.
+/* Let a request wait so many nanoseconds (UINT64_MAX: for ever), or until
+ * *RELEASES is not SEEN any more, if RELEASES is not NULL; that is looked at
+ * every 20 ms.  0, or ESHUTDOWN if the client or the server went.  On a thread
+ * that serves a request, without the lock held.
  */
-void leave_slowly (void);
+int host_wait (uint64_t ns, const _Atomic unsigned *releases, unsigned seen);
 
 /* The current call, if function WHAT may be used here: by a hook, and with
  * WAITS only where it can yield.  Otherwise raises an error.
