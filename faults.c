@@ -90,27 +90,20 @@ static void
 report (const struct fault *f)
 {
   const unsigned long long hits = f->hits, fired = f->fired;
-  char number[24];
-  const char *name = f->name;
 
-  if (!name) {
-    snprintf (number, sizeof number, "%llu", (unsigned long long) f->number);
-    name = number;
-  }
   if (fired > 0)
-    nbdkit_debug ("fault rule %s: matched %llu, fired %llu", name, hits,
+    nbdkit_debug ("fault rule %s: matched %llu, fired %llu", f->name, hits,
                   fired);
   else
     nbdkit_error ("fault rule %s never fired (it matched %llu requests)",
-                  name, hits);
+                  f->name, hits);
 }
 
 void
-faults_stop (bool served)
+faults_stop (void)
 {
-  if (served)
-    for (const struct fault *f = faults; f; f = f->next)
-      report (f);
+  for (const struct fault *f = faults; f; f = f->next)
+    report (f);
   faults_clear ();
 }
 

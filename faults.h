@@ -78,10 +78,11 @@ struct fault;
 /* Before all other functions. */
 void faults_start (const struct fault_callbacks *callbacks);
 
-/* Forget all rules.  No request is left.  If the disk was SERVED, nbdkit's log
- * gets a line for each rule that is left: an error if it never fired.
+/* Forget all rules.  No request is left.  nbdkit's log gets a line for each
+ * rule: an error if it never fired.  (nbdkit unloads a plugin only when it has
+ * served: a start that fails says nothing.)
  */
-void faults_stop (bool served);
+void faults_stop (void);
 
 /* Add a rule.  Everything SPEC points to is copied.  The caller shares the
  * rule and gives it up with fault_put.  0, EEXIST: there is a rule of this

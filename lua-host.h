@@ -6,7 +6,6 @@
 #define LUA_HOST_H
 
 #include <pthread.h>
-
 #include <stdatomic.h>
 
 #include <lua.h>

@@ -46,7 +46,6 @@ static struct {
 };
 
 static bool scripted;           /* there is a script */
-static bool served;             /* it came to serving clients */
 
 /*--------------------------------------------------------------------*/
 /* Parameters. */
@@ -303,7 +302,6 @@ memory_get_ready (void)
 static int
 memory_after_fork (void)
 {
-  served = true;
   return reserve ();
 }
 
@@ -325,7 +323,7 @@ memory_unload (void)
                   (unsigned long long) disk_allocated (live),
                   (unsigned long long) disk_size (live));
   hooks_stop ();
-  faults_stop (served);
+  faults_stop ();
   disk_stop ();
   for (size_t i = 0; i < config.nr_scripts; i++) {
     free (config.scripts[i].name);

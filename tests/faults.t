@@ -141,6 +141,10 @@ stop
 like "$(cat log)" "error: .*fault rule idle never fired \(it matched 0 requests\)" "a rule that matched nothing"
 like "$(cat log)" "error: .*fault rule 3 never fired \(it matched 2 requests\)" "a rule that matched but never fired"
 like "$(cat log)" "debug: .*fault rule busy: matched 2, fired 1" "a rule that fired"
+out=$(nbdkit_run -U nowhere/sock size=1M lua='fault { op = "read", error = "EIO" }' --run true 2>&1)
+like "$out" "nowhere/sock" "a start that fails once the rules are there"
+[[ $out != *"never fired"* ]]
+ok $? "... says nothing about rules"
 
 # Sixteen requests that hang when their client is killed.
 serve size=1M lua='fault { op = "read", hang = true }'
