@@ -508,7 +508,7 @@ select_fired (struct request *req, struct fired *found, size_t *n)
 
 /* Let time pass as the rules say. */
 static int
-act_wait (const struct fired *fired, size_t n)
+act_wait (const struct fired *fired, size_t n, const struct request *req)
 {
   int err = 0;
 
@@ -521,9 +521,10 @@ act_wait (const struct fired *fired, size_t n)
       ns += (uint64_t) (fraction (mix (fired[i].random))
                         * (double) (s->delay_max - ns));
     if (ns > 0)
-      err = callbacks.wait (ns, NULL, 0);
+      err = callbacks.wait (req->conn, ns, NULL, 0);
     if (s->hang && !err)
-      err = callbacks.wait (UINT64_MAX, &f->releases, fired[i].releases);
+      err = callbacks.wait (req->conn, UINT64_MAX, &f->releases,
+                            fired[i].releases);
   }
   return err;
 }
@@ -672,7 +673,7 @@ faults_request (struct request *req)
     return callbacks.perform (req);
   err = select_fired (req, fired, &n);
   if (!err)
-    err = act_wait (fired, n);
+    err = act_wait (fired, n, req);
   if (!err)
     err = act_fail (fired, n, req);
   if (!err)

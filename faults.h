@@ -68,7 +68,8 @@ struct fault_callbacks {
   /* Wait so many nanoseconds (UINT64_MAX: for ever), or until *RELEASES is
    * not SEEN any more, if RELEASES is not NULL.  0 or ESHUTDOWN.
    */
-  int (*wait) (uint64_t ns, const _Atomic unsigned *releases, unsigned seen);
+  int (*wait) (const struct connection *conn, uint64_t ns,
+               const _Atomic unsigned *releases, unsigned seen);
   void (*disconnect) (void);
   void (*shutdown) (void);
 };

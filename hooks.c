@@ -925,23 +925,47 @@ hook_error (struct call *c)
 static int run_level (struct call *outer, unsigned level);
 static int perform (struct request *req);
 
-/* nbdkit (1.32) aborts when two threads answer a client that has gone, one
- * having just closed the connection while the other waits for its turn.  So
- * let them go one after the other.
+/* nbdkit (1.32) aborts when a thread answers a client that has gone, just after
+ * another thread closed the connection for that reason.  So one thread goes
+ * first, after a pause in which nbdkit may see for itself that the client has
+ * gone; the others wait until that thread has ended, which is when nbdkit will
+ * not answer any more.
  */
-static void
-leave_slowly (void)
-{
-  static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
-  const struct timespec pause = { 0, 5000000 };
+static pthread_key_t leave_key; /* the turn that this thread has */
 
-  pthread_mutex_lock (&turn);
-  nanosleep (&pause, NULL);
-  pthread_mutex_unlock (&turn);
+static void
+give_turn (void *turn)
+{
+  pthread_mutex_unlock (turn);
+}
+
+static void
+leave (const struct connection *conn)
+{
+  struct leaving *l = conn ? conn->leaving : NULL;
+  const struct timespec pause = { 0, 10000000 };
+  struct timespec until;
+
+  /* The thread of the connection itself has no others beside it. */
+  if (!l || pthread_equal (pthread_self (), l->opener)
+      || pthread_getspecific (leave_key))
+    return;
+  clock_gettime (CLOCK_REALTIME, &until);
+  until.tv_nsec += 500000000;
+  until.tv_sec += until.tv_nsec / 1000000000;
+  until.tv_nsec %= 1000000000;
+  if (pthread_mutex_timedlock (&l->turn, &until) != 0)
+    return;
+  if (!l->left)
+    nanosleep (&pause, NULL);
+  l->left = true;
+  if (pthread_setspecific (leave_key, &l->turn) != 0)
+    give_turn (&l->turn);
 }
 
 int
-host_wait (uint64_t ns, const _Atomic unsigned *releases, unsigned seen)
+host_wait (const struct connection *conn, uint64_t ns,
+           const _Atomic unsigned *releases, unsigned seen)
 {
   const uint64_t most = releases ? SECOND / 50 : 1000000 * SECOND;
   int r = 0;
@@ -957,7 +981,7 @@ host_wait (uint64_t ns, const _Atomic unsigned *releases, unsigned seen)
       ns -= part;
   }
   if (r != 0)
-    leave_slowly ();
+    leave (conn);
   return r == 0 ? 0 : ESHUTDOWN;
 }
 
@@ -983,7 +1007,7 @@ obey (struct call *c)
     return hook_error (c);
   case WAIT:
     pthread_mutex_unlock (&host.lock);
-    err = host_wait (c->ns, NULL, 0);
+    err = host_wait (c->req ? c->req->conn : NULL, c->ns, NULL, 0);
     pthread_mutex_lock (&host.lock);
     return err;
   default:
@@ -1398,6 +1422,7 @@ hooks_start (const struct hooks_config *config)
     return -1;
   }
   init_lock ();
+  pthread_key_create (&leave_key, give_turn);
   lua_setwarnf (host.L, warn, NULL);
   lua_sethook (host.L, tick, LUA_MASKCOUNT, TICK);
   if (protected (open_host, NULL) == -1) {
@@ -1529,5 +1554,6 @@ hooks_stop (void)
   started = 0;
   lua_close (host.L);
   host.L = NULL;
+  pthread_key_delete (leave_key);
   pthread_mutex_destroy (&host.lock);
 }

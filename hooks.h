@@ -9,6 +9,7 @@
 #ifndef HOOKS_H
 #define HOOKS_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -22,12 +23,22 @@ enum op {
 
 struct nbdkit_extents;
 
+/* How the threads of a connection take turns to leave a client that has gone;
+ * the host's business.
+ */
+struct leaving {
+  pthread_t opener;             /* the thread that opened the connection */
+  pthread_mutex_t turn;
+  bool left;                    /* one has gone first */
+};
+
 /* A connection.  The disk is kept for as long as it lasts. */
 struct connection {
   uint64_t id;                  /* from 1, in the order of opening */
   bool readonly;
   struct disk *disk;
   struct store *store;          /* disk_store (disk) */
+  struct leaving *leaving;
 };
 
 /* A request on its way.  BUF is the client's data (write) or the place for it

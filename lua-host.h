@@ -85,9 +85,11 @@ int host_rule (uint64_t number, const char *function, struct request *req);
 /* Let a request wait so many nanoseconds (UINT64_MAX: for ever), or until
  * *RELEASES is not SEEN any more, if RELEASES is not NULL; that is looked at
  * every 20 ms.  0, or ESHUTDOWN if the client or the server went.  On a thread
- * that serves a request, without the lock held.
+ * that serves a request of CONN (or NULL: it is not known), without the lock
+ * held.
  */
-int host_wait (uint64_t ns, const _Atomic unsigned *releases, unsigned seen);
+int host_wait (const struct connection *conn, uint64_t ns,
+               const _Atomic unsigned *releases, unsigned seen);
 
 /* The current call, if function WHAT may be used here: by a hook, and with
  * WAITS only where it can yield.  Otherwise raises an error.

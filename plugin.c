@@ -406,33 +406,56 @@ greet (const struct connection *c)
   return err;
 }
 
+/* A connection to a disk, which it takes over.  NULL: no memory. */
+static struct connection *
+connection_new (struct disk *disk, bool readonly)
+{
+  static _Atomic uint64_t connections;
+  struct connection *c = calloc (1, sizeof *c);
+  struct leaving *l = calloc (1, sizeof *l);
+
+  if (!c || !l) {
+    free (l);
+    free (c);
+    return NULL;
+  }
+  l->opener = pthread_self ();
+  pthread_mutex_init (&l->turn, NULL);
+  *c = (struct connection) {
+    .id = ++connections, .readonly = readonly, .disk = disk,
+    .store = disk_store (disk), .leaving = l,
+  };
+  return c;
+}
+
+static void
+connection_free (struct connection *c)
+{
+  disk_put (c->disk);
+  pthread_mutex_destroy (&c->leaving->turn);
+  free (c->leaving);
+  free (c);
+}
+
 static void *
 memory_open (int readonly)
 {
-  static _Atomic uint64_t connections;
   const char *name = nbdkit_export_name ();
-  struct connection *c = calloc (1, sizeof *c);
-  int err;
+  struct disk *disk = name ? disk_get (name) : NULL;
+  struct connection *c;
 
-  if (!c || !name) {
+  if (!disk) {
+    no_such_export (name ? name : "");
+    return NULL;
+  }
+  c = connection_new (disk, readonly);
+  if (!c) {
     nbdkit_error ("out of memory");
-    free (c);
+    disk_put (disk);
     return NULL;
   }
-  c->disk = disk_get (name);
-  if (!c->disk) {
-    no_such_export (name);
-    free (c);
-    return NULL;
-  }
-  c->store = disk_store (c->disk);
-  c->readonly = readonly;
-  c->id = ++connections;
-
-  err = scripted ? greet (c) : 0;
-  if (err) {
-    disk_put (c->disk);
-    free (c);
+  if (scripted && greet (c) != 0) {
+    connection_free (c);
     return NULL;
   }
   return c;
@@ -445,8 +468,7 @@ memory_close (void *handle)
 
   if (scripted && (hooks_wants (OP_CLOSE) || hooks_wants (OP_OPEN)))
     hooks_connection (OP_CLOSE, c);
-  disk_put (c->disk);
-  free (c);
+  connection_free (c);
 }
 
 static const char *

@@ -146,8 +146,24 @@ like "$out" "nowhere/sock" "a start that fails once the rules are there"
 [[ $out != *"never fired"* ]]
 ok $? "... says nothing about rules"
 
-# Sixteen requests that hang when their client is killed.  Ten times, as the
-# abort of nbdkit that this looks for is a matter of luck.
+# Sixteen requests that hang when their client is killed.  Ten times, and with
+# a slow failing send, as the abort of nbdkit that this looks for is a matter of
+# luck.
+"${CC:-cc}" -shared -fPIC -o slow.so -x c - <<'C'
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <sys/socket.h>
+#include <time.h>
+ssize_t send (int sock, const void *buf, size_t len, int flags)
+{
+  ssize_t (*next) (int, const void *, size_t, int)
+    = (ssize_t (*) (int, const void *, size_t, int)) dlsym (RTLD_NEXT, "send");
+  ssize_t r = next (sock, buf, len, flags);
+  if (r == -1) nanosleep (&(struct timespec) { 0, 50000000 }, 0);
+  return r;
+}
+C
+[ -n "$WATCH" ] || watch=(env "LD_PRELOAD=$scratch/slow.so")
 serve size=1M lua='fault { op = "read", hang = true }'
 for _ in {1..10}; do
     python 'import os
@@ -159,6 +175,7 @@ python 'h.flush(); print("served")' >got
 is "$(cat got)" "served" "the server survives clients that leave hanging requests"
 stop
 is $? 0 "the server ends in good order"
+[ -n "$WATCH" ] || watch=()
 
 refused "op has no 'wriet'; did you mean 'write'" 'fault { op = "wriet", error = "EIO" }'
 refused "has no 'eror'; did you mean 'error'" 'fault { op = "write", eror = "EIO" }'
