@@ -21,16 +21,11 @@
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
+#include "chance.h"
 #include "faults.h"
 
 /* How many rules may fire for one request; later ones do nothing. */
 #define MAX_FIRED 32
-
-/* How often a rule has met a request, in a hash table that grows. */
-struct meeting {
-  uint64_t key;                 /* 0: free */
-  uint64_t count;
-};
 
 struct fault {
   struct fault *next;
@@ -42,10 +37,7 @@ struct fault {
   _Atomic bool on, removed;
   _Atomic unsigned releases;
   _Atomic uint64_t hits, fired;
-
-  pthread_mutex_t lock;         /* guards what follows */
-  struct meeting *meetings;
-  size_t nr_meetings, size;     /* used, and there (a power of 2) */
+  struct chance chance;
 };
 
 static struct fault_callbacks callbacks;
@@ -66,8 +58,7 @@ faults_start (const struct fault_callbacks *c)
 static void
 fault_free (struct fault *f)
 {
-  pthread_mutex_destroy (&f->lock);
-  free (f->meetings);
+  chance_free (&f->chance);
   free (f->keep);
   free (f->data);
   free (f->seq);
@@ -135,7 +126,7 @@ fault_new (const struct fault_spec *spec)
 
   if (!f)
     return NULL;
-  pthread_mutex_init (&f->lock, NULL);
+  chance_init (&f->chance, 0);
   f->spec = *spec;
   f->refs = 2;                  /* the list and the caller */
   f->on = true;
@@ -179,6 +170,7 @@ link_locked (struct fault *f)
   char number[24];
 
   f->number = last_number + 1;
+  f->chance.seed = chance_mix (callbacks.seed) ^ f->number;
   snprintf (number, sizeof number, "%llu", (unsigned long long) f->number);
   if (!f->name && !copy_text (&f->name, number))
     return ENOMEM;
@@ -316,77 +308,6 @@ faults_may_wait (void)
 }
 
 /*--------------------------------------------------------------------*/
-/* Chance. */
-
-static uint64_t
-mix (uint64_t z)
-{
-  z += UINT64_C (0x9E3779B97F4A7C15);
-  z = (z ^ (z >> 30)) * UINT64_C (0xBF58476D1CE4E5B9);
-  z = (z ^ (z >> 27)) * UINT64_C (0x94D049BB133111EB);
-  return z ^ (z >> 31);
-}
-
-/* The request's place in the table of meetings, or a free one. */
-static struct meeting *
-find_meeting (struct meeting *table, size_t size, uint64_t key)
-{
-  size_t i = key & (size - 1);
-
-  while (table[i].key != 0 && table[i].key != key)
-    i = (i + 1) & (size - 1);
-  return &table[i];
-}
-
-static bool
-grow_meetings (struct fault *f)
-{
-  size_t size = f->size ? f->size * 2 : 64;
-  struct meeting *table = calloc (size, sizeof *table);
-
-  if (!table)
-    return false;
-  for (size_t i = 0; i < f->size; i++)
-    if (f->meetings[i].key)
-      *find_meeting (table, size, f->meetings[i].key) = f->meetings[i];
-  free (f->meetings);
-  f->meetings = table;
-  f->size = size;
-  return true;
-}
-
-/* A random number for this rule, this request, and this time that they meet.
- * Without memory to count, it is as if they met for the first time.
- */
-static uint64_t
-draw (struct fault *f, const struct request *req)
-{
-  uint64_t key = mix (mix (mix (req->offset) ^ req->count)
-                      ^ (unsigned) req->op) | 1;
-  uint64_t count = 0;
-  struct meeting *m;
-
-  pthread_mutex_lock (&f->lock);
-  if (f->nr_meetings * 2 < f->size || grow_meetings (f)) {
-    m = find_meeting (f->meetings, f->size, key);
-    if (m->key == 0) {
-      m->key = key;
-      f->nr_meetings++;
-    }
-    count = m->count++;
-  }
-  pthread_mutex_unlock (&f->lock);
-  return mix (mix (mix (callbacks.seed) ^ f->number) ^ mix (key + count));
-}
-
-/* As a fraction, 0 <= it < 1. */
-static double
-fraction (uint64_t random)
-{
-  return (double) (random >> 11) * 0x1p-53;
-}
-
-/*--------------------------------------------------------------------*/
 /* Matching. */
 
 static bool
@@ -410,6 +331,14 @@ matches (const struct fault *f, const struct request *req)
     && (!s->has_fua || s->fua == ((req->flags & NBDKIT_FLAG_FUA) != 0))
     && (!f->data || (req->op == OP_WRITE
                      && memmem (req->buf, req->count, f->data, s->data_len)));
+}
+
+/* The same number for the same request. */
+static uint64_t
+request_key (const struct request *req)
+{
+  return chance_mix (chance_mix (req->offset) ^ req->count)
+    ^ (unsigned) req->op;
 }
 
 /* Do the selectors match that count?  N is the number of this match. */
@@ -476,8 +405,8 @@ fires (struct fired *c, struct request *req)
   if (!counts (f, ++f->hits))
     return 0;
   if (s->has_p || s->corrupt || s->delay_max > s->delay)
-    c->random = draw (f, req);
-  if (s->has_p && fraction (c->random) >= s->p)
+    c->random = chance_draw (&f->chance, request_key (req));
+  if (s->has_p && chance_fraction (c->random) >= s->p)
     return 0;
   c->releases = f->releases;
   return take_turn (f);
@@ -518,7 +447,7 @@ act_wait (const struct fired *fired, size_t n, const struct request *req)
     uint64_t ns = s->delay;
 
     if (s->delay_max > ns)
-      ns += (uint64_t) (fraction (mix (fired[i].random))
+      ns += (uint64_t) (chance_fraction (chance_mix (fired[i].random))
                         * (double) (s->delay_max - ns));
     if (ns > 0)
       err = callbacks.wait (req->conn, ns, NULL, 0);
@@ -576,8 +505,8 @@ flip_bits (uint8_t *buf, uint64_t count, uint64_t bits, uint64_t random)
   if (bits > all)
     bits = all;
   /* Steps that share no factor with the number of bits meet all of them. */
-  bit = mix (random) % all;
-  step = mix (random + 1) % all | 1;
+  bit = chance_mix (random) % all;
+  step = chance_mix (random + 1) % all | 1;
   while (gcd (step, all) != 1)
     step += 2;
   for (; bits > 0; bits--) {

@@ -41,6 +41,7 @@
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
+#include "chance.h"
 #include "lua-host.h"
 #include "text.h"
 
@@ -74,6 +75,9 @@ static struct { lua_State *co; int ref; } idle[MAX_IDLE];
 static unsigned nr_idle;
 
 static int start_ref, req_ref, conns_ref, places_ref, own_ref;
+
+/* What chance() draws from. */
+static struct chance chance;
 
 /* Some script mentions a function that waits. */
 static bool mentions_wait;
@@ -483,6 +487,27 @@ static int
 lua_bytes (lua_State *L)
 {
   lua_pushinteger (L, (lua_Integer) check_bytes (L, 1, INT64_MAX, UINT64_MAX));
+  return 1;
+}
+
+/* chance (p): true with that probability.  Drawn as for a fault rule: where a
+ * rule has its number, a hook has its place among the hooks, and the place of
+ * this call among those of the hook.
+ */
+static int
+lua_chance (lua_State *L)
+{
+  struct call *c = check_call (L, "chance", false);
+  uint64_t key = chance_mix (c->rule) ^ ++c->chances;
+  double p = 0;
+
+  luaL_argcheck (L, lua_isstring (L, 1)
+                 && text_probability (lua_tostring (L, 1), &p), 1,
+                 "expected a probability, such as 0.01, \"1%\" or \"1:100\"");
+  key = chance_mix (key) ^ (c->level << 8 | (unsigned) c->op);
+  key = chance_mix (key) ^ (c->req ? c->req->offset : c->offset);
+  key = chance_mix (key) ^ (c->req ? c->req->count : c->count);
+  lua_pushboolean (L, chance_fraction (chance_draw (&chance, key)) < p);
   return 1;
 }
 
@@ -1070,6 +1095,7 @@ run_level (struct call *outer, unsigned level)
   c.command = NOTHING;
   c.why = NULL;
   c.has_run = false;
+  c.chances = 0;
   c.handle = NULL;
   if (take_coroutine (&c) == -1) {
     nbdkit_error ("on.%s: %s", op_names[c.op], message ());
@@ -1368,6 +1394,7 @@ open_host (lua_State *L)
   open_on (L);
   open_param (L);
   lua_register (L, "bytes", lua_bytes);
+  lua_register (L, "chance", lua_chance);
   lua_register (L, "fail", lua_fail);
   lua_register (L, "sleep", lua_sleep);
   lua_register (L, "hang", lua_hang);
@@ -1422,6 +1449,7 @@ hooks_start (const struct hooks_config *config)
     return -1;
   }
   init_lock ();
+  chance_init (&chance, host.config.seed);
   pthread_key_create (&leave_key, give_turn);
   lua_setwarnf (host.L, warn, NULL);
   lua_sethook (host.L, tick, LUA_MASKCOUNT, TICK);
@@ -1554,6 +1582,7 @@ hooks_stop (void)
   started = 0;
   lua_close (host.L);
   host.L = NULL;
+  chance_free (&chance);
   pthread_key_delete (leave_key);
   pthread_mutex_destroy (&host.lock);
 }

@@ -196,21 +196,11 @@ take_seq (lua_State *L, const char *key, struct fault_spec *s)
     wrong (L, key, "a pattern of x (fires) and - (does not)");
 }
 
-/* 0.01, "1%" or "1:100". */
 static void
 take_p (lua_State *L, const char *key, struct fault_spec *s)
 {
-  const char *text = lua_tostring (L, -1);
-  char *end = NULL;
-
-  s->p = text ? strtod (text, &end) : -1;
-  if (end && *end == '%' && end[1] == '\0')
-    s->p /= 100;
-  else if (end && *end == ':')
-    s->p /= strtod (end + 1, &end);
-  else if (!end || *end != '\0')
-    s->p = -1;
-  if (!(s->p >= 0 && s->p <= 1))
+  if (!lua_isstring (L, -1)
+      || !text_probability (lua_tostring (L, -1), &s->p))
     wrong (L, key, "a probability, such as 0.01, \"1%\" or \"1:100\"");
   s->has_p = true;
 }

@@ -28,6 +28,7 @@ struct call {
   enum command command;
   uint64_t ns;                  /* how long to WAIT; UINT64_MAX: for ever */
   const char *why;              /* the message of STOP */
+  unsigned chances;             /* calls of chance so far */
   bool has_run;                 /* req:run was used before */
   bool done;                    /* performed, or skipped */
   int err;                      /* and how that went */

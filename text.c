@@ -1,6 +1,7 @@
 /* text.c - reading and suggesting the words that users write. */
 
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "text.h"
@@ -65,6 +66,27 @@ text_time (const char *s, uint64_t *ns)
     }
   }
   return false;
+}
+
+bool
+text_probability (const char *s, double *p)
+{
+  char *end;
+  double n;
+
+  if (*s < '.' || *s > '9')
+    return false;
+  n = strtod (s, &end);
+  if (*end == '%') {
+    n /= 100;
+    end++;
+  }
+  else if (*end == ':' && end[1] >= '0' && end[1] <= '9')
+    n /= strtod (end + 1, &end);
+  if (*end != '\0' || !(n >= 0 && n <= 1))
+    return false;
+  *p = n;
+  return true;
 }
 
 #define WORD_MAX 31

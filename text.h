@@ -18,6 +18,11 @@ bool text_size (const char *s, uint64_t *size);
  */
 bool text_time (const char *s, uint64_t *ns);
 
+/* Read a probability: 0.01, 1% or 1:100, which are the same.  False, and *P
+ * unchanged: not of that form, or not from 0 to 1.
+ */
+bool text_probability (const char *s, double *p);
+
 /* The one of NAMES (ended by NULL) that is most like WORD, or NULL where
  * none is like it.  For "did you mean".
  */

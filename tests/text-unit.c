@@ -19,6 +19,16 @@ static const char *const wrong[] = {
   "18014398509481984s",
 };
 
+static const struct { const char *text; double p; } probabilities[] = {
+  { "0", 0 }, { "1", 1 }, { "0.5", 0.5 }, { ".5", 0.5 }, { "50%", 0.5 },
+  { "1e-3", 0.001 }, { "1:4", 0.25 }, { "0:1", 0 }, { "100%", 1 },
+};
+
+static const char *const no_probabilities[] = {
+  "", "1.1", "-0.5", "101%", "1:", "1:0", "0:0", "2:1", "nan", "inf", "x", "5%%",
+  "1:2%", "/", "1 ",
+};
+
 static const char *const names[] = { "size", "hooks", "lua", "allocator", NULL };
 
 static bool
@@ -33,6 +43,7 @@ int
 main (void)
 {
   uint64_t size;
+  double p;
 
   for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
     ok (text_size (sizes[i].text, &size) && size == sizes[i].size,
@@ -40,6 +51,16 @@ main (void)
   for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
     size = 42;
     ok (!text_size (wrong[i], &size) && size == 42, "\"%s\" is none", wrong[i]);
+  }
+  for (size_t i = 0; i < sizeof probabilities / sizeof probabilities[0]; i++)
+    ok (text_probability (probabilities[i].text, &p)
+        && p == probabilities[i].p, "\"%s\" is a probability",
+        probabilities[i].text);
+  for (size_t i = 0;
+       i < sizeof no_probabilities / sizeof no_probabilities[0]; i++) {
+    p = 42;
+    ok (!text_probability (no_probabilities[i], &p) && p == 42,
+        "\"%s\" is none", no_probabilities[i]);
   }
   ok (nearest_is ("siez", "size") && nearest_is ("hook", "hooks")
       && nearest_is ("alocater", "allocator"), "near names are found");
