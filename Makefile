@@ -23,14 +23,14 @@ WARNINGS = -Wall -Wextra -Wshadow -Wvla -Wconversion -Wstrict-prototypes \
 INCLUDES = $(shell pkg-config --cflags nbdkit $(LUA_PC))
 OUR_CFLAGS = -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -fPIC -pthread \
 	     -fvisibility=hidden $(WARNINGS) $(WERROR) -MMD -MP $(INCLUDES)
-LIBS = -pthread -ldl $(shell pkg-config --libs $(LUA_PC))
+LIBS = -pthread -ldl -lm $(shell pkg-config --libs $(LUA_PC))
 
 SOURCES = plugin.c disk.c store.c hooks.c lua-req.c lua-disk.c lua-fault.c \
-	  faults.c chance.c text.c
+	  lua-control.c faults.c control.c chance.c json.c text.c
 UNIT_TESTS = store-unit store-oracle store-readers store-oom store-threads text-unit
 TESTS ?= $(sort $(wildcard tests/*.t) $(UNIT_TESTS:%=$(BUILD)/tests/%.t))
 
-all: $(SO) nbdkit-memory-plugin.1
+all: $(SO) memctl nbdkit-memory-plugin.1
 
 $(SO): $(SOURCES:%.c=$(BUILD)/%.o)
 	$(CC) $(CFLAGS) -shared $(LDFLAGS) -o $@ $^ $(LIBS)
@@ -38,6 +38,9 @@ $(SO): $(SOURCES:%.c=$(BUILD)/%.o)
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(OUR_CFLAGS) $(CFLAGS) -c -o $@ $<
+
+memctl: $(BUILD)/memctl.o
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
 
 # Unit tests include the source that they test, built with tiny pages.
 $(BUILD)/tests/%.t: tests/%.c Makefile

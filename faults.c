@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
@@ -353,6 +354,31 @@ counts (const struct fault *f, uint64_t n)
     && (!f->seq || (n <= strlen (f->seq) && f->seq[n - 1] == 'x'));
 }
 
+/* Those who wait until any rule fires. */
+static _Atomic unsigned waiters;
+static pthread_mutex_t fired_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t fired_cond = PTHREAD_COND_INITIALIZER;
+
+bool
+fault_wait (struct fault *f, uint64_t ns)
+{
+  struct timespec end;
+
+  clock_gettime (CLOCK_REALTIME, &end);
+  ns += (uint64_t) end.tv_nsec;
+  end.tv_sec += (time_t) (ns / 1000000000);
+  end.tv_nsec = (long) (ns % 1000000000);
+
+  waiters++;
+  pthread_mutex_lock (&fired_lock);
+  while (f->fired == 0
+         && pthread_cond_timedwait (&fired_cond, &fired_lock, &end) == 0)
+    ;
+  pthread_mutex_unlock (&fired_lock);
+  waiters--;
+  return f->fired > 0;
+}
+
 /* Count one more that fires, if there may be more. */
 static bool
 take_turn (struct fault *f)
@@ -363,6 +389,11 @@ take_turn (struct fault *f)
     if (f->spec.times && fired >= f->spec.times)
       return false;
   while (!atomic_compare_exchange_weak (&f->fired, &fired, fired + 1));
+  if (waiters > 0) {
+    pthread_mutex_lock (&fired_lock);
+    pthread_cond_broadcast (&fired_cond);
+    pthread_mutex_unlock (&fired_lock);
+  }
   return true;
 }
 

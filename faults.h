@@ -111,6 +111,11 @@ void fault_set_on (struct fault *f, bool on);
 /* Let the requests that hang in this rule go on. */
 void fault_release (struct fault *f);
 
+/* Wait until a rule has fired at least once, or NS nanoseconds have passed.
+ * Has it?
+ */
+bool fault_wait (struct fault *f, uint64_t ns);
+
 struct fault_info {
   const char *name;
   uint64_t number;

@@ -175,6 +175,10 @@ host_excuse (uint64_t since)
 static bool
 must_stop (void)
 {
+  const struct chunk *chunk = host.call ? host.call->chunk : NULL;
+
+  if (chunk)
+    return chunk->wait (chunk->context, 0) != 0;
   return nbdkit_nanosleep (0, 1) == -1;
 }
 
@@ -764,7 +768,9 @@ start_done (lua_State *L, int status, lua_KContext context)
 
   (void) status;
   (void) context;
-  if (c->rule)
+  if (c->chunk)
+    control_results (L, c->chunk);
+  else if (c->rule)
     c->result = lua_toboolean (L, -1);
   else if (c->op == OP_FILL)
     c->done = take_content (L, c);
@@ -801,6 +807,11 @@ start (lua_State *L)
   struct call *c = host.call;
   int nargs = 1;
 
+  if (c->chunk) {
+    control_push (L, c->chunk);
+    lua_callk (L, 0, LUA_MULTRET, 0, start_done);
+    return start_done (L, LUA_OK, 0);
+  }
   if (c->req) {
     c->handle = lua_newuserdatauv (L, sizeof (void *), 1);
     *c->handle = c;
@@ -922,11 +933,35 @@ log_error (lua_State *L)
   return 0;
 }
 
+/* The same for a chunk: who sent it wants to know. */
+static int
+answer_error (lua_State *L)
+{
+  const struct call *c = lua_touserdata (L, 1);
+
+  if (c->why) {
+    control_error (c->chunk, c->why);
+    return 0;
+  }
+  lua_pushcfunction (L, to_text);
+  lua_pushvalue (c->co, -1);
+  lua_xmove (c->co, L, 1);
+  lua_call (L, 1, 1);
+  control_error (c->chunk, lua_tostring (L, -1));
+  return 0;
+}
+
 /* A coroutine has failed: which errno code is it? */
 static int
 hook_error (struct call *c)
 {
   const struct error *e = c->why ? NULL : lua_touserdata (c->co, -1);
+
+  if (c->chunk) {
+    if (protected (answer_error, c) == -1)
+      control_error (c->chunk, message ());
+    return EIO;
+  }
 
   /* nbdkit aborts when anything but a fast zero fails with ENOTSUP. */
   if (e && lua_islightuserdata (c->co, -1)
@@ -1010,6 +1045,30 @@ host_wait (const struct connection *conn, uint64_t ns,
   return r == 0 ? 0 : ESHUTDOWN;
 }
 
+/* Let time pass for a hook or a chunk, without the lock. */
+static int
+wait_unlocked (const struct call *c, uint64_t ns)
+{
+  const struct chunk *chunk = c->chunk;
+
+  return chunk ? chunk->wait (chunk->context, ns)
+    : host_wait (c->req ? c->req->conn : c->conn, ns, NULL, 0);
+}
+
+/* Wait for a rule, and look every 20 ms whether the client is still there. */
+static int
+wait_fired (const struct call *c)
+{
+  const uint64_t step = SECOND / 50, end = host_now () + c->ns;
+  uint64_t now;
+  int err = 0;
+
+  while (!err && (now = host_now ()) < end
+         && !fault_wait (c->fault, end - now < step ? end - now : step))
+    err = wait_unlocked (c, 1);
+  return err;
+}
+
 /* Do what the hook wants done.  0: it may go on. */
 static int
 obey (struct call *c)
@@ -1031,8 +1090,9 @@ obey (struct call *c)
   case STOP:
     return hook_error (c);
   case WAIT:
+  case WAIT_FIRED:
     pthread_mutex_unlock (&host.lock);
-    err = host_wait (c->req ? c->req->conn : NULL, c->ns, NULL, 0);
+    err = command == WAIT ? wait_unlocked (c, c->ns) : wait_fired (c);
     pthread_mutex_lock (&host.lock);
     return err;
   default:
@@ -1150,6 +1210,35 @@ hooks_request (struct request *req)
   return run_locked (&c);
 }
 
+/* Run what is no hook. */
+static int
+run_single (struct call *c)
+{
+  int err;
+
+  pthread_mutex_lock (&host.lock);
+  err = take_coroutine (c) == -1 ? EIO : drive (c);
+  if (!err)
+    release_coroutine (c, true);
+  pthread_mutex_unlock (&host.lock);
+  return err;
+}
+
+char *
+hooks_chunk (const char *text, size_t len,
+             int (*wait) (void *context, uint64_t ns), void *context)
+{
+  struct chunk chunk = { .text = text, .len = len, .wait = wait,
+                         .context = context };
+  struct call c = { .op = OP_COUNT, .chunk = &chunk };
+
+  if (run_single (&c) != 0 && !chunk.answer.text)
+    control_error (&chunk, "it was given up");
+  if (chunk.answer.failed)
+    json_free (&chunk.answer);
+  return chunk.answer.text;
+}
+
 int
 host_rule (uint64_t number, const char *function, struct request *req)
 {
@@ -1161,11 +1250,7 @@ host_rule (uint64_t number, const char *function, struct request *req)
     c.req = NULL;
     c.conn = req->conn;
   }
-  pthread_mutex_lock (&host.lock);
-  err = take_coroutine (&c) == -1 ? EIO : drive (&c);
-  if (!err)
-    release_coroutine (&c, true);
-  pthread_mutex_unlock (&host.lock);
+  err = run_single (&c);
   return err ? -err : c.result;
 }
 

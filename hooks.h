@@ -11,6 +11,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "disk.h"
@@ -100,6 +101,13 @@ bool hooks_may_wait (void);
  * Returns 0 or an errno code that NBD can carry; nbdkit_error was called.
  */
 int hooks_request (struct request *req);
+
+/* Run a chunk from the control socket: a control_answer_fn (control.h).  WAIT
+ * lets nanoseconds pass on behalf of its client: 0, or ESHUTDOWN if that has
+ * gone.
+ */
+char *hooks_chunk (const char *text, size_t len,
+                   int (*wait) (void *context, uint64_t ns), void *context);
 
 /* Run the hooks on.open or on.close. */
 int hooks_connection (enum op op, const struct connection *conn);

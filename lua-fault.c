@@ -474,11 +474,58 @@ rule_remove (lua_State *L)
   return 0;
 }
 
+static int
+wait_done (lua_State *L, int status, lua_KContext context)
+{
+  struct fault_info info = fault_info (check_rule (L));
+
+  (void) status;
+  (void) context;
+  if (info.fired == 0)
+    return luaL_error (L, "fault rule '%s' did not fire in %s s", info.name,
+                       luaL_tolstring (L, 2, NULL));
+  lua_settop (L, 1);
+  return 1;
+}
+
+/* rule:wait(time): until it has fired. */
+static int
+rule_wait (lua_State *L)
+{
+  struct fault *f = check_rule (L);
+  uint64_t ns = check_time (L, 2);
+  struct call *c = check_call (L, "rule:wait", true);
+
+  c->command = WAIT_FIRED;
+  c->fault = f;
+  c->ns = ns;
+  return lua_yieldk (L, 0, 0, wait_done);
+}
+
+/* What stands for a rule in an answer of the control socket. */
+static int
+rule_tojson (lua_State *L)
+{
+  struct fault_info info = fault_info (check_rule (L));
+
+  lua_createtable (L, 0, 4);
+  lua_pushstring (L, info.name);
+  lua_setfield (L, -2, "name");
+  lua_pushinteger (L, (lua_Integer) info.hits);
+  lua_setfield (L, -2, "hits");
+  lua_pushinteger (L, (lua_Integer) info.fired);
+  lua_setfield (L, -2, "fired");
+  lua_pushboolean (L, info.on && !info.removed);
+  lua_setfield (L, -2, "on");
+  return 1;
+}
+
 static const luaL_Reg rule_methods[] = {
   { "off", rule_off },
   { "on", rule_on },
   { "release", rule_release },
   { "remove", rule_remove },
+  { "wait", rule_wait },
   { NULL, NULL }
 };
 
@@ -486,7 +533,8 @@ static int
 rule_index (lua_State *L)
 {
   static const char *const names[] = {
-    "name", "hits", "fired", "off", "on", "release", "remove", NULL
+    "name", "hits", "fired", "off", "on", "release", "remove",
+    "wait", NULL
   };
   struct fault_info info = fault_info (check_rule (L));
   const char *name = luaL_checkstring (L, 2);
@@ -638,6 +686,8 @@ open_fault (lua_State *L)
   lua_setfield (L, -2, "__gc");
   lua_pushcfunction (L, rule_index);
   lua_setfield (L, -2, "__index");
+  lua_pushcfunction (L, rule_tojson);
+  lua_setfield (L, -2, "__tojson");
   lua_pushboolean (L, 0);
   lua_setfield (L, -2, "__metatable");
   lua_pop (L, 1);

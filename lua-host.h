@@ -12,10 +12,21 @@
 #include <lauxlib.h>
 #include <lualib.h>
 
+#include "faults.h"
 #include "hooks.h"
+#include "json.h"
 
 /* What a hook has asked for when it yields. */
-enum command { NOTHING, RUN, WAIT, STOP };
+enum command { NOTHING, RUN, WAIT, WAIT_FIRED, STOP };
+
+/* A chunk of the control socket, at work. */
+struct chunk {
+  const char *text;
+  size_t len;
+  int (*wait) (void *context, uint64_t ns);     /* as hooks_chunk has it */
+  void *context;
+  struct json answer;
+};
 
 /* One hook at work: a coroutine.  Lives on the stack of the thread that
  * drives it.
@@ -27,6 +38,7 @@ struct call {
   int co_ref;                   /* keeps co, in the registry */
   enum command command;
   uint64_t ns;                  /* how long to WAIT; UINT64_MAX: for ever */
+  struct fault *fault;          /* to WAIT_FIRED for */
   const char *why;              /* the message of STOP */
   unsigned chances;             /* calls of chance so far */
   bool has_run;                 /* req:run was used before */
@@ -41,6 +53,7 @@ struct call {
   uint64_t rule;                /* this rule's function, not a hook */
   const char *function;
   bool result;                  /* it returned something true */
+  struct chunk *chunk;          /* neither a hook nor a rule's function */
 };
 
 struct host {
@@ -105,6 +118,14 @@ void host_excuse (uint64_t since);
  * lua_State that wants it, or NULL outside of Lua.
  */
 int host_fill (void *context, void *buf, uint64_t count, uint64_t offset);
+
+/* lua-control.c: push the function that a chunk is, or raise an error; add the
+ * results, which are all that is on the stack, to its answer; make an error its
+ * answer.
+ */
+void control_push (lua_State *L, const struct chunk *c);
+void control_results (lua_State *L, struct chunk *c);
+void control_error (struct chunk *c, const char *message);
 
 /* Bindings: each leaves its object, or what it says, on the stack. */
 void open_disk (lua_State *L);          /* lua-disk.c */

@@ -15,6 +15,7 @@
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
+#include "control.h"
 #include "disk.h"
 #include "faults.h"
 #include "hooks.h"
@@ -39,13 +40,14 @@ static struct {
   enum allocator allocator;
   struct script *scripts;
   size_t nr_scripts;
+  char *control;                /* path, or NULL */
   struct hooks_config hooks;
 } config = {
   .hooks.timeout = 1000000000,
   .hooks.memory = UINT64_C (256) << 20,
 };
 
-static bool scripted;           /* there is a script */
+static bool scripted;           /* there is Lua: scripts, or the control socket */
 
 /*--------------------------------------------------------------------*/
 /* Parameters. */
@@ -154,6 +156,14 @@ config_seed (const char *value)
 }
 
 static int
+config_control (const char *value)
+{
+  free (config.control);
+  config.control = nbdkit_absolute_path (value);
+  return config.control ? 0 : -1;
+}
+
+static int
 config_timeout (const char *value)
 {
   if (!text_time (value, &config.hooks.timeout) || config.hooks.timeout == 0) {
@@ -184,6 +194,7 @@ static const struct parameter {
   { "hooks", config_hooks },
   { "lua", config_lua },
   { "seed", config_seed },
+  { "control", config_control },
   { "hook-timeout", config_timeout },
   { "lua-memory", config_memory },
 };
@@ -195,6 +206,7 @@ static const struct parameter {
   "hooks=FILE               Run this Lua script; may be repeated.\n" \
   "lua=CODE                 The same, with the script on the command line.\n" \
   "seed=N                   Seed of every random choice (default 0).\n" \
+  "control=SOCKET           Make a Unix socket for memctl(1): run-time control.\n" \
   "allocator=sparse|malloc[,mlock=true]\n" \
   "                         malloc: allocate (and lock) all memory at start.\n" \
   "hook-timeout=SECONDS     How long a hook may run without yielding (1).\n" \
@@ -248,7 +260,7 @@ run_scripts (void)
 static int
 memory_config_complete (void)
 {
-  scripted = config.nr_scripts > 0;
+  scripted = config.nr_scripts > 0 || config.control;
   for (size_t i = 0; !scripted && i < config.hooks.nr_params; i++)
     if (!config.hooks.params[i].used)
       return refuse_param (&config.hooks.params[i]);
@@ -271,7 +283,7 @@ memory_config_complete (void)
 static int
 memory_thread_model (void)
 {
-  return scripted && (hooks_may_wait () || faults_may_wait ())
+  return scripted && (config.control || hooks_may_wait () || faults_may_wait ())
     ? NBDKIT_THREAD_MODEL_PARALLEL : NBDKIT_THREAD_MODEL_SERIALIZE_REQUESTS;
 }
 
@@ -291,18 +303,45 @@ reserve (void)
   return -1;
 }
 
+/* Make the control socket, so that it is there when the start is over. */
+static int
+listen_control (void)
+{
+  int err = config.control ? control_listen (config.control) : 0;
+
+  if (!err)
+    return 0;
+  nbdkit_error ("control=%s: %s", config.control,
+                err == EADDRINUSE ? "a server is listening on it already"
+                : err == EEXIST ? "there is a file that is no socket"
+                : err == ENAMETOOLONG ? "the path is too long for a socket"
+                : strerror (err));
+  return -1;
+}
+
+static int
+start_control (void)
+{
+  int err = config.control ? control_start (hooks_chunk) : 0;
+
+  if (!err)
+    return 0;
+  nbdkit_error ("control=%s: %s", config.control, strerror (err));
+  return -1;
+}
+
 /* Before the fork, so that an error stops the start. */
 static int
 memory_get_ready (void)
 {
-  return reserve ();
+  return reserve () == 0 && listen_control () == 0 ? 0 : -1;
 }
 
-/* And after it, because locks taken by mlock do not survive fork. */
+/* And after it: locks taken by mlock, and threads, do not survive fork. */
 static int
 memory_after_fork (void)
 {
-  return reserve ();
+  return reserve () == 0 && start_control () == 0 ? 0 : -1;
 }
 
 static void
@@ -322,6 +361,7 @@ memory_unload (void)
     nbdkit_debug ("memory: %llu bytes allocated of %llu",
                   (unsigned long long) disk_allocated (live),
                   (unsigned long long) disk_size (live));
+  control_stop ();
   hooks_stop ();
   faults_stop ();
   disk_stop ();
@@ -335,6 +375,7 @@ memory_unload (void)
     free (config.hooks.params[i].value);
   }
   free (config.hooks.params);
+  free (config.control);
 }
 
 /*--------------------------------------------------------------------*/

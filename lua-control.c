@@ -1,0 +1,192 @@
+/* lua-control.c - chunks from the control socket: {"result": ...} or
+ * {"error": ...} is what they are answered with.
+ */
+
+#include <string.h>
+
+#include "json.h"
+#include "lua-host.h"
+
+/* The longest answer, in bytes. */
+#define ANSWER_MAX ((size_t) 16 << 20)
+
+/* How deep tables may be nested. */
+#define DEPTH_MAX 50
+
+static void encode (lua_State *L, struct json *j, int depth);
+
+/* Add the array of N values on top of the stack. */
+static void
+encode_array (lua_State *L, struct json *j, lua_Integer n, int depth)
+{
+  json_add (j, "[", 1);
+  for (lua_Integer i = 1; i <= n; i++) {
+    if (i > 1)
+      json_add (j, ",", 1);
+    lua_rawgeti (L, -1, i);
+    encode (L, j, depth);
+  }
+  json_add (j, "]", 1);
+}
+
+/* Push a list of the table's keys as strings, in order, and a table that says
+ * which key each string stands for.
+ */
+static void
+push_keys (lua_State *L, int table)
+{
+  lua_Integer n = 0;
+
+  lua_newtable (L);
+  lua_newtable (L);
+  lua_pushnil (L);
+  while (lua_next (L, table)) {
+    lua_pop (L, 1);
+    luaL_tolstring (L, -1, NULL);
+    lua_pushvalue (L, -1);
+    lua_pushvalue (L, -3);
+    lua_rawset (L, -5);
+    lua_rawseti (L, -4, ++n);
+  }
+  luaL_requiref (L, LUA_TABLIBNAME, luaopen_table, 0);
+  lua_getfield (L, -1, "sort");
+  lua_pushvalue (L, -4);
+  lua_call (L, 1, 0);
+  lua_pop (L, 1);
+}
+
+static void
+encode_object (lua_State *L, struct json *j, int depth)
+{
+  int table = lua_gettop (L);
+  const char *key;
+  size_t len;
+
+  push_keys (L, table);
+  json_add (j, "{", 1);
+  for (lua_Integer i = 1; lua_rawgeti (L, table + 1, i) != LUA_TNIL; i++) {
+    if (i > 1)
+      json_add (j, ",", 1);
+    key = lua_tolstring (L, -1, &len);
+    json_string (j, key, len);
+    json_add (j, ":", 1);
+    lua_rawget (L, table + 2);
+    lua_rawget (L, table);
+    encode (L, j, depth);
+  }
+  json_add (j, "}", 1);
+  lua_settop (L, table);
+}
+
+/* An array if its keys are 1 to n, otherwise an object. */
+static void
+encode_table (lua_State *L, struct json *j, int depth)
+{
+  lua_Integer n = (lua_Integer) lua_rawlen (L, -1), keys = 0;
+
+  lua_pushnil (L);
+  while (lua_next (L, -2)) {
+    lua_pop (L, 1);
+    keys++;
+  }
+  if (keys == n)
+    encode_array (L, j, n, depth);
+  else
+    encode_object (L, j, depth);
+}
+
+static void
+encode_text (lua_State *L, struct json *j)
+{
+  size_t len;
+  const char *s = luaL_tolstring (L, -1, &len);
+
+  json_string (j, s, len);
+  lua_pop (L, 1);
+}
+
+/* Add the value on top of the stack, and pop it.  The metafield __tojson, a
+ * function, says what stands for a value.
+ */
+static void
+encode (lua_State *L, struct json *j, int depth)
+{
+  if (depth > DEPTH_MAX)
+    luaL_error (L, "the result is nested deeper than %d tables", DEPTH_MAX);
+  if (j->len > ANSWER_MAX)
+    luaL_error (L, "the result is longer than 16 MiB");
+  luaL_checkstack (L, 10, NULL);
+  if (luaL_getmetafield (L, -1, "__tojson") != LUA_TNIL) {
+    lua_insert (L, -2);
+    lua_call (L, 1, 1);
+  }
+
+  switch (lua_type (L, -1)) {
+  case LUA_TNIL:
+    json_add (j, "null", 4);
+    break;
+  case LUA_TBOOLEAN:
+    json_addf (j, "%s", lua_toboolean (L, -1) ? "true" : "false");
+    break;
+  case LUA_TNUMBER:
+    if (lua_isinteger (L, -1))
+      json_addf (j, "%lld", (long long) lua_tointeger (L, -1));
+    else
+      json_number (j, lua_tonumber (L, -1));
+    break;
+  case LUA_TTABLE:
+    encode_table (L, j, depth + 1);
+    break;
+  default:
+    encode_text (L, j);
+  }
+  lua_pop (L, 1);
+}
+
+/* What is an expression gives its value, as at a prompt. */
+void
+control_push (lua_State *L, const struct chunk *c)
+{
+  luaL_Buffer b;
+  size_t len;
+  const char *s;
+
+  luaL_buffinit (L, &b);
+  luaL_addstring (&b, "return ");
+  luaL_addlstring (&b, c->text, c->len);
+  luaL_pushresult (&b);
+  s = lua_tolstring (L, -1, &len);
+  if (luaL_loadbufferx (L, s, len, "=control", "t") != LUA_OK) {
+    lua_pop (L, 1);
+    if (luaL_loadbufferx (L, c->text, c->len, "=control", "t") != LUA_OK)
+      lua_error (L);
+  }
+  lua_remove (L, -2);
+}
+
+void
+control_results (lua_State *L, struct chunk *c)
+{
+  struct json *j = &c->answer;
+  int n = lua_gettop (L);
+
+  json_add (j, "{", 1);
+  if (n > 0)
+    json_addf (j, "\"result\":%s", n > 1 ? "[" : "");
+  for (int i = 1; i <= n; i++) {
+    if (i > 1)
+      json_add (j, ",", 1);
+    lua_pushvalue (L, i);
+    encode (L, j, 0);
+  }
+  json_addf (j, "%s}", n > 1 ? "]" : "");
+}
+
+void
+control_error (struct chunk *c, const char *message)
+{
+  c->answer.len = 0;
+  json_addf (&c->answer, "{\"error\":");
+  json_string (&c->answer, message, strlen (message));
+  json_add (&c->answer, "}", 1);
+}
