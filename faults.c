@@ -1,14 +1,33 @@
 /* faults.c - fault rules.
  *
- *     request --> match: all rules in order, under the read lock
- *                   |      selectors, counters -> the rules that fire
+ *     request --> look up: the rules that match it as it stands, under a lock
+ *                   |
+ *                   v      without any lock, in the order of declaration:
+ *                 choose:  functions, counters, luck -> the rules that fire
+ *                   |
  *                   v
- *                 act: without any lock
- *                   delays and hangs, then the first error,
- *                   else perform what the rules leave of the request
+ *                 act:     delays and hangs, then the first error,
+ *                          else perform what the rules leave of the request
  *
- * Rules are counted references: the list has one, each request that a rule
- * fired for, and each script that holds it.
+ * Looking up.  Each operation has an index of the rules for it: an array in
+ * the order of where their regions begin.  It is read as a balanced tree, whose
+ * root is the entry in the middle; each entry knows where the last region below
+ * it ends.  So a rule elsewhere on the disk costs nothing, and a thousand of
+ * them ten steps:
+ *
+ *      entry       0          1          2          3          4
+ *      region    [0,8)      [2,4)      [3,9)      [20,30)    [25,26)
+ *      max_end     8          8          30         30         26
+ *                                      root
+ *
+ * A rule without a region has one that every request overlaps, also a flush:
+ * it begins at -1.  A rule for several operations stands in several indexes.
+ *
+ * Locks.  A request takes the lock that belongs to its connection, so that
+ * connections do not wait for each other; whoever changes the rules takes all.
+ *
+ * Rules count their references: the list has one, each request that a rule
+ * may fire for, and each script that holds it.
  */
 
 #include <errno.h>
@@ -25,8 +44,10 @@
 #include "chance.h"
 #include "faults.h"
 
-/* How many rules may fire for one request; later ones do nothing. */
-#define MAX_FIRED 32
+/* A lock for so many connections. */
+#define LOCKS 16
+
+#define OPS (OP_OPEN + 1)
 
 struct fault {
   struct fault *next;
@@ -41,11 +62,128 @@ struct fault {
   struct chance chance;
 };
 
+struct entry {
+  int64_t start, end, max_end;  /* bytes; the region is start <= b < end */
+  struct fault *fault;
+};
+
+struct index {
+  struct entry *entry;
+  size_t n, room;
+};
+
+/* Neighbouring locks must not share a cache line. */
+struct list_lock {
+  _Alignas (64) pthread_mutex_t mutex;
+};
+
 static struct fault_callbacks callbacks;
 static struct fault *faults;
+static struct index indexes[OPS];
 static uint64_t last_number;
-static pthread_rwlock_t list_lock = PTHREAD_RWLOCK_INITIALIZER;
+static struct list_lock locks[LOCKS] = {
+  [0 ... LOCKS - 1] = { PTHREAD_MUTEX_INITIALIZER }
+};
 static _Atomic unsigned wanted; /* union of the rules' ops */
+
+/*--------------------------------------------------------------------*/
+/* Locks. */
+
+/* To look at the rules for a request, or, with NULL, from elsewhere. */
+static pthread_mutex_t *
+read_lock (const struct request *req)
+{
+  pthread_mutex_t *mutex = &locks[req ? req->conn->id % LOCKS : 0].mutex;
+
+  pthread_mutex_lock (mutex);
+  return mutex;
+}
+
+/* To change them. */
+static void
+write_lock (void)
+{
+  for (size_t i = 0; i < LOCKS; i++)
+    pthread_mutex_lock (&locks[i].mutex);
+}
+
+static void
+write_unlock (void)
+{
+  for (size_t i = LOCKS; i > 0; i--)
+    pthread_mutex_unlock (&locks[i - 1].mutex);
+}
+
+/*--------------------------------------------------------------------*/
+/* Indexes. */
+
+static int64_t
+most (int64_t a, int64_t b)
+{
+  return a > b ? a : b;
+}
+
+/* Make max_end right between LO and HI; returns that of the root. */
+static int64_t
+set_max_ends (struct index *x, size_t lo, size_t hi)
+{
+  size_t mid = lo + (hi - lo) / 2;
+  int64_t below;
+
+  if (lo == hi)
+    return INT64_MIN;
+  below = most (set_max_ends (x, lo, mid), set_max_ends (x, mid + 1, hi));
+  x->entry[mid].max_end = most (x->entry[mid].end, below);
+  return x->entry[mid].max_end;
+}
+
+/* Make room for one more entry.  False: no memory. */
+static bool
+index_reserve (struct index *x)
+{
+  size_t room = x->room ? x->room * 2 : 16;
+  struct entry *more;
+
+  if (x->n < x->room)
+    return true;
+  more = realloc (x->entry, room * sizeof *more);
+  if (!more)
+    return false;
+  x->entry = more;
+  x->room = room;
+  return true;
+}
+
+/* There is room. */
+static void
+index_add (struct index *x, struct fault *f)
+{
+  const struct fault_spec *s = &f->spec;
+  struct entry e = { .start = -1, .end = INT64_MAX, .fault = f };
+  size_t i = x->n++;
+
+  if (s->has_range) {
+    e.start = (int64_t) s->offset;
+    if (s->count < (uint64_t) INT64_MAX - s->offset)
+      e.end = (int64_t) (s->offset + s->count);
+  }
+  for (; i > 0 && x->entry[i - 1].start > e.start; i--)
+    x->entry[i] = x->entry[i - 1];
+  x->entry[i] = e;
+  set_max_ends (x, 0, x->n);
+}
+
+static void
+index_remove (struct index *x, const struct fault *f)
+{
+  size_t kept = 0;
+
+  for (size_t i = 0; i < x->n; i++)
+    if (x->entry[i].fault != f)
+      x->entry[kept++] = x->entry[i];
+  x->n = kept;
+  set_max_ends (x, 0, x->n);
+}
 
 /*--------------------------------------------------------------------*/
 /* The list. */
@@ -153,14 +291,32 @@ find_locked (const char *name)
   return link;
 }
 
-/* Which operations any rule is for.  The list is locked. */
+/* Put a rule into the indexes of its operations.  All is locked. */
+static int
+index_all (struct fault *f)
+{
+  for (unsigned op = 0; op < OPS; op++)
+    if (f->spec.ops >> op & 1 && !index_reserve (&indexes[op]))
+      return ENOMEM;
+  for (unsigned op = 0; op < OPS; op++)
+    if (f->spec.ops >> op & 1)
+      index_add (&indexes[op], f);
+  wanted |= f->spec.ops;
+  return 0;
+}
+
+/* And take it out. */
 static void
-update_wanted (void)
+unindex_all (const struct fault *f)
 {
   unsigned ops = 0;
 
-  for (const struct fault *f = faults; f; f = f->next)
-    ops |= f->spec.ops;
+  for (unsigned op = 0; op < OPS; op++) {
+    if (f->spec.ops >> op & 1)
+      index_remove (&indexes[op], f);
+    if (indexes[op].n > 0)
+      ops |= 1u << op;
+  }
   wanted = ops;
 }
 
@@ -169,6 +325,7 @@ static int
 link_locked (struct fault *f)
 {
   char number[24];
+  int err;
 
   f->number = last_number + 1;
   f->chance.seed = chance_mix (callbacks.seed) ^ f->number;
@@ -177,9 +334,11 @@ link_locked (struct fault *f)
     return ENOMEM;
   if (*find_locked (f->name))
     return EEXIST;
+  err = index_all (f);
+  if (err)
+    return err;
   last_number++;
   *find_locked (NULL) = f;
-  update_wanted ();
   return 0;
 }
 
@@ -191,9 +350,9 @@ fault_add (const struct fault_spec *spec, struct fault **out)
 
   if (!f)
     return ENOMEM;
-  pthread_rwlock_wrlock (&list_lock);
+  write_lock ();
   err = link_locked (f);
-  pthread_rwlock_unlock (&list_lock);
+  write_unlock ();
   if (err)
     fault_free (f);
   else
@@ -204,30 +363,38 @@ fault_add (const struct fault_spec *spec, struct fault **out)
 struct fault *
 fault_get (const char *name)
 {
-  struct fault *f;
+  pthread_mutex_t *mutex = read_lock (NULL);
+  struct fault *f = *find_locked (name);
 
-  pthread_rwlock_rdlock (&list_lock);
-  f = *find_locked (name);
   if (f)
     f->refs++;
-  pthread_rwlock_unlock (&list_lock);
+  pthread_mutex_unlock (mutex);
   return f;
 }
 
 size_t
-faults_list (struct fault **out, size_t most)
+faults_list (struct fault **out, size_t room)
 {
+  pthread_mutex_t *mutex = read_lock (NULL);
   size_t n = 0;
 
-  pthread_rwlock_rdlock (&list_lock);
   for (struct fault *f = faults; f; f = f->next, n++) {
-    if (n < most) {
+    if (n < room) {
       f->refs++;
       out[n] = f;
     }
   }
-  pthread_rwlock_unlock (&list_lock);
+  pthread_mutex_unlock (mutex);
   return n;
+}
+
+/* A rule is out of the list: give it up, and let go who waits for it. */
+static void
+retire (struct fault *f)
+{
+  f->removed = true;
+  fault_release (f);
+  fault_put (f);
 }
 
 void
@@ -235,20 +402,18 @@ fault_remove (struct fault *f)
 {
   struct fault **link = &faults;
 
-  pthread_rwlock_wrlock (&list_lock);
+  write_lock ();
   while (*link && *link != f)
     link = &(*link)->next;
-  if (*link)
+  if (*link) {
     *link = f->next;
+    unindex_all (f);
+  }
   else
     f = NULL;                   /* removed before */
-  update_wanted ();
-  pthread_rwlock_unlock (&list_lock);
-  if (!f)
-    return;
-  f->removed = true;
-  fault_release (f);
-  fault_put (f);
+  write_unlock ();
+  if (f)
+    retire (f);
 }
 
 void
@@ -256,16 +421,18 @@ faults_clear (void)
 {
   struct fault *f, *next;
 
-  pthread_rwlock_wrlock (&list_lock);
+  write_lock ();
   f = faults;
   faults = NULL;
-  update_wanted ();
-  pthread_rwlock_unlock (&list_lock);
+  for (unsigned op = 0; op < OPS; op++) {
+    free (indexes[op].entry);
+    indexes[op] = (struct index) { .n = 0 };
+  }
+  wanted = 0;
+  write_unlock ();
   for (; f; f = next) {
     next = f->next;
-    f->removed = true;
-    fault_release (f);
-    fault_put (f);
+    retire (f);
   }
 }
 
@@ -299,33 +466,28 @@ faults_want (enum op op)
 bool
 faults_may_wait (void)
 {
+  pthread_mutex_t *mutex = read_lock (NULL);
   bool waits = false;
 
-  pthread_rwlock_rdlock (&list_lock);
   for (const struct fault *f = faults; f && !waits; f = f->next)
-    waits = f->spec.delay || f->spec.delay_max || f->spec.hang;
-  pthread_rwlock_unlock (&list_lock);
+    waits = f->spec.delay || f->spec.delay_max || f->spec.has_delay_function
+      || f->spec.hang;
+  pthread_mutex_unlock (mutex);
   return waits;
 }
 
 /*--------------------------------------------------------------------*/
 /* Matching. */
 
-static bool
-overlaps (const struct fault_spec *s, const struct request *req)
-{
-  return req->offset < s->offset + s->count
-    && s->offset < req->offset + req->count;
-}
-
-/* Do the selectors match that look at the request alone? */
+/* Do the selectors match that look at the request alone?  (The index has seen
+ * to the operation and the region.)
+ */
 static bool
 matches (const struct fault *f, const struct request *req)
 {
   const struct fault_spec *s = &f->spec;
 
-  return f->on && s->ops >> req->op & 1
-    && (!s->has_range || overlaps (s, req))
+  return f->on
     && (!s->conn || s->conn == req->conn->id)
     && (!f->export_name
         || strcmp (f->export_name, disk_name (req->conn->disk)) == 0)
@@ -397,30 +559,121 @@ take_turn (struct fault *f)
   return true;
 }
 
-/* A rule that fires for a request, and its luck. */
+/* A rule that may fire for a request, and its luck. */
 struct fired {
   struct fault *fault;
   uint64_t random;
+  uint64_t delay;               /* nanoseconds */
   unsigned releases;            /* of the rule, when it fired */
 };
 
-/* The rules that match a request, as far as that is seen from it alone; each
- * is kept with a reference.
- */
-static size_t
-candidates (const struct request *req, struct fired *found)
-{
-  size_t n = 0;
+/* As many of them as there are. */
+struct found {
+  struct fired *item;
+  size_t n, room;
+  struct fired few[8];          /* usually they fit in here */
+};
 
-  pthread_rwlock_rdlock (&list_lock);
-  for (struct fault *f = faults; f && n < MAX_FIRED; f = f->next) {
-    if (matches (f, req)) {
-      f->refs++;
-      found[n++].fault = f;
-    }
+static bool
+found_add (struct found *found, struct fault *f)
+{
+  if (found->n == found->room) {
+    bool few = found->item == found->few;
+    struct fired *more = realloc (few ? NULL : found->item,
+                                  found->room * 2 * sizeof *more);
+
+    if (!more)
+      return false;
+    if (few)
+      memcpy (more, found->few, sizeof found->few);
+    found->item = more;
+    found->room *= 2;
   }
-  pthread_rwlock_unlock (&list_lock);
-  return n;
+  f->refs++;
+  found->item[found->n++] = (struct fired) { .fault = f };
+  return true;
+}
+
+static void
+found_free (struct found *found)
+{
+  for (size_t i = 0; i < found->n; i++)
+    fault_put (found->item[i].fault);
+  if (found->item != found->few)
+    free (found->item);
+}
+
+/* Find the rules between LO and HI that match.  False: no memory. */
+static bool
+search (const struct index *x, size_t lo, size_t hi, const struct request *req,
+        struct found *found)
+{
+  const int64_t start = (int64_t) req->offset, end = start + req->count;
+
+  while (lo < hi) {
+    size_t mid = lo + (hi - lo) / 2;
+    const struct entry *e = &x->entry[mid];
+
+    if (e->max_end <= start)
+      return true;              /* all regions here end before */
+    if (!search (x, lo, mid, req, found))
+      return false;
+    if (e->start >= end)
+      return true;              /* this one and those to its right are behind */
+    if (e->end > start && matches (e->fault, req)
+        && !found_add (found, e->fault))
+      return false;
+    lo = mid + 1;
+  }
+  return true;
+}
+
+/* Into the order of declaration.  They are few, and often sorted. */
+static void
+sort_found (struct found *found)
+{
+  for (size_t i = 1; i < found->n; i++) {
+    struct fired f = found->item[i];
+    size_t j = i;
+
+    for (; j > 0 && found->item[j - 1].fault->number > f.fault->number; j--)
+      found->item[j] = found->item[j - 1];
+    found->item[j] = f;
+  }
+}
+
+/* Find the rules that match a request, as far as that is seen from it alone.
+ * Each is kept with a reference.  0 or ENOMEM.
+ */
+static int
+look_up (const struct request *req, struct found *found)
+{
+  pthread_mutex_t *mutex;
+  bool complete;
+
+  found->item = found->few;
+  found->n = 0;
+  found->room = sizeof found->few / sizeof found->few[0];
+  mutex = read_lock (req);
+  complete = search (&indexes[req->op], 0, indexes[req->op].n, req, found);
+  pthread_mutex_unlock (mutex);
+  sort_found (found);
+  return complete ? 0 : ENOMEM;
+}
+
+/* How long the request is to wait.  0 or an errno code. */
+static int
+draw_delay (struct fired *c, struct request *req)
+{
+  const struct fault_spec *s = &c->fault->spec;
+
+  if (s->has_delay_function)
+    return callbacks.delay (c->fault->number, req, &c->delay);
+  c->delay = s->delay;
+  if (s->delay_max > s->delay)
+    c->delay += (uint64_t) (chance_fraction (chance_mix (c->random))
+                            * (double) (s->delay_max - s->delay));
+  return 0;
 }
 
 /* Does it fire?  1, 0, or -errno if its function failed. */
@@ -440,26 +693,29 @@ fires (struct fired *c, struct request *req)
   if (s->has_p && chance_fraction (c->random) >= s->p)
     return 0;
   c->releases = f->releases;
-  return take_turn (f);
+  if (!take_turn (f))
+    return 0;
+  r = draw_delay (c, req);
+  return r ? -r : 1;
 }
 
-/* Keep of the candidates those that fire.  0 or an errno code. */
+/* Keep of the rules found those that fire.  0 or an errno code. */
 static int
-select_fired (struct request *req, struct fired *found, size_t *n)
+choose (struct request *req, struct found *found)
 {
   size_t kept = 0;
   int err = 0, r;
 
-  for (size_t i = 0; i < *n; i++) {
-    r = fires (&found[i], req);
+  for (size_t i = 0; i < found->n; i++) {
+    r = fires (&found->item[i], req);
     if (r < 0 && !err)
       err = -r;
     if (r > 0)
-      found[kept++] = found[i];
+      found->item[kept++] = found->item[i];
     else
-      fault_put (found[i].fault);
+      fault_put (found->item[i].fault);
   }
-  *n = kept;
+  found->n = kept;
   return err;
 }
 
@@ -474,15 +730,10 @@ act_wait (const struct fired *fired, size_t n, const struct request *req)
 
   for (size_t i = 0; i < n && !err; i++) {
     struct fault *f = fired[i].fault;
-    const struct fault_spec *s = &f->spec;
-    uint64_t ns = s->delay;
 
-    if (s->delay_max > ns)
-      ns += (uint64_t) (chance_fraction (chance_mix (fired[i].random))
-                        * (double) (s->delay_max - ns));
-    if (ns > 0)
-      err = callbacks.wait (req->conn, ns, NULL, 0);
-    if (s->hang && !err)
+    if (fired[i].delay > 0)
+      err = callbacks.wait (req->conn, fired[i].delay, NULL, 0);
+    if (f->spec.hang && !err)
       err = callbacks.wait (req->conn, UINT64_MAX, &f->releases,
                             fired[i].releases);
   }
@@ -500,8 +751,8 @@ act_fail (const struct fired *fired, size_t n, struct request *req)
 
     if (s->has_call && !err)
       err = callbacks.call (fired[i].fault->number, req);
-    if (s->disconnect)
-      callbacks.disconnect ();
+    if (s->disconnect && !err)
+      err = callbacks.disconnect ();
     if (s->shutdown)
       callbacks.shutdown ();
     if (s->error && !err)
@@ -625,20 +876,18 @@ perform_changed (const struct fired *fired, size_t n, struct request req)
 int
 faults_request (struct request *req)
 {
-  struct fired fired[MAX_FIRED] = { { .fault = NULL } };
-  size_t n = candidates (req, fired);
-  int err;
+  struct found found;
+  int err = look_up (req, &found);
 
-  if (n == 0)
-    return callbacks.perform (req);
-  err = select_fired (req, fired, &n);
   if (!err)
-    err = act_wait (fired, n, req);
+    err = choose (req, &found);
+  if (!err && found.n > 0)
+    err = act_wait (found.item, found.n, req);
+  if (!err && found.n > 0)
+    err = act_fail (found.item, found.n, req);
   if (!err)
-    err = act_fail (fired, n, req);
-  if (!err)
-    err = perform_changed (fired, n, *req);
-  for (size_t i = 0; i < n; i++)
-    fault_put (fired[i].fault);
+    err = found.n > 0 ? perform_changed (found.item, found.n, *req)
+      : callbacks.perform (req);
+  found_free (&found);
   return err;
 }

@@ -46,6 +46,7 @@ struct fault_spec {
   /* Actions. */
   int error;                    /* errno code */
   uint64_t delay, delay_max;    /* nanoseconds, drawn from delay to delay_max */
+  bool has_delay_function;
   bool hang, lose, disconnect, shutdown, has_call;
   uint64_t corrupt;             /* bits */
   const struct fault_range *keep;       /* these parts of a write only */
@@ -55,14 +56,16 @@ struct fault_spec {
   const char *name;             /* NULL: its number */
 };
 
-/* What needs more than this file knows.  WHEN and CALL are called for rules
- * with has_when and has_call, by their number.
+/* What needs more than this file knows.  WHEN, DELAY and CALL are called for
+ * rules with has_when, has_delay_function and has_call, by their number.
  */
 struct fault_callbacks {
   uint64_t seed;
   int (*perform) (struct request *req);
   /* 1: fires, 0: does not, or -errno. */
   int (*when) (uint64_t number, struct request *req);
+  /* How long to wait, in nanoseconds; 0 or an errno code. */
+  int (*delay) (uint64_t number, struct request *req, uint64_t *ns);
   /* 0 or an errno code. */
   int (*call) (uint64_t number, struct request *req);
   /* Wait so many nanoseconds (UINT64_MAX: for ever), or until *RELEASES is
@@ -70,7 +73,8 @@ struct fault_callbacks {
    */
   int (*wait) (const struct connection *conn, uint64_t ns,
                const _Atomic unsigned *releases, unsigned seen);
-  void (*disconnect) (void);
+  /* 0, or the errno code with which the request fails. */
+  int (*disconnect) (void);
   void (*shutdown) (void);
 };
 
@@ -96,10 +100,10 @@ void fault_put (struct fault *f);
 /* Find a rule that was not removed; give it up with fault_put.  NULL: none. */
 struct fault *fault_get (const char *name);
 
-/* Put the rules into OUT, in order, at most MOST of them; give each up with
+/* Put the rules into OUT, in order, at most ROOM of them; give each up with
  * fault_put.  How many there are in all.
  */
-size_t faults_list (struct fault **out, size_t most);
+size_t faults_list (struct fault **out, size_t room);
 
 /* Take a rule, or all of them, away.  Requests that hang in it go on. */
 void fault_remove (struct fault *f);

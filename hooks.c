@@ -771,7 +771,7 @@ start_done (lua_State *L, int status, lua_KContext context)
   if (c->chunk)
     control_results (L, c->chunk);
   else if (c->rule)
-    c->result = lua_toboolean (L, -1);
+    c->result = rule_result (L, c->function);
   else if (c->op == OP_FILL)
     c->done = take_content (L, c);
   return lua_gettop (L);
@@ -1240,7 +1240,8 @@ hooks_chunk (const char *text, size_t len,
 }
 
 int
-host_rule (uint64_t number, const char *function, struct request *req)
+host_rule (uint64_t number, const char *function, struct request *req,
+           uint64_t *result)
 {
   struct call c = { .op = req->op, .req = req, .rule = number,
                     .function = function };
@@ -1251,7 +1252,8 @@ host_rule (uint64_t number, const char *function, struct request *req)
     c.conn = req->conn;
   }
   err = run_single (&c);
-  return err ? -err : c.result;
+  *result = c.result;
+  return err;
 }
 
 static int

@@ -1,6 +1,7 @@
 /* lua-fault.c - the function fault, and the rules that it gives.
  *
- * A rule's functions stay in Lua: rules[number] = { when = f, call = f }.
+ * A rule's functions stay in Lua: rules[number] = { when = f, delay = f,
+ * call = f }.
  * faults.c knows a rule's number only, and asks for them by it.
  */
 
@@ -20,7 +21,7 @@
 struct key {
   const char *name;
   void (*take) (lua_State *L, const char *key, struct fault_spec *s);
-  bool action;
+  unsigned ops;                 /* an action, for these; 0: a selector */
 };
 
 /*--------------------------------------------------------------------*/
@@ -95,13 +96,17 @@ static const char *const fault_ops[] = {
   [OP_CACHE] = "cache", [OP_OPEN] = "open", [OP_OPEN + 1] = NULL,
 };
 
+#define OP(op) (1u << OP_##op)
+#define ANY_OP ((1u << (OP_OPEN + 1)) - 1)
+#define WRITES (OP (WRITE) | OP (ZERO) | OP (TRIM))
+
 static unsigned
 op_bit (lua_State *L)
 {
   const char *name = take_string (L, "op");
 
   if (strcmp (name, "any") == 0)
-    return (1 << (OP_OPEN + 1)) - 1;
+    return ANY_OP;
   for (unsigned i = 0; fault_ops[i]; i++)
     if (strcmp (name, fault_ops[i]) == 0)
       return 1u << i;
@@ -135,6 +140,8 @@ static void
 take_count (lua_State *L, const char *key, struct fault_spec *s)
 {
   s->count = take_bytes (L, key);
+  if (s->count == 0)
+    wrong (L, key, "at least one byte");
   s->has_range = true;
 }
 
@@ -225,10 +232,14 @@ take_error (lua_State *L, const char *key, struct fault_spec *s)
     wrong (L, key, "an error that any request may have");
 }
 
-/* A time, or { least, most }. */
+/* A time, { least, most }, or a function that gives a time. */
 static void
 take_delay (lua_State *L, const char *key, struct fault_spec *s)
 {
+  if (lua_isfunction (L, -1)) {
+    s->has_delay_function = true;
+    return;
+  }
   if (!lua_istable (L, -1)) {
     s->delay = take_time (L, key);
     return;
@@ -315,8 +326,8 @@ take_disconnect (lua_State *L, const char *key, struct fault_spec *s)
 {
   s->disconnect = take_true (L, key);
   if (s->disconnect && !find_disconnect ())
-    luaL_error (L, "fault: disconnect: this nbdkit can't cut a connection; "
-                "1.34 and newer can");
+    nbdkit_error ("fault: disconnect: this nbdkit can't cut a connection (1.34 "
+                  "and newer can): the request fails with ESHUTDOWN instead");
 }
 
 static void
@@ -340,20 +351,22 @@ take_name (lua_State *L, const char *key, struct fault_spec *s)
 }
 
 static const struct key keys[] = {
-  { "op", take_op, false }, { "offset", take_offset, false },
-  { "count", take_count, false }, { "conn", take_conn, false },
-  { "export", take_export, false }, { "fua", take_fua, false },
-  { "data", take_data, false }, { "nth", take_nth, false },
-  { "every", take_every, false }, { "after", take_after, false },
-  { "times", take_times, false }, { "seq", take_seq, false },
-  { "p", take_p, false }, { "when", take_when, false },
-  { "name", take_name, false },
-  { "error", take_error, true }, { "delay", take_delay, true },
-  { "hang", take_hang, true }, { "corrupt", take_corrupt, true },
-  { "keep", take_keep, true }, { "lose", take_lose, true },
-  { "misdirect", take_misdirect, true },
-  { "disconnect", take_disconnect, true },
-  { "shutdown", take_shutdown, true }, { "call", take_call, true },
+  { "op", take_op, 0 }, { "offset", take_offset, 0 },
+  { "count", take_count, 0 }, { "conn", take_conn, 0 },
+  { "export", take_export, 0 }, { "fua", take_fua, 0 },
+  { "data", take_data, 0 }, { "nth", take_nth, 0 },
+  { "every", take_every, 0 }, { "after", take_after, 0 },
+  { "times", take_times, 0 }, { "seq", take_seq, 0 },
+  { "p", take_p, 0 }, { "when", take_when, 0 },
+  { "name", take_name, 0 },
+  { "error", take_error, ANY_OP }, { "delay", take_delay, ANY_OP },
+  { "hang", take_hang, ANY_OP },
+  { "corrupt", take_corrupt, OP (READ) | OP (WRITE) },
+  { "keep", take_keep, WRITES },
+  { "lose", take_lose, ANY_OP & ~OP (OPEN) },
+  { "misdirect", take_misdirect, OP (READ) | WRITES },
+  { "disconnect", take_disconnect, ANY_OP & ~OP (OPEN) },
+  { "shutdown", take_shutdown, ANY_OP }, { "call", take_call, ANY_OP },
 };
 
 #define NR_KEYS (sizeof keys / sizeof keys[0])
@@ -380,26 +393,28 @@ check_keys (lua_State *L)
   }
 }
 
-/* Fill in a rule from table 2.  The values stay on the stack, for SPEC points
+/* Fill in a rule from table 2, op first.  The values stay on the stack, for SPEC points
  * into them.
  */
 static void
 take_keys (lua_State *L, struct fault_spec *s)
 {
-  bool acts = false;
+  unsigned acts = 0;
 
   luaL_checkstack (L, 2 * (int) NR_KEYS + 10, NULL);
   check_keys (L);
   for (size_t i = 0; i < NR_KEYS; i++) {
     if (lua_getfield (L, 2, keys[i].name) == LUA_TNIL) {
+      if (i == 0)
+        luaL_error (L, "fault: op is missing, such as op = \"write\"");
       lua_pop (L, 1);
       continue;
     }
     keys[i].take (L, keys[i].name, s);
-    acts = acts || keys[i].action;
+    if (keys[i].ops && !(keys[i].ops & s->ops))
+      luaL_error (L, "fault: %s: does nothing to this op", keys[i].name);
+    acts |= keys[i].ops;
   }
-  if (s->ops == 0)
-    luaL_error (L, "fault: op is missing, such as op = \"write\"");
   if (!acts)
     luaL_error (L, "fault: there is no action, such as error = \"EIO\"");
   if (s->has_range && s->count == 0)
@@ -560,6 +575,7 @@ rule_index (lua_State *L)
 static int
 fault_call (lua_State *L)
 {
+  static const char *const functions[] = { "when", "delay", "call", NULL };
   struct fault_spec s = { 0 };
   struct fault **rule;
   int err;
@@ -568,11 +584,12 @@ fault_call (lua_State *L)
   lua_settop (L, 2);
   rule = new_rule (L);
   take_keys (L, &s);
-  lua_createtable (L, 0, 2);
-  lua_getfield (L, 2, "when");
-  lua_setfield (L, -2, "when");
-  lua_getfield (L, 2, "call");
-  lua_setfield (L, -2, "call");
+  lua_createtable (L, 0, 3);
+  for (size_t i = 0; functions[i]; i++)
+    if (lua_getfield (L, 2, functions[i]) == LUA_TFUNCTION)
+      lua_setfield (L, -2, functions[i]);
+    else
+      lua_pop (L, 1);
 
   lua_getfield (L, LUA_REGISTRYINDEX, "rules");
   lua_insert (L, -2);
@@ -644,27 +661,44 @@ static const luaL_Reg fault_functions[] = {
 /*--------------------------------------------------------------------*/
 /* What rules need done. */
 
-static void
+/* Cut the connection of the request; what comes of that request. */
+static int
 disconnect (void)
 {
   disconnect_fn fn = find_disconnect ();
 
-  if (fn)
-    fn (1);
+  return fn && fn (1) == 0 ? 0 : ESHUTDOWN;
+}
+
+uint64_t
+rule_result (lua_State *L, const char *function)
+{
+  if (strcmp (function, "delay") != 0)
+    return lua_toboolean (L, -1) != 0;
+  return lua_isnil (L, -1) ? 0 : take_time (L, function);
 }
 
 static int
 rule_when (uint64_t number, struct request *req)
 {
-  return host_rule (number, "when", req);
+  uint64_t fires = 0;
+  int err = host_rule (number, "when", req, &fires);
+
+  return err ? -err : fires != 0;
+}
+
+static int
+rule_delay (uint64_t number, struct request *req, uint64_t *ns)
+{
+  return host_rule (number, "delay", req, ns);
 }
 
 static int
 rule_call (uint64_t number, struct request *req)
 {
-  int r = host_rule (number, "call", req);
+  uint64_t unused;
 
-  return r < 0 ? -r : 0;
+  return host_rule (number, "call", req, &unused);
 }
 
 void
@@ -673,7 +707,8 @@ open_fault (lua_State *L)
   static const char *const names[] = { "list", "get", "clear", NULL };
   struct fault_callbacks callbacks = {
     .seed = host.config.seed, .perform = host.config.perform,
-    .when = rule_when, .call = rule_call, .wait = host_wait,
+    .when = rule_when, .delay = rule_delay, .call = rule_call,
+    .wait = host_wait,
     .disconnect = disconnect, .shutdown = nbdkit_shutdown,
   };
 

@@ -52,7 +52,7 @@ struct call {
   uint64_t count, offset;
   uint64_t rule;                /* this rule's function, not a hook */
   const char *function;
-  bool result;                  /* it returned something true */
+  uint64_t result;              /* what it returned: rule_result */
   struct chunk *chunk;          /* neither a hook nor a rule's function */
 };
 
@@ -91,10 +91,16 @@ const char *errno_name (int err);
 /* The code of such a name; raises an error for others. */
 int check_errno (lua_State *L, const char *name);
 
-/* Run a function of a fault rule on a request, as a hook.  1 or 0: it returned
- * something true or not; -errno: it failed.  Without the lock held.
+/* Run a function of a fault rule on a request, as a hook, and take what it
+ * returned.  0 or an errno code.  Without the lock held.
  */
-int host_rule (uint64_t number, const char *function, struct request *req);
+int host_rule (uint64_t number, const char *function, struct request *req,
+               uint64_t *result);
+
+/* lua-fault.c: the value on top of the stack, which such a function returned,
+ * as a number: is it true, or, of delay, how many nanoseconds.
+ */
+uint64_t rule_result (lua_State *L, const char *function);
 
 /* Let a request wait so many nanoseconds (UINT64_MAX: for ever), or until
  * *RELEASES is not SEEN any more, if RELEASES is not NULL; that is looked at
