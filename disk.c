@@ -36,6 +36,12 @@ struct disk {
 static struct disk *disks;
 static pthread_mutex_t disks_lock = PTHREAD_MUTEX_INITIALIZER;
 
+static uint64_t
+least (uint64_t a, uint64_t b)
+{
+  return a < b ? a : b;
+}
+
 /*--------------------------------------------------------------------*/
 /* The list. */
 
@@ -226,14 +232,25 @@ disk_allocated (const struct disk *d)
   return store_allocated (d->data);
 }
 
+uint64_t
+disk_growth (struct disk *d, uint64_t count, uint64_t offset)
+{
+  uint64_t end = (offset + count + STORE_PAGE - 1) / STORE_PAGE * STORE_PAGE;
+  uint64_t growth = 0, n;
+  bool data;
+
+  /* Whole pages, but for the last one of the disk. */
+  end = least (end, disk_size (d));
+  for (offset -= offset % STORE_PAGE; offset < end; offset += n) {
+    n = store_extent (d->data, end - offset, offset, &data);
+    if (!data)
+      growth += (n + STORE_PAGE - 1) / STORE_PAGE * STORE_PAGE;
+  }
+  return growth;
+}
+
 /*--------------------------------------------------------------------*/
 /* Initial content. */
-
-static uint64_t
-least (uint64_t a, uint64_t b)
-{
-  return a < b ? a : b;
-}
 
 int
 disk_set_fill (disk_fill_fn fill)

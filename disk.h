@@ -71,6 +71,11 @@ const char *disk_name (const struct disk *d);
 uint64_t disk_size (const struct disk *d);
 uint64_t disk_allocated (const struct disk *d);
 
+/* How many bytes more a write to a range would allocate: a multiple of the page
+ * size.
+ */
+uint64_t disk_growth (struct disk *d, uint64_t count, uint64_t offset);
+
 /* As in store.h, but initial content shows through, and reads and the edges
  * of writes may fail with what the fill function returned.
  */

@@ -43,6 +43,7 @@
 
 #include "chance.h"
 #include "faults.h"
+#include "log.h"
 
 /* A lock for so many connections. */
 #define LOCKS 16
@@ -213,6 +214,23 @@ fault_put (struct fault *f)
     fault_free (f);
 }
 
+/* The last line of a rule in the log. */
+static void
+log_counts (const struct fault *f)
+{
+  struct json j = { .text = NULL };
+
+  if (!log_wanted ())
+    return;
+  json_addf (&j, "\"rule\":");
+  json_string (&j, f->name, strlen (f->name));
+  json_addf (&j, ",\"matched\":%llu,\"fired\":%llu%s%s",
+             (unsigned long long) f->hits, (unsigned long long) f->fired,
+             f->fired ? "" : ",\"never_fired\":true",
+             f->removed ? ",\"removed\":true" : "");
+  log_add (&j);
+}
+
 /* A test whose fault never happened has tested nothing, so that is an error
  * message; the other rules are for those who look.
  */
@@ -221,6 +239,7 @@ report (const struct fault *f)
 {
   const unsigned long long hits = f->hits, fired = f->fired;
 
+  log_counts (f);
   if (fired > 0)
     nbdkit_debug ("fault rule %s: matched %llu, fired %llu", f->name, hits,
                   fired);
@@ -229,12 +248,14 @@ report (const struct fault *f)
                   f->name, hits);
 }
 
+static void clear (bool log);
+
 void
 faults_stop (void)
 {
   for (const struct fault *f = faults; f; f = f->next)
     report (f);
-  faults_clear ();
+  clear (false);
 }
 
 /* Copy bytes, or nothing.  False: no memory. */
@@ -392,7 +413,6 @@ faults_list (struct fault **out, size_t room)
 static void
 retire (struct fault *f)
 {
-  f->removed = true;
   fault_release (f);
   fault_put (f);
 }
@@ -412,12 +432,15 @@ fault_remove (struct fault *f)
   else
     f = NULL;                   /* removed before */
   write_unlock ();
-  if (f)
-    retire (f);
+  if (!f)
+    return;
+  f->removed = true;
+  log_counts (f);
+  retire (f);
 }
 
-void
-faults_clear (void)
+static void
+clear (bool log)
 {
   struct fault *f, *next;
 
@@ -432,8 +455,17 @@ faults_clear (void)
   write_unlock ();
   for (; f; f = next) {
     next = f->next;
+    f->removed = true;
+    if (log)
+      log_counts (f);
     retire (f);
   }
+}
+
+void
+faults_clear (void)
+{
+  clear (true);
 }
 
 void
@@ -720,6 +752,89 @@ choose (struct request *req, struct found *found)
 }
 
 /*--------------------------------------------------------------------*/
+/* The log. */
+
+static void
+add_seconds (struct json *did, const char *key, uint64_t ns)
+{
+  json_addf (did, "%s\"%s\":", did->len ? "," : "", key);
+  json_number (did, (double) ns / 1e9);
+}
+
+static void
+add_did (struct json *did, const char *key, const char *value)
+{
+  json_addf (did, "%s\"%s\":%s", did->len ? "," : "", key, value);
+}
+
+static void
+add_number (struct json *did, const char *key, int64_t n)
+{
+  char text[24];
+
+  snprintf (text, sizeof text, "%lld", (long long) n);
+  add_did (did, key, text);
+}
+
+static void
+add_keep (struct json *did, const struct fault_spec *s)
+{
+  add_did (did, "keep", "[");
+  for (size_t i = 0; i < s->nr_keep; i++)
+    json_addf (did, "%s[%llu,%llu]", i ? "," : "",
+               (unsigned long long) s->keep[i].offset,
+               (unsigned long long) s->keep[i].count);
+  json_add (did, "]", 1);
+}
+
+/* What a rule that fired does to a request, unless one before has let it FAIL
+ * already.  True: this one does.
+ */
+static bool
+log_one (const struct fired *c, const struct request *req, bool fail)
+{
+  const struct fault_spec *s = &c->fault->spec;
+  struct json did = { .text = NULL };
+  char error[24];
+
+  if (c->delay)
+    add_seconds (&did, "delay", c->delay);
+  if (s->hang)
+    add_did (&did, "hang", "true");
+  if (s->has_call && !fail)
+    add_did (&did, "call", "true");
+  if (s->disconnect && !fail)
+    add_did (&did, "disconnect", "true");
+  if (s->shutdown)
+    add_did (&did, "shutdown", "true");
+  if (s->error && !fail) {
+    snprintf (error, sizeof error, "\"%s\"", errno_name (s->error));
+    add_did (&did, "error", error);
+    fail = true;
+  }
+  if (s->lose && !fail)
+    add_did (&did, "lose", "true");
+  if (s->misdirect && !fail)
+    add_number (&did, "misdirect", s->misdirect);
+  if (s->nr_keep && !fail)
+    add_keep (&did, s);
+  if (s->corrupt && !fail)
+    add_number (&did, "corrupt", (int64_t) s->corrupt);
+  log_request ("rule", c->fault->name, req, &did);
+  return fail;
+}
+
+/* Before the rules act: one that hangs does so for long. */
+static void
+log_fired (const struct found *found, const struct request *req)
+{
+  bool fail = false;
+
+  for (size_t i = 0; i < found->n; i++)
+    fail = log_one (&found->item[i], req, fail);
+}
+
+/*--------------------------------------------------------------------*/
 /* Acting. */
 
 /* Let time pass as the rules say. */
@@ -810,9 +925,10 @@ misdirected (const struct request *req, int64_t by)
 
 /* Perform only the parts of a write that a rule keeps. */
 static int
-perform_parts (struct request req, const struct fault_spec *s)
+perform_parts (struct request *whole, const struct fault_spec *s)
 {
-  uint64_t start = req.offset, count = req.count;
+  struct request req = *whole;
+  const uint64_t start = req.offset, count = req.count;
   char *buf = req.buf;
   int err = 0;
 
@@ -827,6 +943,7 @@ perform_parts (struct request req, const struct fault_spec *s)
                             ? r->count : count - r->offset);
     err = callbacks.perform (&req);
   }
+  whole->why = req.why;
   return err;
 }
 
@@ -834,8 +951,9 @@ perform_parts (struct request req, const struct fault_spec *s)
  * part of it.
  */
 static int
-perform_changed (const struct fired *fired, size_t n, struct request req)
+perform_changed (const struct fired *fired, size_t n, struct request *original)
 {
+  struct request req = *original;
   const struct fault_spec *parts = NULL;
   uint8_t *copy = NULL;
   bool lose = false;
@@ -863,13 +981,15 @@ perform_changed (const struct fired *fired, size_t n, struct request req)
 
   if (lose && req.op == OP_READ)
     memset (req.buf, 0, req.count);
-  err = lose ? 0 : parts ? perform_parts (req, parts)
+  err = lose ? 0 : parts ? perform_parts (&req, parts)
     : callbacks.perform (&req);
   for (size_t i = 0; i < n && !err && req.op == OP_READ; i++)
     if (fired[i].fault->spec.corrupt)
       flip_bits (req.buf, req.count, fired[i].fault->spec.corrupt,
                  fired[i].random);
   free (copy);
+  original->why = req.why;
+  original->answered = req.answered;
   return err;
 }
 
@@ -881,12 +1001,14 @@ faults_request (struct request *req)
 
   if (!err)
     err = choose (req, &found);
+  if (found.n > 0 && log_wanted ())
+    log_fired (&found, req);
   if (!err && found.n > 0)
     err = act_wait (found.item, found.n, req);
   if (!err && found.n > 0)
     err = act_fail (found.item, found.n, req);
   if (!err)
-    err = found.n > 0 ? perform_changed (found.item, found.n, *req)
+    err = found.n > 0 ? perform_changed (found.item, found.n, req)
       : callbacks.perform (req);
   found_free (&found);
   return err;

@@ -42,6 +42,7 @@
 #include <nbdkit-plugin.h>
 
 #include "chance.h"
+#include "log.h"
 #include "lua-host.h"
 #include "text.h"
 
@@ -57,7 +58,7 @@ struct host host;
 #define TICK 1000
 #define SECOND UINT64_C (1000000000)
 
-static const char *const op_names[OP_COUNT + 1] = {
+const char *const op_names[OP_COUNT + 1] = {
   [OP_READ] = "read", [OP_WRITE] = "write", [OP_FLUSH] = "flush",
   [OP_TRIM] = "trim", [OP_ZERO] = "zero", [OP_EXTENTS] = "extents",
   [OP_CACHE] = "cache", [OP_OPEN] = "open", [OP_CLOSE] = "close",
@@ -79,8 +80,8 @@ static int start_ref, req_ref, conns_ref, places_ref, own_ref;
 /* What chance() draws from. */
 static struct chance chance;
 
-/* Some script mentions a function that waits. */
-static bool mentions_wait;
+/* Some script mentions a function that waits, or disk:stats. */
+static bool mentions_wait, mentions_stats;
 
 /* Lua's memory in use. */
 static uint64_t memory;
@@ -542,21 +543,24 @@ lua_os_exit (lua_State *L)
 
 /* lua_dump's writer: a function's constants come one by one. */
 static int
-find_waits (lua_State *L, const void *p, size_t size, void *found)
+find_mentions (lua_State *L, const void *p, size_t size, void *unused)
 {
   (void) L;
+  (void) unused;
   if ((size == 5 && memcmp (p, "sleep", 5) == 0)
       || (size == 4 && memcmp (p, "hang", 4) == 0))
-    *(bool *) found = true;
+    mentions_wait = true;
+  if (size == 5 && memcmp (p, "stats", 5) == 0)
+    mentions_stats = true;
   return 0;
 }
 
-/* Note whether the function on top of the stack mentions sleep or hang. */
+/* Note what the function on top of the stack mentions. */
 static void
-note_waits (lua_State *L)
+note_mentions (lua_State *L)
 {
   if (lua_type (L, -1) == LUA_TFUNCTION && !lua_iscfunction (L, -1))
-    lua_dump (L, find_waits, &mentions_wait, 1);
+    lua_dump (L, find_mentions, NULL, 1);
 }
 
 /* load, loadfile and so on, but for text only: wrong bytecode crashes Lua.
@@ -578,7 +582,7 @@ load_text (lua_State *L)
   lua_insert (L, 1);
   lua_call (L, n, LUA_MULTRET);
   if (lua_gettop (L) == 1)
-    note_waits (L);
+    note_mentions (L);
   return lua_gettop (L);
 }
 
@@ -598,7 +602,7 @@ lua_dofile (lua_State *L)
   lua_settop (L, 1);
   if (luaL_loadfilex (L, name, "t") != LUA_OK)
     return lua_error (L);
-  note_waits (L);
+  note_mentions (L);
   lua_callk (L, 0, LUA_MULTRET, 0, dofile_done);
   return dofile_done (L, LUA_OK, 0);
 }
@@ -618,7 +622,7 @@ search_module (lua_State *L)
   lua_pop (L, 1);
   if (luaL_loadfilex (L, lua_tostring (L, -1), "t") != LUA_OK)
     return luaL_error (L, "%s", lua_tostring (L, -1));
-  note_waits (L);
+  note_mentions (L);
   lua_insert (L, -2);
   return 2;
 }
@@ -899,7 +903,7 @@ to_text (lua_State *L)
  * its place is new, and then ever more rarely.
  */
 static int
-log_error (lua_State *L)
+tell_error (lua_State *L)
 {
   const struct call *c = lua_touserdata (L, 1);
   const char *place = push_place (L, c->co), *text;
@@ -951,11 +955,23 @@ answer_error (lua_State *L)
   return 0;
 }
 
+/* The error that the hook asked for with fail, or NULL: another one. */
+static const struct error *
+named_error (const struct call *c)
+{
+  const struct error *e = c->why ? NULL : lua_touserdata (c->co, -1);
+
+  /* nbdkit aborts when anything but a fast zero fails with ENOTSUP. */
+  return e && lua_islightuserdata (c->co, -1)
+    && e >= errors && e < errors + NR_ERRORS
+    && (e->code != ENOTSUP || may_be_unsupported (c)) ? e : NULL;
+}
+
 /* A coroutine has failed: which errno code is it? */
 static int
 hook_error (struct call *c)
 {
-  const struct error *e = c->why ? NULL : lua_touserdata (c->co, -1);
+  const struct error *e;
 
   if (c->chunk) {
     if (protected (answer_error, c) == -1)
@@ -963,14 +979,14 @@ hook_error (struct call *c)
     return EIO;
   }
 
-  /* nbdkit aborts when anything but a fast zero fails with ENOTSUP. */
-  if (e && lua_islightuserdata (c->co, -1)
-      && e >= errors && e < errors + NR_ERRORS
-      && (e->code != ENOTSUP || may_be_unsupported (c)))
+  e = named_error (c);
+  if (c->req && !c->rule && log_wanted ())
+    log_error ("hook", op_names[c->op], c->req, e ? e->code : EIO);
+  if (e)
     return e->code;
   if (c->req)
     c->req->logged = true;
-  if (protected (log_error, c) == -1)
+  if (protected (tell_error, c) == -1)
     nbdkit_error ("on.%s: an error, and another one while it was logged: %s",
                   op_names[c->op], message ());
   return EIO;
@@ -1024,7 +1040,7 @@ leave (const struct connection *conn)
 }
 
 int
-host_wait (const struct connection *conn, uint64_t ns,
+hooks_wait (const struct connection *conn, uint64_t ns,
            const _Atomic unsigned *releases, unsigned seen)
 {
   const uint64_t most = releases ? SECOND / 50 : 1000000 * SECOND;
@@ -1052,7 +1068,7 @@ wait_unlocked (const struct call *c, uint64_t ns)
   const struct chunk *chunk = c->chunk;
 
   return chunk ? chunk->wait (chunk->context, ns)
-    : host_wait (c->req ? c->req->conn : c->conn, ns, NULL, 0);
+    : hooks_wait (c->req ? c->req->conn : c->conn, ns, NULL, 0);
 }
 
 /* Wait for a rule, and look every 20 ms whether the client is still there. */
@@ -1200,6 +1216,12 @@ bool
 hooks_may_wait (void)
 {
   return mentions_wait;
+}
+
+bool
+hooks_may_ask_stats (void)
+{
+  return mentions_stats;
 }
 
 int
@@ -1589,7 +1611,7 @@ run_script (lua_State *L)
     return luaL_error (L, "%s: %s", s->name, lua_tostring (L, -1));
   if (r != LUA_OK)
     return lua_error (L);
-  note_waits (L);
+  note_mentions (L);
   lua_call (L, 0, 0);
   return 0;
 }

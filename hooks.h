@@ -22,6 +22,12 @@ enum op {
   OP_OPEN, OP_CLOSE, OP_FILL, OP_COUNT
 };
 
+/* Their names in scripts; NULL at the end. */
+extern const char *const op_names[OP_COUNT + 1];
+
+/* The name of an errno code that NBD can carry. */
+const char *errno_name (int err);
+
 struct nbdkit_extents;
 
 /* How the threads of a connection take turns to leave a client that has gone;
@@ -56,7 +62,8 @@ struct request {
   const struct connection *conn;
   uint64_t n;                   /* set by hooks_request */
   bool answered;                /* extents have been added */
-  bool logged;                  /* the log says why it failed */
+  bool logged;                  /* nbdkit's log says why it failed */
+  const char *why;              /* the medium's reason to fail it, or NULL */
 };
 
 /* A parameter that the plugin does not know: the scripts may. */
@@ -97,6 +104,9 @@ bool hooks_wants (enum op op);
 /* Does any script mention sleep or hang, so that a hook may use them? */
 bool hooks_may_wait (void);
 
+/* Does any script mention stats, so that it may ask for them? */
+bool hooks_may_ask_stats (void);
+
 /* Run the hooks of a request, and perform it unless they fail or skip it.
  * Returns 0 or an errno code that NBD can carry; nbdkit_error was called.
  */
@@ -108,6 +118,15 @@ int hooks_request (struct request *req);
  */
 char *hooks_chunk (const char *text, size_t len,
                    int (*wait) (void *context, uint64_t ns), void *context);
+
+/* Let a request wait so many nanoseconds (UINT64_MAX: for ever), or until
+ * *RELEASES is not SEEN any more, if RELEASES is not NULL; that is looked at
+ * every 20 ms.  0, or ESHUTDOWN if the client or the server went.  On a thread
+ * that serves a request of CONN (or NULL: it is not known), without the lock
+ * held.
+ */
+int hooks_wait (const struct connection *conn, uint64_t ns,
+                const _Atomic unsigned *releases, unsigned seen);
 
 /* Run the hooks on.open or on.close. */
 int hooks_connection (enum op op, const struct connection *conn);

@@ -27,28 +27,27 @@ least (uint64_t a, uint64_t b)
 /*--------------------------------------------------------------------*/
 /* Arguments and results. */
 
-static void
+void
 check_self (lua_State *L, const char *method)
 {
   if (!lua_istable (L, 1))
     luaL_error (L, "call it as disk:%s, with a colon", method);
 }
 
-static uint64_t
+uint64_t
 check_offset (lua_State *L, int arg)
 {
   return check_bytes (L, arg, disk_size (disk_live ()), UINT64_MAX);
 }
 
-/* The count in argument ARG of a range that begins at OFFSET. */
-static uint64_t
+uint64_t
 check_count (lua_State *L, int arg, uint64_t offset)
 {
   return check_bytes (L, arg, disk_size (disk_live ()) - offset, UINT64_MAX);
 }
 
-static void
-check_error (lua_State *L, int err, const char *method)
+void
+disk_error (lua_State *L, int err, const char *method)
 {
   if (err)
     luaL_error (L, "disk:%s: %s", method, strerror (err));
@@ -58,7 +57,7 @@ static void
 write_piece (lua_State *L, const char *method, const void *buf, uint64_t count,
              uint64_t offset)
 {
-  check_error (L, disk_write (disk_live (), buf, count, offset, L), method);
+  disk_error (L, disk_write (disk_live (), buf, count, offset, L), method);
 }
 
 /*--------------------------------------------------------------------*/
@@ -119,7 +118,7 @@ disk_method_read (lua_State *L)
   offset = check_offset (L, 2);
   count = check_count (L, 3, offset);
   p = luaL_buffinitsize (L, &b, count);
-  check_error (L, disk_read (disk_live (), p, count, offset, L), "read");
+  disk_error (L, disk_read (disk_live (), p, count, offset, L), "read");
   luaL_pushresultsize (&b, count);
   return 1;
 }
@@ -150,7 +149,7 @@ disk_method_zero (lua_State *L)
   check_self (L, "zero(offset, count)");
   offset = check_offset (L, 2);
   count = check_count (L, 3, offset);
-  check_error (L, disk_zero (disk_live (), count, offset, L), "zero");
+  disk_error (L, disk_zero (disk_live (), count, offset, L), "zero");
   host_excuse (since);
   return 0;
 }
@@ -364,7 +363,7 @@ disk_method_load (lua_State *L)
       load_data (L, *fd, name, buf, pos, n, offset + pos);
     else {
       n = file_run (*fd, pos, size, &data);
-      check_error (L, disk_zero (disk_live (), n, offset + pos, L), "load");
+      disk_error (L, disk_zero (disk_live (), n, offset + pos, L), "load");
     }
     work_show (&work, pos);
   }
@@ -385,7 +384,7 @@ save_data (lua_State *L, int fd, const char *name, char *buf, uint64_t count,
     ssize_t r;
 
     n = least (PIECE, count);
-    check_error (L, disk_read (disk_live (), buf, n, offset, L), "save");
+    disk_error (L, disk_read (disk_live (), buf, n, offset, L), "save");
     r = pwrite (fd, buf, n, (off_t) offset);
     done = r > 0 ? (uint64_t) r : 0;
     if (r == -1 && errno != EINTR)
@@ -480,7 +479,7 @@ disk_method_snapshot (lua_State *L)
   if (err == EEXIST)
     return luaL_error (L, "disk:snapshot: there is a snapshot '%s' already; "
                        "disk:drop it first", name);
-  check_error (L, err, "snapshot");
+  disk_error (L, err, "snapshot");
   return 0;
 }
 
@@ -508,6 +507,12 @@ static const luaL_Reg methods[] = {
   { "extents", disk_method_extents },
   { "snapshot", disk_method_snapshot },
   { "drop", disk_method_drop },
+  { "bad", disk_method_bad },
+  { "heal", disk_method_heal },
+  { "limit", disk_method_limit },
+  { "readonly", disk_method_readonly },
+  { "throttle", disk_method_throttle },
+  { "stats", disk_method_stats },
   { NULL, NULL }
 };
 

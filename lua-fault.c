@@ -90,12 +90,6 @@ take_time (lua_State *L, const char *key)
 /*--------------------------------------------------------------------*/
 /* Selectors. */
 
-static const char *const fault_ops[] = {
-  [OP_READ] = "read", [OP_WRITE] = "write", [OP_FLUSH] = "flush",
-  [OP_TRIM] = "trim", [OP_ZERO] = "zero", [OP_EXTENTS] = "extents",
-  [OP_CACHE] = "cache", [OP_OPEN] = "open", [OP_OPEN + 1] = NULL,
-};
-
 #define OP(op) (1u << OP_##op)
 #define ANY_OP ((1u << (OP_OPEN + 1)) - 1)
 #define WRITES (OP (WRITE) | OP (ZERO) | OP (TRIM))
@@ -103,14 +97,16 @@ static const char *const fault_ops[] = {
 static unsigned
 op_bit (lua_State *L)
 {
-  const char *name = take_string (L, "op");
+  const char *name = take_string (L, "op"), *names[OP_OPEN + 2] = { NULL };
 
   if (strcmp (name, "any") == 0)
     return ANY_OP;
-  for (unsigned i = 0; fault_ops[i]; i++)
-    if (strcmp (name, fault_ops[i]) == 0)
+  for (unsigned i = 0; i <= OP_OPEN; i++) {
+    names[i] = op_names[i];
+    if (strcmp (name, names[i]) == 0)
       return 1u << i;
-  unknown_name (L, "fault: op", name, fault_ops);
+  }
+  unknown_name (L, "fault: op", name, names);
   return 0;
 }
 
@@ -708,7 +704,7 @@ open_fault (lua_State *L)
   struct fault_callbacks callbacks = {
     .seed = host.config.seed, .perform = host.config.perform,
     .when = rule_when, .delay = rule_delay, .call = rule_call,
-    .wait = host_wait,
+    .wait = hooks_wait,
     .disconnect = disconnect, .shutdown = nbdkit_shutdown,
   };
 

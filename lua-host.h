@@ -85,10 +85,7 @@ int unknown_name (lua_State *L, const char *what, const char *name,
 void make_strict (lua_State *L, const char *what, const char *const *names,
                   lua_CFunction call);
 
-/* The name of an errno code that NBD can carry. */
-const char *errno_name (int err);
-
-/* The code of such a name; raises an error for others. */
+/* The code of an errno name that NBD can carry; raises an error for others. */
 int check_errno (lua_State *L, const char *name);
 
 /* Run a function of a fault rule on a request, as a hook, and take what it
@@ -101,15 +98,6 @@ int host_rule (uint64_t number, const char *function, struct request *req,
  * as a number: is it true, or, of delay, how many nanoseconds.
  */
 uint64_t rule_result (lua_State *L, const char *function);
-
-/* Let a request wait so many nanoseconds (UINT64_MAX: for ever), or until
- * *RELEASES is not SEEN any more, if RELEASES is not NULL; that is looked at
- * every 20 ms.  0, or ESHUTDOWN if the client or the server went.  On a thread
- * that serves a request of CONN (or NULL: it is not known), without the lock
- * held.
- */
-int host_wait (const struct connection *conn, uint64_t ns,
-               const _Atomic unsigned *releases, unsigned seen);
 
 /* The current call, if function WHAT may be used here: by a hook, and with
  * WAITS only where it can yield.  Otherwise raises an error.
@@ -132,6 +120,22 @@ int host_fill (void *context, void *buf, uint64_t count, uint64_t offset);
 void control_push (lua_State *L, const struct chunk *c);
 void control_results (lua_State *L, struct chunk *c);
 void control_error (struct chunk *c, const char *message);
+
+/* lua-disk.c: arguments of the methods of disk.  The last one raises an error if
+ * ERR is not 0.
+ */
+void check_self (lua_State *L, const char *method);
+uint64_t check_offset (lua_State *L, int arg);
+uint64_t check_count (lua_State *L, int arg, uint64_t offset);
+void disk_error (lua_State *L, int err, const char *method);
+
+/* lua-medium.c: methods of disk. */
+int disk_method_bad (lua_State *L);
+int disk_method_heal (lua_State *L);
+int disk_method_limit (lua_State *L);
+int disk_method_readonly (lua_State *L);
+int disk_method_throttle (lua_State *L);
+int disk_method_stats (lua_State *L);
 
 /* Bindings: each leaves its object, or what it says, on the stack. */
 void open_disk (lua_State *L);          /* lua-disk.c */

@@ -8,10 +8,6 @@
 
 #include "lua-host.h"
 
-static const char *const op_names[] = {
-  "read", "write", "flush", "trim", "zero", "extents", "cache"
-};
-
 /* The call that this req belongs to.  A script may keep req longer than the
  * request lasts, so the userdata only holds a pointer, cleared at the end.
  */

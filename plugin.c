@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define NBDKIT_API_VERSION 2
@@ -19,6 +20,9 @@
 #include "disk.h"
 #include "faults.h"
 #include "hooks.h"
+#include "log.h"
+#include "medium.h"
+#include "stats.h"
 #include "store.h"
 #include "text.h"
 
@@ -40,7 +44,7 @@ static struct {
   enum allocator allocator;
   struct script *scripts;
   size_t nr_scripts;
-  char *control;                /* path, or NULL */
+  char *control, *log;          /* paths, or NULL */
   struct hooks_config hooks;
 } config = {
   .hooks.timeout = 1000000000,
@@ -48,6 +52,7 @@ static struct {
 };
 
 static bool scripted;           /* there is Lua: scripts, or the control socket */
+static bool counting;           /* somebody may ask for statistics */
 
 /*--------------------------------------------------------------------*/
 /* Parameters. */
@@ -155,12 +160,25 @@ config_seed (const char *value)
   return 0;
 }
 
+/* Without making it absolute, it would be lost when nbdkit goes to /. */
+static int
+set_path (char **path, const char *value)
+{
+  free (*path);
+  *path = nbdkit_absolute_path (value);
+  return *path ? 0 : -1;
+}
+
 static int
 config_control (const char *value)
 {
-  free (config.control);
-  config.control = nbdkit_absolute_path (value);
-  return config.control ? 0 : -1;
+  return set_path (&config.control, value);
+}
+
+static int
+config_log (const char *value)
+{
+  return set_path (&config.log, value);
 }
 
 static int
@@ -195,6 +213,7 @@ static const struct parameter {
   { "lua", config_lua },
   { "seed", config_seed },
   { "control", config_control },
+  { "log", config_log },
   { "hook-timeout", config_timeout },
   { "lua-memory", config_memory },
 };
@@ -207,6 +226,7 @@ static const struct parameter {
   "lua=CODE                 The same, with the script on the command line.\n" \
   "seed=N                   Seed of every random choice (default 0).\n" \
   "control=SOCKET           Make a Unix socket for memctl(1): run-time control.\n" \
+  "log=FILE                 Write each fault to a file, as a line of JSON.\n" \
   "allocator=sparse|malloc[,mlock=true]\n" \
   "                         malloc: allocate (and lock) all memory at start.\n" \
   "hook-timeout=SECONDS     How long a hook may run without yielding (1).\n" \
@@ -238,11 +258,23 @@ refuse_param (const struct param *p)
 }
 
 static int perform (struct request *req);
+static int perform_on_disk (struct request *req);
 static int meet_faults (struct request *req);
+
+static int
+wait_for (const struct connection *conn, uint64_t ns)
+{
+  return hooks_wait (conn, ns, NULL, 0);
+}
 
 static int
 run_scripts (void)
 {
+  const struct medium_callbacks callbacks = {
+    .perform = perform_on_disk, .wait = wait_for,
+  };
+
+  medium_start (&callbacks);
   config.hooks.perform = perform;
   config.hooks.next = meet_faults;
   if (hooks_start (&config.hooks) == -1)
@@ -260,7 +292,7 @@ run_scripts (void)
 static int
 memory_config_complete (void)
 {
-  scripted = config.nr_scripts > 0 || config.control;
+  scripted = config.nr_scripts > 0 || config.control || config.log;
   for (size_t i = 0; !scripted && i < config.hooks.nr_params; i++)
     if (!config.hooks.params[i].used)
       return refuse_param (&config.hooks.params[i]);
@@ -273,7 +305,10 @@ memory_config_complete (void)
     nbdkit_error ("size: out of memory");
     return -1;
   }
-  return scripted ? run_scripts () : 0;
+  if (scripted && run_scripts () == -1)
+    return -1;
+  counting = config.control || (scripted && hooks_may_ask_stats ());
+  return 0;
 }
 
 /* Requests that never wait are served fastest by one thread a connection,
@@ -283,7 +318,8 @@ memory_config_complete (void)
 static int
 memory_thread_model (void)
 {
-  return scripted && (config.control || hooks_may_wait () || faults_may_wait ())
+  return scripted && (config.control || hooks_may_wait ()
+                      || faults_may_wait () || medium_may_wait ())
     ? NBDKIT_THREAD_MODEL_PARALLEL : NBDKIT_THREAD_MODEL_SERIALIZE_REQUESTS;
 }
 
@@ -330,10 +366,21 @@ start_control (void)
   return -1;
 }
 
+/* Do a step on the log. */
+static int
+with_log (int err)
+{
+  if (err)
+    nbdkit_error ("log=%s: %s", config.log, strerror (err));
+  return err ? -1 : 0;
+}
+
 /* Before the fork, so that an error stops the start. */
 static int
 memory_get_ready (void)
 {
+  if (config.log && with_log (log_open (config.log)) == -1)
+    return -1;
   return reserve () == 0 && listen_control () == 0 ? 0 : -1;
 }
 
@@ -341,6 +388,8 @@ memory_get_ready (void)
 static int
 memory_after_fork (void)
 {
+  if (config.log && with_log (log_start ()) == -1)
+    return -1;
   return reserve () == 0 && start_control () == 0 ? 0 : -1;
 }
 
@@ -350,6 +399,19 @@ memory_dump_plugin (void)
   printf ("memory_hooks=%s\n", "lua5.4");
   printf ("mlock=yes\n");
   printf ("zstd=no\n");
+}
+
+static void
+stop_log (void)
+{
+  int err;
+  uint64_t lost = log_stop (&err);
+
+  if (lost > 0 || err)
+    nbdkit_error ("log=%s: %llu lines were lost: %s", config.log,
+                  (unsigned long long) lost,
+                  err ? strerror (err) : "they came faster than they could be "
+                                         "written");
 }
 
 static void
@@ -364,6 +426,8 @@ memory_unload (void)
   control_stop ();
   hooks_stop ();
   faults_stop ();
+  medium_stop ();
+  stop_log ();
   disk_stop ();
   for (size_t i = 0; i < config.nr_scripts; i++) {
     free (config.scripts[i].name);
@@ -376,6 +440,7 @@ memory_unload (void)
   }
   free (config.hooks.params);
   free (config.control);
+  free (config.log);
 }
 
 /*--------------------------------------------------------------------*/
@@ -567,21 +632,29 @@ memory_can_cache (void *handle)
 static bool
 wrapped (const struct connection *c, enum op op)
 {
-  return scripted && (hooks_wants (op) || faults_want (op) || !c->store);
+  return scripted && (counting || hooks_wants (op) || faults_want (op)
+                      || medium_wants (op) || !c->store);
 }
 
 /* Report an errno code to nbdkit.  ENOTSUP is the answer of a fast zero, and
  * ESHUTDOWN the end of a request that waited: no errors.
  */
 static int
-result (int err, const char *op, uint32_t count, uint64_t offset)
+result (int err, const struct request *req)
 {
+  static const char *const names[] = {
+    [OP_READ] = "read", [OP_WRITE] = "write", [OP_FLUSH] = "flush",
+    [OP_TRIM] = "trim", [OP_ZERO] = "zero", [OP_EXTENTS] = "block status",
+    [OP_CACHE] = "cache",
+  };
+
   if (!err)
     return 0;
-  if (err != ENOTSUP && err != ESHUTDOWN)
-    nbdkit_error ("%s of %lu bytes at offset %llu: %s", op,
-                  (unsigned long) count, (unsigned long long) offset,
-                  strerror (err));
+  if (err != ENOTSUP && err != ESHUTDOWN && !req->logged)
+    nbdkit_error ("%s of %lu bytes at offset %llu: %s%s%s%s", names[req->op],
+                  (unsigned long) req->count, (unsigned long long) req->offset,
+                  strerror (err), req->why ? " (" : "",
+                  req->why ? req->why : "", req->why ? ")" : "");
   nbdkit_set_error (err);
   return -1;
 }
@@ -610,9 +683,9 @@ add_extents (struct request *req)
   return 0;
 }
 
-/* Do what a request asks for, whatever hooks it has come through. */
+/* Do what a request asks for. */
 static int
-perform (struct request *req)
+perform_on_disk (struct request *req)
 {
   struct disk *d = req->conn->disk;
 
@@ -634,6 +707,23 @@ perform (struct request *req)
   }
 }
 
+/* What comes after hooks and faults.  Snapshots are on a medium without
+ * faults.
+ */
+static int
+perform (struct request *req)
+{
+  int err;
+
+  req->why = NULL;              /* a hook may try more than once */
+  if (!medium_wants (req->op) || req->conn->disk != disk_live ())
+    return perform_on_disk (req);
+  err = medium_request (req);
+  if (req->why && log_wanted ())
+    log_error ("medium", req->why, req, err);
+  return err;
+}
+
 /* What comes after the hooks. */
 static int
 meet_faults (struct request *req)
@@ -641,24 +731,44 @@ meet_faults (struct request *req)
   return faults_want (req->op) ? faults_request (req) : perform (req);
 }
 
-/* Send a request on its way. */
+/* Send a request on its way through hooks and faults. */
+static int
+route (struct request *req)
+{
+  int err = hooks_wants (req->op) ? hooks_request (req) : meet_faults (req);
+
+  if (!err && req->op == OP_EXTENTS && !req->answered)
+    nbdkit_add_extent (req->extents, req->offset, req->count, 0);
+  return err;
+}
+
+static uint64_t
+nanoseconds (void)
+{
+  struct timespec t;
+
+  clock_gettime (CLOCK_MONOTONIC, &t);
+  return (uint64_t) t.tv_sec * 1000000000 + (uint64_t) t.tv_nsec;
+}
+
+/* Send a request on its way, and report how that went. */
 static int
 submit (struct request req)
 {
-  static const char *const names[] = {
-    [OP_READ] = "read", [OP_WRITE] = "write", [OP_FLUSH] = "flush",
-    [OP_TRIM] = "trim", [OP_ZERO] = "zero", [OP_EXTENTS] = "block status",
-    [OP_CACHE] = "cache",
-  };
-  int err = hooks_wants (req.op) ? hooks_request (&req) : meet_faults (&req);
+  const uint64_t start = counting ? nanoseconds () : 0;
+  const int err = route (&req);
 
-  if (!err && req.op == OP_EXTENTS && !req.answered)
-    nbdkit_add_extent (req.extents, req.offset, req.count, 0);
-  if (err && req.logged) {
-    nbdkit_set_error (err);
-    return -1;
-  }
-  return result (err, names[req.op], req.count, req.offset);
+  if (counting)
+    stats_add (&req, err, nanoseconds () - start);
+  return result (err, &req);
+}
+
+/* For requests that need not travel. */
+static int
+report (int err, enum op op, uint32_t count, uint64_t offset)
+{
+  return err ? result (err, &(struct request) {
+    .op = op, .count = count, .offset = offset }) : 0;
 }
 
 static int
@@ -685,7 +795,7 @@ memory_pwrite (void *handle, const void *buf, uint32_t count, uint64_t offset,
     return submit ((struct request) {
       .op = OP_WRITE, .conn = c, .buf = (void *) buf, .count = count,
       .offset = offset, .flags = flags });
-  return result (store_write (c->store, buf, count, offset), "write", count,
+  return report (store_write (c->store, buf, count, offset), OP_WRITE, count,
                  offset);
 }
 
@@ -710,7 +820,7 @@ memory_trim (void *handle, uint32_t count, uint64_t offset, uint32_t flags)
     return submit ((struct request) {
       .op = OP_TRIM, .conn = c, .count = count, .offset = offset,
       .flags = flags });
-  return result (store_zero (c->store, count, offset), "trim", count, offset);
+  return report (store_zero (c->store, count, offset), OP_TRIM, count, offset);
 }
 
 static int
@@ -722,7 +832,7 @@ memory_zero (void *handle, uint32_t count, uint64_t offset, uint32_t flags)
     return submit ((struct request) {
       .op = OP_ZERO, .conn = c, .count = count, .offset = offset,
       .flags = flags });
-  return result (store_zero (c->store, count, offset), "zero", count, offset);
+  return report (store_zero (c->store, count, offset), OP_ZERO, count, offset);
 }
 
 static int

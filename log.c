@@ -1,0 +1,303 @@
+/* log.c - the fault log.
+ *
+ *     requests --> filling ==swap==> draining --> file
+ *
+ * Requests add their lines to one buffer while the thread writes the other one,
+ * and the two change places.  What does not fit is counted, and until the next
+ * swap everything is, so that the line {"dropped": N} stands where they are
+ * missing.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "log.h"
+
+#define BUFFER_MAX ((size_t) 8 << 20)
+
+/* How long a request may wait for room, in ns, and the end for the file, in
+ * ms.
+ */
+#define WAIT_MAX 10000000
+#define END_MAX 1000
+
+static int fd = -1;
+static pthread_t writer;
+static bool running;
+static _Atomic bool wanted;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;       /* for writer */
+static pthread_cond_t swapped = PTHREAD_COND_INITIALIZER;
+static struct json filling;
+static uint64_t dropped;        /* since filling was full */
+static bool stuck;              /* somebody has waited for room in vain */
+static uint64_t last_number;
+static bool stopping;
+
+/* Only the thread uses these, and log_stop after it. */
+static struct json draining;
+static uint64_t lost;
+static int write_error;
+
+/*--------------------------------------------------------------------*/
+/* The thread. */
+
+static uint64_t
+count_lines (const char *s, size_t n)
+{
+  uint64_t lines = 0;
+
+  for (size_t i = 0; i < n; i++)
+    lines += s[i] == '\n';
+  return lines;
+}
+
+/* Wait until the file takes something.  False: everything ends, and it has taken
+ * nothing for too long.
+ */
+static bool
+wait_for_file (unsigned *waited)
+{
+  struct pollfd p = { .fd = fd, .events = POLLOUT };
+  bool end;
+
+  poll (&p, 1, 100);
+  pthread_mutex_lock (&lock);
+  end = stopping;
+  pthread_mutex_unlock (&lock);
+  *waited = end ? *waited + 100 : 0;
+  return *waited <= END_MAX;
+}
+
+/* Write all of the draining buffer, and empty it. */
+static void
+drain (void)
+{
+  const char *s = draining.text;
+  size_t left = draining.len;
+  unsigned waited = 0;
+  ssize_t n;
+
+  while (left > 0) {
+    n = write (fd, s, left);
+    if (n > 0) {
+      s += n;
+      left -= (size_t) n;
+      waited = 0;
+    }
+    else if (n == -1 && errno != EINTR
+             && ((errno != EAGAIN && errno != EWOULDBLOCK)
+                 || !wait_for_file (&waited)))
+      break;
+  }
+  if (left > 0) {
+    if (!write_error)
+      write_error = errno;
+    lost += count_lines (s, left);
+  }
+  draining.len = 0;
+}
+
+/* Take what was filled, and give back an empty buffer.  The lock is held. */
+static void
+swap_locked (void)
+{
+  const struct json full = filling;
+
+  filling = draining;
+  draining = full;
+  if (dropped > 0)
+    json_addf (&draining, "{\"dropped\":%llu}\n",
+               (unsigned long long) dropped);
+  lost += dropped;
+  dropped = 0;
+  stuck = false;
+  /* Without memory the lines are incomplete, but the next may fit again. */
+  filling.failed = draining.failed = false;
+}
+
+static void *
+writer_thread (void *unused)
+{
+  bool end;
+
+  (void) unused;
+  do {
+    pthread_mutex_lock (&lock);
+    while (filling.len == 0 && dropped == 0 && !stopping)
+      pthread_cond_wait (&changed, &lock);
+    end = stopping;
+    swap_locked ();
+    pthread_cond_broadcast (&swapped);
+    pthread_mutex_unlock (&lock);
+    drain ();
+  }
+  while (!end);
+  return NULL;
+}
+
+/*--------------------------------------------------------------------*/
+/* Start and end. */
+
+int
+log_open (const char *path)
+{
+  fd = open (path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (fd == -1)
+    return errno;
+  /* A pipe that nobody reads must not hold up the end. */
+  fcntl (fd, F_SETFL, fcntl (fd, F_GETFL) | O_NONBLOCK);
+  return 0;
+}
+
+int
+log_start (void)
+{
+  sigset_t all, old;
+  int err;
+
+  sigfillset (&all);
+  pthread_sigmask (SIG_SETMASK, &all, &old);
+  err = pthread_create (&writer, NULL, writer_thread, NULL);
+  pthread_sigmask (SIG_SETMASK, &old, NULL);
+  running = wanted = err == 0;
+  return err;
+}
+
+uint64_t
+log_stop (int *err)
+{
+  wanted = false;
+  if (running) {
+    pthread_mutex_lock (&lock);
+    stopping = true;
+    pthread_cond_signal (&changed);
+    pthread_mutex_unlock (&lock);
+    pthread_join (writer, NULL);
+    running = false;
+  }
+  if (fd != -1 && close (fd) == -1 && !write_error)
+    write_error = errno;
+  fd = -1;
+  json_free (&filling);
+  json_free (&draining);
+  *err = write_error;
+  return lost;
+}
+
+bool
+log_wanted (void)
+{
+  return atomic_load_explicit (&wanted, memory_order_relaxed);
+}
+
+/*--------------------------------------------------------------------*/
+/* Lines. */
+
+/* Is there room for N bytes?  Wait for it a little, but not if the last one who
+ * did so waited in vain.  The lock is held.
+ */
+static bool
+has_room (size_t n)
+{
+  struct timespec until;
+
+  if (filling.len + n > BUFFER_MAX && dropped == 0 && !stuck) {
+    clock_gettime (CLOCK_REALTIME, &until);
+    until.tv_nsec += WAIT_MAX;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    while (filling.len + n > BUFFER_MAX && !stuck)
+      stuck = pthread_cond_timedwait (&swapped, &lock, &until) != 0;
+  }
+  return filling.len + n <= BUFFER_MAX && dropped == 0;
+}
+
+/* Begin a line with the time and its number.  The lock is held. */
+static void
+begin_line (void)
+{
+  struct timespec now;
+  struct tm tm;
+
+  clock_gettime (CLOCK_REALTIME, &now);
+  gmtime_r (&now.tv_sec, &tm);
+  json_addf (&filling, "{\"time\":\"%04d-%02d-%02dT%02d:%02d:%02d.%06ldZ\","
+             "\"seq\":%llu,", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
+             tm.tm_hour, tm.tm_min, tm.tm_sec, now.tv_nsec / 1000,
+             (unsigned long long) last_number);
+}
+
+void
+log_add (struct json *members)
+{
+  size_t before;
+
+  pthread_mutex_lock (&lock);
+  last_number++;
+  if (!members->failed && has_room (members->len + 100)) {
+    before = filling.len;
+    begin_line ();
+    json_add (&filling, members->text, members->len);
+    json_add (&filling, "}\n", 2);
+    if (filling.failed) {
+      filling.len = before;
+      dropped++;
+    }
+  }
+  else
+    dropped++;
+  pthread_cond_signal (&changed);
+  pthread_mutex_unlock (&lock);
+  json_free (members);
+}
+
+static void
+add_member (struct json *j, const char *key, const char *text)
+{
+  json_string (j, key, strlen (key));
+  json_add (j, ":", 1);
+  json_string (j, text, strlen (text));
+  json_add (j, ",", 1);
+}
+
+void
+log_request (const char *who, const char *name, const struct request *req,
+             struct json *did)
+{
+  const char *export_name = disk_name (req->conn->disk);
+  struct json j = { .text = NULL };
+
+  add_member (&j, who, name);
+  add_member (&j, "op", op_names[req->op]);
+  json_addf (&j, "\"offset\":%llu,\"count\":%lu,\"conn\":%llu,",
+             (unsigned long long) req->offset, (unsigned long) req->count,
+             (unsigned long long) req->conn->id);
+  if (*export_name)
+    add_member (&j, "export", export_name);
+  json_addf (&j, "\"did\":{");
+  json_add (&j, did->text, did->len);
+  json_add (&j, "}", 1);
+  j.failed = j.failed || did->failed;
+  json_free (did);
+  log_add (&j);
+}
+
+void
+log_error (const char *who, const char *name, const struct request *req,
+           int err)
+{
+  struct json did = { .text = NULL };
+
+  json_addf (&did, "\"error\":\"%s\"", errno_name (err));
+  log_request (who, name, req, &did);
+}

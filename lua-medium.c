@@ -1,0 +1,213 @@
+/* lua-medium.c - the methods of the object disk that say what is wrong with the
+ * medium, and disk:stats.
+ */
+
+#include <errno.h>
+#include <string.h>
+
+#include "lua-host.h"
+#include "medium.h"
+#include "stats.h"
+#include "text.h"
+
+/*--------------------------------------------------------------------*/
+/* Tables of options. */
+
+/* Raise an error if the table ARG has a key that is none of NAMES. */
+static void
+check_keys (lua_State *L, int arg, const char *what, const char *const *names)
+{
+  lua_pushnil (L);
+  while (lua_next (L, arg)) {
+    bool known = false;
+
+    lua_pop (L, 1);
+    for (size_t i = 0; names[i] && lua_type (L, -1) == LUA_TSTRING; i++)
+      known = known || strcmp (lua_tostring (L, -1), names[i]) == 0;
+    if (!known) {
+      lua_pushvalue (L, -1);
+      unknown_name (L, what, luaL_tolstring (L, -1, NULL), names);
+    }
+  }
+}
+
+/* A field of table ARG as bytes. */
+static uint64_t
+bytes_field (lua_State *L, int arg, const char *name, uint64_t max,
+             uint64_t otherwise)
+{
+  uint64_t n;
+
+  lua_getfield (L, arg, name);
+  n = check_bytes (L, lua_gettop (L), max, otherwise);
+  lua_pop (L, 1);
+  return n;
+}
+
+/*--------------------------------------------------------------------*/
+/* Bad sectors. */
+
+/* disk:bad (): a list of { offset =, count = }. */
+static int
+list_bad (lua_State *L)
+{
+  const uint64_t size = disk_size (disk_live ());
+  uint64_t from = 0, offset, count;
+
+  lua_newtable (L);
+  for (lua_Integer i = 1; from < size
+       && medium_bad_find (size - from, from, &count, &offset); i++) {
+    lua_createtable (L, 0, 2);
+    lua_pushinteger (L, (lua_Integer) offset);
+    lua_setfield (L, -2, "offset");
+    lua_pushinteger (L, (lua_Integer) count);
+    lua_setfield (L, -2, "count");
+    lua_rawseti (L, -2, i);
+    from = offset + count;
+  }
+  return 1;
+}
+
+/* disk:bad { p = [, offset = , count = , seed = ] } */
+static int
+bad_share (lua_State *L)
+{
+  static const char *const names[] = { "p", "offset", "count", "seed", NULL };
+  const uint64_t since = host_now (), size = disk_size (disk_live ());
+  uint64_t offset, count, seed;
+  double p = 0;
+  int err;
+
+  check_keys (L, 2, "disk:bad", names);
+  lua_getfield (L, 2, "p");
+  if (!lua_isstring (L, -1) || !text_probability (lua_tostring (L, -1), &p))
+    return luaL_error (L, "disk:bad: p: expected a probability, such as 0.001, "
+                       "\"1%%\" or \"1:1000\"");
+  offset = bytes_field (L, 2, "offset", size, 0);
+  count = bytes_field (L, 2, "count", size - offset, size - offset);
+  lua_getfield (L, 2, "seed");
+  seed = lua_isnil (L, -1) ? host.config.seed
+    : (uint64_t) luaL_checkinteger (L, -1);
+
+  err = medium_bad_share (p, seed, count, offset);
+  host_excuse (since);
+  if (err == E2BIG)
+    return luaL_error (L, "disk:bad: p: that would be more than %I bad ranges; "
+                       "choose a smaller p, or a part of the disk with offset "
+                       "and count", (lua_Integer) MEDIUM_BAD_MAX);
+  disk_error (L, err, "bad");
+  return 0;
+}
+
+int
+disk_method_bad (lua_State *L)
+{
+  uint64_t offset, count;
+
+  check_self (L, "bad(offset, count)");
+  if (lua_isnone (L, 2))
+    return list_bad (L);
+  if (lua_istable (L, 2))
+    return bad_share (L);
+  offset = check_offset (L, 2);
+  count = check_count (L, 3, offset);
+  disk_error (L, medium_bad (count, offset), "bad");
+  return 0;
+}
+
+/* disk:heal ([offset, count]) */
+int
+disk_method_heal (lua_State *L)
+{
+  uint64_t offset = 0, count = disk_size (disk_live ());
+
+  check_self (L, "heal(offset, count)");
+  if (!lua_isnone (L, 2)) {
+    offset = check_offset (L, 2);
+    count = check_count (L, 3, offset);
+  }
+  disk_error (L, medium_heal (count, offset), "heal");
+  return 0;
+}
+
+/*--------------------------------------------------------------------*/
+/* Space, write protection, rates. */
+
+/* disk:limit ([bytes]) */
+int
+disk_method_limit (lua_State *L)
+{
+  check_self (L, "limit(size)");
+  medium_limit (lua_isnoneornil (L, 2) ? UINT64_MAX
+                : check_bytes (L, 2, INT64_MAX, UINT64_MAX));
+  return 0;
+}
+
+/* disk:readonly ([on]) */
+int
+disk_method_readonly (lua_State *L)
+{
+  check_self (L, "readonly(true)");
+  if (!lua_isnone (L, 2))
+    luaL_checktype (L, 2, LUA_TBOOLEAN);
+  medium_readonly (lua_isnone (L, 2) || lua_toboolean (L, 2));
+  return 0;
+}
+
+/* disk:throttle { bps =, iops = } */
+int
+disk_method_throttle (lua_State *L)
+{
+  static const char *const names[] = { "bps", "iops", NULL };
+  uint64_t bps = 0, iops = 0;
+
+  check_self (L, "throttle{bps=, iops=}");
+  if (!lua_isnone (L, 2)) {
+    luaL_checktype (L, 2, LUA_TTABLE);
+    check_keys (L, 2, "disk:throttle", names);
+    bps = bytes_field (L, 2, "bps", INT64_MAX, 0);
+    iops = bytes_field (L, 2, "iops", INT64_MAX, 0);
+  }
+  medium_throttle (bps, iops);
+  return 0;
+}
+
+/*--------------------------------------------------------------------*/
+/* Statistics. */
+
+static void
+set_integer (lua_State *L, const char *name, uint64_t n)
+{
+  lua_pushinteger (L, (lua_Integer) n);
+  lua_setfield (L, -2, name);
+}
+
+static void
+set_seconds (lua_State *L, const char *name, double ns)
+{
+  lua_pushnumber (L, ns / 1e9);
+  lua_setfield (L, -2, name);
+}
+
+/* disk:stats () */
+int
+disk_method_stats (lua_State *L)
+{
+  check_self (L, "stats()");
+  lua_newtable (L);
+  set_integer (L, "size", disk_size (disk_live ()));
+  set_integer (L, "allocated", disk_allocated (disk_live ()));
+  for (enum op op = OP_READ; op <= OP_CACHE; op++) {
+    const struct stats s = stats_get (op);
+
+    lua_createtable (L, 0, 5);
+    set_integer (L, "requests", s.requests);
+    set_integer (L, "bytes", s.bytes);
+    set_integer (L, "errors", s.errors);
+    set_seconds (L, "latency",
+                 s.requests ? (double) s.ns / (double) s.requests : 0);
+    set_seconds (L, "latency_max", (double) s.ns_max);
+    lua_setfield (L, -2, op_names[op]);
+  }
+  return 1;
+}

@@ -1,0 +1,374 @@
+/* medium.c - what is wrong with the medium of the live disk.
+ *
+ *     request --> throttle --> write protection --> bad sectors --> limit
+ *                                                                     |
+ *                                      bad sectors heal <-- perform <-+
+ *
+ * The set of bad sectors counts in sectors, not bytes.
+ */
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+
+#include "chance.h"
+#include "medium.h"
+#include "ranges.h"
+
+#define SECOND UINT64_C (1000000000)
+
+#define OP(op) (1u << OP_##op)
+#define CHANGES (OP (WRITE) | OP (ZERO) | OP (TRIM))
+#define READS (OP (READ) | OP (CACHE))
+#define THROTTLED (OP (READ) | OP (FLUSH) | CHANGES)
+
+/* A rate, as the time at which all that was let pass would be through. */
+struct bucket {
+  uint64_t rate;                /* units a second; 0: no limit */
+  uint64_t through;             /* nanoseconds of the monotonic clock */
+};
+
+static struct medium_callbacks callbacks;
+
+static struct ranges bad;
+static pthread_rwlock_t bad_lock = PTHREAD_RWLOCK_INITIALIZER;
+static _Atomic bool any_bad;
+
+static _Atomic bool readonly;
+
+static _Atomic uint64_t limit = UINT64_MAX;
+static pthread_mutex_t limit_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static struct bucket bytes, requests;
+static pthread_mutex_t throttle_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* The operations for which there is something to do. */
+static _Atomic unsigned wanted;
+static pthread_mutex_t wanted_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/*--------------------------------------------------------------------*/
+
+/* Work out again which requests are to come here.  Who comes last sees what all
+ * others have set.
+ */
+static void
+update_wanted (void)
+{
+  unsigned ops = 0;
+
+  pthread_mutex_lock (&wanted_lock);
+  if (any_bad)
+    ops |= READS | CHANGES;
+  if (readonly)
+    ops |= CHANGES;
+  if (limit != UINT64_MAX)
+    ops |= OP (WRITE);
+  if (medium_may_wait ())
+    ops |= THROTTLED;
+  wanted = ops;
+  pthread_mutex_unlock (&wanted_lock);
+}
+
+void
+medium_start (const struct medium_callbacks *c)
+{
+  callbacks = *c;
+}
+
+void
+medium_stop (void)
+{
+  ranges_clear (&bad);
+}
+
+bool
+medium_wants (enum op op)
+{
+  return atomic_load_explicit (&wanted, memory_order_relaxed) >> op & 1;
+}
+
+/*--------------------------------------------------------------------*/
+/* Bad sectors. */
+
+static uint64_t
+sector_up (uint64_t n)
+{
+  return (n + MEDIUM_SECTOR - 1) / MEDIUM_SECTOR;
+}
+
+/* Do HOW to the sectors that a range touches. */
+static int
+change (int (*how) (struct ranges *r, uint64_t start, uint64_t end),
+        uint64_t count, uint64_t offset)
+{
+  int err = 0;
+
+  pthread_rwlock_wrlock (&bad_lock);
+  if (count > 0)
+    err = how (&bad, offset / MEDIUM_SECTOR, sector_up (offset + count));
+  any_bad = bad.n > 0;
+  update_wanted ();
+  pthread_rwlock_unlock (&bad_lock);
+  return err;
+}
+
+int
+medium_bad (uint64_t count, uint64_t offset)
+{
+  return change (ranges_add, count, offset);
+}
+
+int
+medium_heal (uint64_t count, uint64_t offset)
+{
+  return change (ranges_remove, count, offset);
+}
+
+/* How many sectors stay good before the next bad one, if each is good with
+ * probability Q?  The binary digits of such a number are independent: digit K is
+ * 1 with the odds Q^(2^K).  (The logarithm of a random number would be simpler,
+ * but it is not the same on all machines.)
+ */
+static uint64_t
+draw_gap (double q, uint64_t random)
+{
+  uint64_t gap = 0;
+
+  for (unsigned k = 0; k < 63 && q > 1e-18; k++, q *= q)
+    if (chance_fraction (chance_mix (random + k)) < q / (1 + q))
+      gap |= UINT64_C (1) << k;
+  return gap;
+}
+
+int
+medium_bad_share (double p, uint64_t seed, uint64_t count, uint64_t offset)
+{
+  uint64_t sector = offset / MEDIUM_SECTOR, end = sector_up (offset + count);
+  uint64_t random = chance_mix (seed);
+  int err = 0;
+
+  if (p >= 1)
+    return medium_bad (count, offset);
+  if ((double) (end - sector) * p * (1 - p) > (double) MEDIUM_BAD_MAX)
+    return E2BIG;
+
+  pthread_rwlock_wrlock (&bad_lock);
+  while (p > 0 && !err) {
+    uint64_t gap = draw_gap (1 - p, random);
+
+    random = chance_mix (random);
+    if (gap >= end - sector)
+      break;
+    sector += gap + 1;
+    err = ranges_add (&bad, sector - 1, sector);
+  }
+  any_bad = bad.n > 0;
+  update_wanted ();
+  pthread_rwlock_unlock (&bad_lock);
+  return err;
+}
+
+bool
+medium_bad_find (uint64_t count, uint64_t offset, uint64_t *found_count,
+                 uint64_t *found_offset)
+{
+  const uint64_t size = disk_size (disk_live ());
+  uint64_t start, end;
+  bool found;
+
+  if (count == 0 || !any_bad)
+    return false;
+  pthread_rwlock_rdlock (&bad_lock);
+  found = ranges_find (&bad, offset / MEDIUM_SECTOR,
+                       sector_up (offset + count), &start, &end);
+  pthread_rwlock_unlock (&bad_lock);
+  if (!found)
+    return false;
+  *found_offset = start * MEDIUM_SECTOR;
+  *found_count = (end * MEDIUM_SECTOR < size ? end * MEDIUM_SECTOR : size)
+    - *found_offset;
+  return true;
+}
+
+/* The part of a request that covers whole sectors, as START <= sector < END;
+ * the last sector of the disk may be short.
+ */
+static void
+whole_sectors (const struct request *req, uint64_t *start, uint64_t *end)
+{
+  const uint64_t last = req->offset + req->count;
+
+  *start = sector_up (req->offset);
+  *end = last == disk_size (disk_live ()) ? sector_up (last)
+    : last / MEDIUM_SECTOR;
+}
+
+static bool
+is_bad (uint64_t sector)
+{
+  uint64_t unused;
+
+  return medium_bad_find (1, sector * MEDIUM_SECTOR, &unused, &unused);
+}
+
+/* Does a request have to read a bad sector?  To change a part of one, the rest
+ * is read.
+ */
+static bool
+meets_bad (const struct request *req)
+{
+  const uint64_t first = req->offset / MEDIUM_SECTOR;
+  const uint64_t last = sector_up (req->offset + req->count);
+  uint64_t start, end, unused;
+
+  if (req->op == OP_READ || req->op == OP_CACHE)
+    return medium_bad_find (req->count, req->offset, &unused, &unused);
+  if (req->op == OP_TRIM || req->count == 0)
+    return false;
+  whole_sectors (req, &start, &end);
+  return (first < start && is_bad (first))
+    || (end < last && is_bad (last - 1));
+}
+
+/* What was written is good.  Without memory for that, the write has failed. */
+static int
+heal (const struct request *req)
+{
+  uint64_t start, end, unused;
+
+  whole_sectors (req, &start, &end);
+  if (start >= end
+      || !medium_bad_find ((end - start) * MEDIUM_SECTOR,
+                           start * MEDIUM_SECTOR, &unused, &unused))
+    return 0;
+  return medium_heal ((end - start) * MEDIUM_SECTOR, start * MEDIUM_SECTOR);
+}
+
+/*--------------------------------------------------------------------*/
+/* Space. */
+
+void
+medium_limit (uint64_t n)
+{
+  limit = n;
+  update_wanted ();
+}
+
+/* One write at a time, so that what is free stays free until it is used.  Only
+ * requests take the lock, and none while it holds another: disk:limit in a
+ * script must not wait for a write that waits for the script's on.fill.
+ */
+static int
+perform_in_limit (struct request *req)
+{
+  struct disk *d = req->conn->disk;
+  uint64_t growth;
+  int err;
+
+  pthread_mutex_lock (&limit_lock);
+  growth = disk_growth (d, req->count, req->offset);
+  if (growth > 0 && disk_allocated (d) + growth > limit) {
+    req->why = "disk:limit";
+    err = ENOSPC;
+  }
+  else
+    err = callbacks.perform (req);
+  pthread_mutex_unlock (&limit_lock);
+  return err;
+}
+
+/*--------------------------------------------------------------------*/
+/* Write protection and rates. */
+
+void
+medium_readonly (bool on)
+{
+  readonly = on;
+  update_wanted ();
+}
+
+static uint64_t
+now (void)
+{
+  struct timespec t;
+
+  clock_gettime (CLOCK_MONOTONIC, &t);
+  return (uint64_t) t.tv_sec * SECOND + (uint64_t) t.tv_nsec;
+}
+
+void
+medium_throttle (uint64_t bps, uint64_t iops)
+{
+  pthread_mutex_lock (&throttle_lock);
+  bytes = (struct bucket) { .rate = bps };
+  requests = (struct bucket) { .rate = iops };
+  pthread_mutex_unlock (&throttle_lock);
+  update_wanted ();
+}
+
+bool
+medium_may_wait (void)
+{
+  bool waits;
+
+  pthread_mutex_lock (&throttle_lock);
+  waits = bytes.rate > 0 || requests.rate > 0;
+  pthread_mutex_unlock (&throttle_lock);
+  return waits;
+}
+
+/* Put N units into a bucket.  When will they be through? */
+static uint64_t
+take_units (struct bucket *b, uint64_t n, uint64_t t)
+{
+  if (b->rate == 0)
+    return t;
+  if (b->through + MEDIUM_CREDIT < t)
+    b->through = t - MEDIUM_CREDIT;
+  b->through += (uint64_t) ((double) n * (double) SECOND / (double) b->rate);
+  if (b->through > INT64_MAX)
+    b->through = INT64_MAX;     /* that is, never */
+  return b->through;
+}
+
+/* Wait for a request's turn. */
+static int
+throttle (const struct request *req)
+{
+  const bool moves = req->op == OP_READ || req->op == OP_WRITE;
+  uint64_t t = now (), one, other;
+
+  pthread_mutex_lock (&throttle_lock);
+  one = take_units (&bytes, moves ? req->count : 0, t);
+  other = take_units (&requests, 1, t);
+  pthread_mutex_unlock (&throttle_lock);
+  if (other > one)
+    one = other;
+  return one > t ? callbacks.wait (req->conn, one - t) : 0;
+}
+
+/*--------------------------------------------------------------------*/
+
+int
+medium_request (struct request *req)
+{
+  const unsigned op = 1u << req->op;
+  int err = op & THROTTLED ? throttle (req) : 0;
+
+  if (err)
+    return err;
+  if (op & CHANGES && readonly) {
+    req->why = "disk:readonly";
+    return EPERM;
+  }
+  if (any_bad && op & (READS | CHANGES) && meets_bad (req)) {
+    req->why = "disk:bad";
+    return EIO;
+  }
+  err = req->op == OP_WRITE && limit != UINT64_MAX ? perform_in_limit (req)
+    : callbacks.perform (req);
+  if (!err && any_bad && op & CHANGES)
+    err = heal (req);
+  return err;
+}
