@@ -648,10 +648,12 @@ search (const struct index *x, size_t lo, size_t hi, const struct request *req,
 
     if (e->max_end <= start)
       return true;              /* all regions here end before */
+    if (e->start >= end) {
+      hi = mid;                 /* this one and those to its right are behind */
+      continue;
+    }
     if (!search (x, lo, mid, req, found))
       return false;
-    if (e->start >= end)
-      return true;              /* this one and those to its right are behind */
     if (e->end > start && matches (e->fault, req)
         && !found_add (found, e->fault))
       return false;

@@ -366,7 +366,9 @@ check_bytes (lua_State *L, int arg, uint64_t max, uint64_t otherwise)
     return otherwise;
   if (lua_type (L, arg) == LUA_TSTRING) {
     if (!text_size (lua_tostring (L, arg), &n))
-      luaL_argerror (L, arg, "expected bytes, such as 512 or \"4K\"");
+      luaL_argerror (L, arg, lua_pushfstring (L, "expected bytes, such as 512 "
+                                              "or \"4K\", got \"%s\"",
+                                              lua_tostring (L, arg)));
   }
   else {
     i = luaL_checkinteger (L, arg);
@@ -385,7 +387,9 @@ check_time (lua_State *L, int arg)
 
   if (lua_type (L, arg) == LUA_TSTRING) {
     if (!text_time (lua_tostring (L, arg), &ns))
-      luaL_argerror (L, arg, "expected a time, such as 2 or \"50ms\"");
+      luaL_argerror (L, arg, lua_pushfstring (L, "expected a time, such as 2 or "
+                                              "\"50ms\", got \"%s\"",
+                                              lua_tostring (L, arg)));
     return ns;
   }
   seconds = luaL_checknumber (L, arg);
@@ -752,12 +756,12 @@ take_content (lua_State *L, const struct call *c)
   if (lua_isnil (L, -1))
     return false;
   if (lua_type (L, -1) != LUA_TSTRING)
-    luaL_error (L, "on.fill: expected a string, got %s",
+    luaL_error (L, "on.fill returned no string, but a %s",
                 luaL_typename (L, -1));
   s = lua_tolstring (L, -1, &len);
   if (len != c->count)
-    luaL_error (L, "on.fill: expected %I bytes, got %I",
-                (lua_Integer) c->count, (lua_Integer) len);
+    luaL_error (L, "on.fill returned %I bytes, not %I", (lua_Integer) len,
+                (lua_Integer) c->count);
   memcpy (c->buf, s, len);
   return true;
 }
@@ -1621,11 +1625,14 @@ hooks_run (const char *name, const char *code)
 {
   struct script s = { name, code };
 
-  if (protected (run_script, &s) == -1) {
+  if (protected (run_script, &s) == 0)
+    return 0;
+  if (strcmp (message (), "not enough memory") == 0)
+    nbdkit_error ("%s: not enough memory; lua-memory= allows for more",
+                  *name == '=' ? name + 1 : name);
+  else
     nbdkit_error ("%s", message ());
-    return -1;
-  }
-  return 0;
+  return -1;
 }
 
 /* Raise an error if there is a parameter that no script has looked up. */
@@ -1649,8 +1656,9 @@ check_params (lua_State *L)
       return luaL_error (L, "%s=%s: no script looks this parameter up; did "
                          "you mean %s?", p->key, p->value, nearest);
     if (!p->used)
-      return luaL_error (L, "%s=%s: neither the plugin nor any script knows "
-                         "this parameter", p->key, p->value);
+      return luaL_error (L, "%s=%s: the plugin does not know this parameter, "
+                         "and no script looks it up while it loads", p->key,
+                         p->value);
   }
   return 0;
 }

@@ -124,10 +124,16 @@ config_hooks (const char *value)
   return add_script (value, NULL);
 }
 
+/* Errors call the first one lua, the second one lua2, and so on. */
 static int
 config_lua (const char *value)
 {
-  return add_script ("=lua", value);
+  static unsigned n;
+  char name[24] = "=lua";
+
+  if (++n > 1)
+    snprintf (name, sizeof name, "=lua%u", n);
+  return add_script (name, value);
 }
 
 /* A parameter that scripts see. */
@@ -150,14 +156,29 @@ add_param (const char *key, const char *value)
   return 0;
 }
 
+/* Scripts see the seed as a parameter, which they need not look up. */
 static int
-config_seed (const char *value)
+add_seed (const char *value)
 {
-  if (nbdkit_parse_uint64_t ("seed", value, &config.hooks.seed) == -1
-      || add_param ("seed", value) == -1)
+  if (add_param ("seed", value) == -1)
     return -1;
   config.hooks.params[config.hooks.nr_params - 1].used = true;
   return 0;
+}
+
+static int
+config_seed (const char *value)
+{
+  char *end;
+
+  errno = 0;
+  config.hooks.seed = strtoull (value, &end, 0);
+  if (*value < '0' || *value > '9' || *end || errno) {
+    nbdkit_error ("seed=%.40s: expected a whole number from 0 to 2^64-1",
+                  value);
+    return -1;
+  }
+  return add_seed (value);
 }
 
 /* Without making it absolute, it would be lost when nbdkit goes to /. */
@@ -185,7 +206,8 @@ static int
 config_timeout (const char *value)
 {
   if (!text_time (value, &config.hooks.timeout) || config.hooks.timeout == 0) {
-    nbdkit_error ("hook-timeout=%.40s: expected a time, such as 2, 0.5 or 100ms",
+    nbdkit_error ("hook-timeout=%.40s: expected a time above 0, such as 2, 0.5 or "
+                  "100ms",
                   value);
     return -1;
   }
@@ -274,6 +296,8 @@ run_scripts (void)
     .perform = perform_on_disk, .wait = wait_for,
   };
 
+  if (config.hooks.seed == 0 && add_seed ("0") == -1)
+    return -1;
   medium_start (&callbacks);
   config.hooks.perform = perform;
   config.hooks.next = meet_faults;

@@ -52,8 +52,8 @@ $(printf 'ok %.0s' {1..13})ok
 True
 ok
 ENOSPC EIO ENOSPC" "each fails its request"
-for what in "expected 4096 bytes, got 4095" "expected 4096 bytes, got 4097" "expected a string, got number" \
-            "expected a string, got boolean" "fill\.lua:2: oops" "coroutine\.yield"; do
+for what in "returned 4095 bytes, not 4096" "returned 4097 bytes, not 4096" "returned no string, but a number" \
+            "returned no string, but a boolean" "fill\.lua:2: oops" "coroutine\.yield"; do
     like "$(cat log)" "$what" "the log: $what"
 done
 alive "the server is alive"

@@ -18,7 +18,7 @@ print(outcome(h.pread, 1, 0), outcome(h.pwrite, b"x", 0), outcome(h.pread, 1, 51
 }
 on='function on.read(req) if req.offset > 0 then return end'
 loop "a loop" EIO "$on spin() end"
-like "$(cat log)" 'on\.read: .*ran for 0\.1 seconds.*hook-timeout' "the log says why"
+like "$(cat log)" 'on\.read: .*ran for 0\.1 s.*hook-timeout' "the log says why"
 loop "around pcall" EIO "$on while true do pcall(spin) end end"
 loop "around pcall, with a handler" EIO "$on while true do xpcall(spin, debug.traceback) end end"
 loop "in the handler" EIO "$on xpcall(spin, spin) end"

@@ -56,5 +56,5 @@ serve size=$((2**63 - 1)) hooks=scripts/pattern.lua
 is "$(python 'print(h.pread(9, h.get_size() - 9).hex())')" fff07fffffffffffff "the end of the largest disk"
 stopped
 
-refused 'offset=1: neither' size=1M offset=1
+refused 'offset=1: the plugin does not know' size=1M offset=1
 done_testing
