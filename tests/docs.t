@@ -2,10 +2,11 @@
 # The examples of README.md and the man page do what they show, and the
 # scripts shown are those in scripts/.
 . "$(dirname "$0")/lib.sh"
-need nbdcopy nbdinfo nbdsh qemu-io python3
+need nbdcopy nbdinfo nbdsh qemu-io python3 jq
 [ -z "$WATCH" ] || skip_all "the examples run unwatched"
 
 ln -s "$SO" memory.so
+ln -s "$TOP/memctl" memctl
 cp -r "$TOP/README.md" "$TOP/LICENSE" "$TOP/scripts" .
 
 python3 "$TOP/tests/examples.py" README.md readme
