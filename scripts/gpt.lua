@@ -20,8 +20,8 @@ for part in parts:gmatch "[^,]*" do
   local n, room = #entries + 1, math.max((last - 32) * 512 - start, 0)
   local ok, size = pcall(bytes, part == "rest" and room // MiB * MiB or part)
   if not ok or size < 512 or size > room or n > 128 then
-    error(("gpt.lua: parts=%s: \"%s\": expected 512 to %d, which is left of the disk, or rest")
-          :format(parts, part, room), 0)
+    error(("gpt.lua: parts=%s: \"%s\": %s"):format(parts, part, room < 512 and "no room is left on the disk"
+          or "expected 512 to " .. room .. ", which is left of the disk, or rest"), 0)
   end
   entries[n] = string.pack("<c16c16I8I8c80", "\xaf\x3d\xc6\x0f\x83\x84\x72\x47\x8e\x79\x3d\x69\xd8\x47\x7d\xe4",
                            disk:read(16 * n, 16), start // 512, (start + size) // 512 - 1, "")

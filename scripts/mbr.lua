@@ -15,8 +15,8 @@ for part in parts:gmatch "[^,]*" do
   local n, room = #entries + 1, math.max(disk.size - start, 0)
   local ok, size = pcall(bytes, part == "rest" and room or part)
   if not ok or size < 512 or size > room then
-    error(("mbr.lua: parts=%s: \"%s\": expected 512 to %d, which is left of the disk, or rest")
-          :format(parts, part, room), 0)
+    error(("mbr.lua: parts=%s: \"%s\": %s"):format(parts, part, room < 512 and "no room is left on the disk"
+          or "expected 512 to " .. room .. ", which is left of the disk, or rest"), 0)
   elseif n > 4 or (start + size) // 512 > 1 << 32 then
     error("mbr.lua: an MBR has 4 partitions, all in the first 2 TiB; try gpt.lua", 0)
   end
