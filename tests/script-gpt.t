@@ -79,7 +79,7 @@ refused 'gpt.lua: .*parts=' size=1G
 refused 'gpt.lua: parts=: "": expected 512 to' size=1G parts=
 refused 'gpt.lua: parts=1M,x: "x": expected 512 to' size=1G parts=1M,x
 refused 'gpt.lua: parts=1G: "1G": expected 512 to 1072676352' size=1G parts=1G
-refused 'gpt.lua: parts=rest: "rest": expected 512 to 0' size=1M parts=rest
+refused 'gpt.lua: parts=rest: "rest": no room is left' size=1M parts=rest
 refused 'gpt.lua: parts=rest: ' size=0 parts=rest
 refused 'part=1M: .*did you mean parts' size=1G parts=rest part=1M
 done_testing

@@ -61,7 +61,7 @@ refused 'mbr.lua: parts=: "": expected 512 to' size=1G parts=
 refused 'mbr.lua: parts=1M,x: "x": expected 512 to' size=1G parts=1M,x
 refused 'mbr.lua: parts=1M,: "": expected 512 to' size=1G parts=1M,
 refused 'mbr.lua: parts=1G: "1G": expected 512 to 1072693248' size=1G parts=1G
-refused 'mbr.lua: parts=rest,1M: "1M": expected 512 to 0' size=1G parts=rest,1M
+refused 'mbr.lua: parts=rest,1M: "1M": no room is left' size=1G parts=rest,1M
 refused 'mbr.lua: .*4 partitions' size=1G parts=1M,1M,1M,1M,1M
 refused 'mbr.lua: .*2 TiB; try gpt.lua' size=3T parts=rest
 refused 'mbr.lua: types=0x83: expected 1 to ff' size=1G parts=rest types=0x83
