@@ -83,7 +83,7 @@ lint: all
 	    --inline-suppr --error-exitcode=1 \
 	    --suppress=normalCheckLevelMaxBranches $(SOURCES)
 	clang-tidy --quiet $(SOURCES) -- $(OUR_CFLAGS)
-	shellcheck -x -P SCRIPTDIR setup .ci/run bench/run tests/lib.sh tests/*.t
+	shellcheck -x -P SCRIPTDIR setup .ci/run bench/run tests/*.sh tests/*.t
 	$(LUACHECK) -q scripts bench
 	podchecker -warnings nbdkit-memory-plugin.pod
 

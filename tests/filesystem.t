@@ -1,21 +1,11 @@
 #!/usr/bin/env bash
 # A file system is made on the disk through nbdfuse, filled, and found clean.
 . "$(dirname "$0")/lib.sh"
-need nbdfuse mkfs.ext4 e2fsck debugfs
-[ -w /dev/fuse ] || skip_all "/dev/fuse can't be used here"
-
-# shellcheck disable=SC2317,SC2329 # called through check and at_exit
-unmount () { fusermount3 -u fuse 2>/dev/null || fusermount -u fuse 2>/dev/null || umount fuse; }
+. "$TOP/tests/mounts.sh"
+need mkfs.ext4 e2fsck debugfs
 
 serve size=64M
-mkdir fuse
-nbdfuse -P fuse.pid fuse/disk "$uri" >fuse.out 2>&1 &
-fuse=$!
-at_exit+=("unmount 2>/dev/null; end $fuse")
-until [ -s fuse.pid ] && [ -e fuse/disk ]; do
-    kill -0 "$fuse" 2>/dev/null || skip_all "nbdfuse does not work here: $(head -1 fuse.out)"
-    sleep 0.02
-done
+fuse_disk || skip_all "$why"
 is "$(stat -c %s fuse/disk)" 67108864 "nbdfuse shows the disk as a file"
 
 check "mkfs.ext4" mkfs.ext4 -q -F fuse/disk
@@ -35,13 +25,9 @@ debugfs -R 'dump file49 copy' fuse/disk >/dev/null 2>&1
 check "another, too" cmp "$TOP/tests/lib.sh" copy
 
 # The kernel's own file system, where it may be mounted.
-mkdir mounted
-if [ "$(id -u)" -ne 0 ]; then
-    skip "files through a mounted file system" "only root can mount"
-elif ! mount -o loop,nosuid,nodev fuse/disk mounted >mount.out 2>&1; then
-    skip "files through a mounted file system" "$(head -1 mount.out)"
+if ! kernel_mount defaults; then
+    skip "files through a mounted file system" "$why"
 else
-    at_exit+=('umount mounted 2>/dev/null')
     check "the file is there when mounted" cmp random mounted/random
     check "files are copied" cp -r "$TOP/tests" mounted/tests
     check "and removed" rm mounted/random
@@ -53,7 +39,6 @@ else
     check "what was written is on the disk" cmp parts copy
 fi
 
-check "nbdfuse ends" unmount
-wait "$fuse"
+fuse_stopped
 stopped
 done_testing
