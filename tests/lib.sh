@@ -33,6 +33,8 @@ at_exit=()
 clean_up ()
 {
     local i
+    # A signal may come twice, as those of timeout(1) do.
+    trap '' HUP INT TERM
     for ((i = ${#at_exit[@]} - 1; i >= 0; i--)); do
         eval "${at_exit[i]}"
     done
