@@ -5,6 +5,7 @@
  * of all that could be is one test.
  */
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -335,15 +336,27 @@ memory_config_complete (void)
   return 0;
 }
 
+/* nbdkit before 1.34, which has no nbdkit_disconnect, may abort when a client
+ * leaves while several threads are about to answer it.
+ */
+static bool
+parallel_is_safe (void)
+{
+  return dlsym (RTLD_DEFAULT, "nbdkit_disconnect") != NULL;
+}
+
 /* Requests that never wait are served fastest by one thread a connection,
  * which hands nothing over.  But a hook that sleeps must not hold up the
- * other requests of its connection.
+ * other requests of its connection; with a control socket there may be one
+ * later.
  */
 static int
 memory_thread_model (void)
 {
-  return scripted && (config.control || hooks_may_wait ()
-                      || faults_may_wait () || medium_may_wait ())
+  const bool waits = hooks_may_wait () || faults_may_wait ()
+    || medium_may_wait ();
+
+  return scripted && (waits || (config.control && parallel_is_safe ()))
     ? NBDKIT_THREAD_MODEL_PARALLEL : NBDKIT_THREAD_MODEL_SERIALIZE_REQUESTS;
 }
 

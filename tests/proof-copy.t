@@ -6,10 +6,7 @@
 need nbdcopy qemu-img fio
 
 size=$((8 << 20))
-# With one thread: a client that stops at an error leaves without waiting for
-# the answers to its other requests, and nbdkit before 1.34, whatever the
-# plugin, aborts when several threads notice that (raw_send_socket: sock >= 0).
-serve --threads=1 size=$size control="$scratch/control"
+serve size=$size control="$scratch/control"
 head -c $size /dev/urandom >source
 check "the disk is filled" nbdcopy source "$uri"
 
