@@ -2,6 +2,8 @@
  * {"error": ...} is what they are answered with.
  */
 
+#include <ctype.h>
+
 #include "json.h"
 #include "lua-host.h"
 
@@ -171,7 +173,7 @@ load_between (lua_State *L, const char *before, const struct chunk *c,
   int r;
 
   /* A newline before what comes after would give errors its line. */
-  while (len > 0 && (unsigned char) c->text[len - 1] <= ' ')
+  while (len > 0 && isspace ((unsigned char) c->text[len - 1]))
     len--;
   luaL_buffinit (L, &b);
   luaL_addstring (&b, before);
