@@ -4,9 +4,9 @@
 . "$(dirname "$0")/lib.sh"
 need nbdsh python3
 
-serve size=1M control=ctl.sock hook-timeout=0.5
+serve size=1M control=ctl.sock hook-timeout=100
 
-# One connection for all; each line is a chunk, a tab, and its answer as a
+# Each line is a chunk, a tab, and its answer as a
 # Python expression, or as a regular expression for the whole error after "!".
 cat >cases <<'CASES'
 	NONE
@@ -94,24 +94,27 @@ os.exit()	!control:1: os.exit: a script can't end the server
 coroutine.yield(1)	!control:1: a hook can't use coroutine.yield outside of coroutines of its own
 (function() local function f() return f() + 1 end return f() end)()	!control:1: stack overflow.*
 ("x"):rep(1 << 30)	!.*not enough memory
-while true do end	!control:1: stopped, because it ran for 0.5 seconds without yielding \(hook-timeout\)
-while true do pcall(function() while true do end end) end	!control:1: stopped, because it ran for 0.5 seconds .*
-coroutine.wrap(function() while true do end end)()	!control:1: stopped, because it ran for 0.5 seconds .*
 table.sort({3, 2, 1}, function() sleep(1) end)	!control:1: sleep can't be used inside a function that C code calls.*
 req	None
 nosuch.field -- ours	!control:1: attempt to index a nil value \(global 'nosuch'\)
 1 -- one	1
  1 	1
 CASES
+cat >loops <<'CASES'
+while true do end	!control:1: stopped, because it ran for 0.5 seconds without yielding \(hook-timeout\)
+while true do pcall(function() while true do end end) end	!control:1: stopped, because it ran for 0.5 seconds .*
+coroutine.wrap(function() while true do end end)()	!control:1: stopped, because it ran for 0.5 seconds .*
+1	1
+CASES
 cat >cases.py <<'PY'
-import json, os, re, signal, socket
+import json, re, signal, socket, sys
 signal.alarm(600)
 s = socket.socket(socket.AF_UNIX)
-s.connect("ctl.sock")
+s.connect(sys.argv[2])
 f = s.makefile("rwb")
 def same(a, b):
     return type(a) == type(b) and repr(a) == repr(b)
-for line in open("cases", encoding="latin-1"):
+for line in open(sys.argv[1], encoding="latin-1"):
     chunk, expected = line.rstrip("\n").split("\t")
     f.write(chunk.encode("latin-1") + b"\n")
     f.flush()
@@ -131,17 +134,23 @@ for line in open("cases", encoding="latin-1"):
     ok = ok and raw.endswith(b"\n") and not re.search(rb"[\0-\x1f\x7f]", raw[:-1])
     print("ok" if ok else "not ok", chunk if ok else (chunk, raw[:300], expected[:100]))
 PY
-python3 cases.py >got 2>&1
+python3 cases.py cases ctl.sock >got 2>&1
 is "$(grep -v '^ok ' got)" "" "every answer is as expected"
 is "$(grep -c '^ok ' got)" "$(wc -l <cases)" "all were answered"
 is "$(cat log)" "" "nothing of this is in the server's log"
 
 # The same chunks with too little memory for some of them.
-serve size=1M control=ctl.sock.2 lua-memory=300K hook-timeout=0.5
-sed -i s/ctl.sock/ctl.sock.2/ cases.py
-python3 cases.py >got 2>&1
+serve size=1M control=ctl.2 lua-memory=300K hook-timeout=100
+python3 cases.py cases ctl.2 >got 2>&1
 is "$(grep -v '^ok ' got | grep -v 'not enough memory')" "" "with too little memory, that is the error"
 is "$(grep -c '' got)" "$(wc -l <cases)" "and all are answered"
 alive "the server is alive"
+stopped
+
+# Chunks that do not end.
+serve size=1M control=ctl.3 hook-timeout=0.5
+python3 cases.py loops ctl.3 >got 2>&1
+is "$(grep -v '^ok ' got)" "" "endless loops are stopped"
+is "$(grep -c '^ok ' got) $(cat log)" "4 " "and all is well then"
 stopped
 done_testing

@@ -75,7 +75,15 @@ later 'print "begun" sleep(600)'
 begun 44
 is "$(memctl 'x = 1 return x')" 1 "a chunk beside one that sleeps"
 kill "$waiter"
-wait "$waiter"
+wait "$waiter" 2>/dev/null
+
+# It is given up when its client goes.
+later 'local a <close> = setmetatable({}, {__close = function() closed = true end}) print "begun" hang()'
+begun 45
+kill "$waiter"
+wait "$waiter" 2>/dev/null
+until [ "$(memctl closed)" = true ]; do sleep 0.02; done
+is "$(memctl closed)" true "a chunk whose client has gone is given up"
 
 # Hooks at run time, some of which wait: no other request does, not even of
 # the same connection.
@@ -93,7 +101,7 @@ import nbd
 buf = nbd.Buffer(512)
 sleeps = h.aio_pread(buf, 512)
 hangs = h.aio_pread(nbd.Buffer(512), 1024)
-until(lambda: h.poll(1) is not None and open("log").read().count("begun") >= 46)
+until(lambda: h.poll(1) is not None and open("log").read().count("begun") >= 47)
 print(h.pread(3, 0), h.pwrite(b"x", 0), h.aio_command_completed(sleeps))
 print(Control()("gate = true"), *finish(h, [sleeps]), bytes(buf.to_bytearray()[:2]))
 print(Control()("on.read = nil"), h.pread(2, 0))
