@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,41 +18,57 @@
 
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/time.h>
 #include <sys/un.h>
 
 #include "control.h"
 
 #define CLIENTS_MAX 64
 
-/* A client that does not read its answer for so long is sent away. */
-#define SEND_SECONDS 10
+/* A client that reads nothing of its answer for so long is sent away. */
+#define SEND_TIME UINT64_C (10000000000)        /* nanoseconds */
 
 struct client {
   struct client *next;
-  int fd;
   pthread_t thread;
-  bool done;                    /* guarded by lock */
+  int fd;
+  char *buf;                    /* what has come and is not answered */
+  size_t len, size;
+  bool skip;                    /* a line so long that its start was dropped */
+  _Atomic bool done;            /* the thread ends */
 };
 
 static struct sockaddr_un address = { .sun_family = AF_UNIX };
-static bool owner;              /* of the socket file */
+static bool owner;              /* this process removes the socket file */
 static int listener = -1;
 static int stop_pipe[2] = { -1, -1 };   /* readable: stop */
 static control_answer_fn answer;
 static pthread_t acceptor;
 static bool accepting;
 static struct client *clients;  /* only the acceptor changes the list */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 /*--------------------------------------------------------------------*/
 /* The socket file. */
 
-/* In the parent, after a fork: the child is the server from now on. */
+/* After a fork, in the parent.  Before control_start the child becomes the
+ * server; the parent must not keep the socket open either, or clients would
+ * wait in its queue when the server has died.
+ */
 static void
-forked (void)
+forked_parent (void)
 {
+  if (accepting || listener == -1)
+    return;
   owner = false;
+  close (listener);
+  listener = -1;
+}
+
+/* In the child: later it is just some program that a script has started. */
+static void
+forked_child (void)
+{
+  if (accepting)
+    owner = false;
 }
 
 /* When the program ends, or unloads the plugin, in whatever way. */
@@ -74,14 +91,14 @@ remove_stale (void)
     return errno == ENOENT ? 0 : errno;
   if (!S_ISSOCK (st.st_mode))
     return EEXIST;
-  fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd == -1)
     return errno;
-  if (connect (fd, (struct sockaddr *) &address, sizeof address) == 0)
+  /* EAGAIN: so many clients wait for the server that there is no room. */
+  if (connect (fd, (struct sockaddr *) &address, sizeof address) == 0
+      || errno == EAGAIN)
     err = EADDRINUSE;
-  else if (errno != ECONNREFUSED)
-    err = errno;
-  else if (unlink (address.sun_path) == -1)
+  else if (errno != ECONNREFUSED || unlink (address.sun_path) == -1)
     err = errno;
   close (fd);
   return err;
@@ -95,7 +112,7 @@ control_listen (const char *path)
 
   if (strlen (path) >= sizeof address.sun_path)
     return ENAMETOOLONG;
-  strcpy (address.sun_path, path);
+  memcpy (address.sun_path, path, strlen (path) + 1);
   err = remove_stale ();
   if (err)
     return err;
@@ -109,7 +126,7 @@ control_listen (const char *path)
   umask (mask);
   if (!err) {
     owner = true;
-    pthread_atfork (NULL, forked, NULL);
+    pthread_atfork (NULL, forked_parent, forked_child);
     if (listen (listener, 16) == -1)
       err = errno;
   }
@@ -165,23 +182,19 @@ wait_for (void *context, uint64_t ns)
   return watch (c->fd, 0, ns) == 0 ? 0 : ESHUTDOWN;
 }
 
-/* Send a line and its newline.  False: the client does not take it. */
+/* Send all bytes.  False: the client does not take them. */
 static bool
-send_line (int fd, const char *line)
+send_all (int fd, const char *s, size_t left)
 {
-  const struct { const char *s; size_t n; } parts[] = {
-    { line, strlen (line) }, { "\n", 1 }
-  };
+  ssize_t n;
 
-  for (size_t i = 0; i < 2; i++) {
-    const char *s = parts[i].s;
-    size_t left = parts[i].n;
-
-    while (left > 0) {
-      ssize_t n = send (fd, s, left, MSG_NOSIGNAL);
-
-      if (n <= 0)
-        return false;
+  while (left > 0) {
+    n = send (fd, s, left, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n == -1 && errno != EAGAIN && errno != EINTR)
+      return false;
+    if (n == -1 && watch (fd, POLLOUT, SEND_TIME) != 1)
+      return false;
+    if (n > 0) {
       s += n;
       left -= (size_t) n;
     }
@@ -190,56 +203,68 @@ send_line (int fd, const char *line)
 }
 
 static bool
+send_line (int fd, const char *line)
+{
+  return send_all (fd, line, strlen (line)) && send_all (fd, "\n", 1);
+}
+
+/* Answer a line.  False: the client has gone, or must go. */
+static bool
 serve_line (struct client *c, const char *line, size_t len)
 {
-  char *text = answer (line, len, wait_for, c);
-  bool sent = send_line (c->fd, text ? text
-                                     : "{\"error\":\"out of memory\"}");
+  bool sent, too_long = c->skip || len > CONTROL_LINE_MAX;
+  char *text;
 
+  c->skip = false;
+  if (too_long)
+    return send_line (c->fd, "{\"error\":\"the line is longer than 1 MiB\"}");
+  text = answer (line, len, wait_for, c);
+  if (!text && wait_for (c, 0) != 0)
+    return false;               /* it was given up */
+  sent = send_line (c->fd, text ? text : "{\"error\":\"out of memory\"}");
   free (text);
   return sent;
 }
 
-/* Answer all whole lines of BUF, and take them out; the first one only with an
- * error if SKIP says that its beginning was too long to keep.  False: the
- * client has gone.
+/* Answer all whole lines and take them out of the buffer, of which the first
+ * FROM bytes are known to hold no newline.  False: the client has gone.
  */
 static bool
-serve_lines (struct client *c, char *buf, size_t *len, bool *skip)
+serve_lines (struct client *c, size_t from)
 {
   size_t start = 0;
   char *end;
 
-  while ((end = memchr (buf + start, '\n', *len - start)) != NULL) {
-    size_t n = (size_t) (end - buf) - start;
-    bool sent = *skip
-      ? send_line (c->fd, "{\"error\":\"the line is longer than 1 MiB\"}")
-      : serve_line (c, buf + start, n);
+  while ((end = memchr (c->buf + from, '\n', c->len - from)) != NULL) {
+    size_t n = (size_t) (end - c->buf);
 
-    if (!sent)
+    if (!serve_line (c, c->buf + start, n - start))
       return false;
-    *skip = false;
-    start += n + 1;
+    from = start = n + 1;
   }
-  *len -= start;
-  memmove (buf, buf + start, *len);
+  c->len -= start;
+  memmove (c->buf, c->buf + start, c->len);
+  if (c->len > CONTROL_LINE_MAX) {
+    c->skip = true;
+    c->len = 0;
+  }
   return true;
 }
 
 /* Make room for at least one more byte.  False: no memory. */
 static bool
-make_room (char **buf, size_t len, size_t *size)
+make_room (struct client *c)
 {
-  size_t more = *size ? *size * 2 : 4096;
+  size_t more = c->size ? c->size * 2 : 4096;
   char *p;
 
-  if (len < *size)
+  if (c->len < c->size)
     return true;
-  p = realloc (*buf, more);
+  p = realloc (c->buf, more);
   if (!p)
     return false;
-  *buf = p;
-  *size = more;
+  c->buf = p;
+  c->size = more;
   return true;
 }
 
@@ -247,53 +272,39 @@ static void *
 client_thread (void *context)
 {
   struct client *c = context;
-  size_t len = 0, size = 0;
-  char *buf = NULL;
-  bool skip = false;
+  size_t from;
   ssize_t n;
 
-  while (make_room (&buf, len, &size)
-         && watch (c->fd, POLLIN, UINT64_MAX) == 1) {
-    n = recv (c->fd, buf + len, size - len, 0);
+  while (make_room (c) && watch (c->fd, POLLIN, UINT64_MAX) == 1) {
+    n = recv (c->fd, c->buf + c->len, c->size - c->len, 0);
     if (n <= 0)
       break;
-    len += (size_t) n;
-    if (!serve_lines (c, buf, &len, &skip))
+    from = c->len;
+    c->len += (size_t) n;
+    if (!serve_lines (c, from))
       break;
-    if (len > CONTROL_LINE_MAX) {
-      skip = true;
-      len = 0;
-    }
   }
-  free (buf);
-  shutdown (c->fd, SHUT_RDWR);
-  pthread_mutex_lock (&lock);
+  free (c->buf);
+  close (c->fd);
   c->done = true;
-  pthread_mutex_unlock (&lock);
   return NULL;
 }
 
-/* End with the clients that are done, or with ALL.  How many are left. */
+/* Forget the clients that are done; wait for ALL to be so.  How many are left.
+ */
 static unsigned
 reap (bool all)
 {
   struct client **link = &clients, *c;
   unsigned left = 0;
-  bool done;
 
   while ((c = *link) != NULL) {
-    pthread_mutex_lock (&lock);
-    done = c->done;
-    pthread_mutex_unlock (&lock);
-    if (!done && !all) {
+    if (!c->done && !all) {
       left++;
       link = &c->next;
       continue;
     }
-    if (all)
-      shutdown (c->fd, SHUT_RDWR);
     pthread_join (c->thread, NULL);
-    close (c->fd);
     *link = c->next;
     free (c);
   }
@@ -314,40 +325,47 @@ start_thread (pthread_t *thread, void *(*run) (void *), void *context)
   return err;
 }
 
+/* NULL, or why there can be no more clients. */
+static const char *
+add_client (int fd)
+{
+  struct client *c;
+
+  if (reap (false) >= CLIENTS_MAX)
+    return "{\"error\":\"too many control clients\"}";
+  c = calloc (1, sizeof *c);
+  if (c) {
+    c->fd = fd;
+    if (start_thread (&c->thread, client_thread, c) == 0) {
+      c->next = clients;
+      clients = c;
+      return NULL;
+    }
+  }
+  free (c);
+  return "{\"error\":\"out of memory\"}";
+}
+
 static void
 take_client (int fd)
 {
-  const struct timeval limit = { .tv_sec = SEND_SECONDS };
-  struct client *c;
+  const char *refusal = add_client (fd);
 
-  fcntl (fd, F_SETFD, FD_CLOEXEC);
-  fcntl (fd, F_SETFL, fcntl (fd, F_GETFL) & ~O_NONBLOCK);
-  setsockopt (fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-  c = reap (false) < CLIENTS_MAX ? calloc (1, sizeof *c) : NULL;
-  if (!c) {
-    send_line (fd, "{\"error\":\"too many control clients\"}");
-    close (fd);
+  if (!refusal)
     return;
-  }
-  c->fd = fd;
-  if (start_thread (&c->thread, client_thread, c) != 0) {
-    close (fd);
-    free (c);
-    return;
-  }
-  c->next = clients;
-  clients = c;
+  send_line (fd, refusal);
+  close (fd);
 }
 
 static void *
 accept_thread (void *unused)
 {
   const struct timespec pause = { 0, 100000000 };
-  int fd, r;
+  int fd;
 
   (void) unused;
-  while ((r = watch (listener, POLLIN, UINT64_MAX)) == 1) {
-    fd = accept (listener, NULL, NULL);
+  while (watch (listener, POLLIN, UINT64_MAX) == 1) {
+    fd = accept4 (listener, NULL, NULL, SOCK_CLOEXEC);
     if (fd != -1)
       take_client (fd);
     else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
@@ -364,10 +382,8 @@ control_start (control_answer_fn fn)
   int err;
 
   answer = fn;
-  if (pipe (stop_pipe) == -1)
+  if (pipe2 (stop_pipe, O_CLOEXEC) == -1)
     return errno;
-  fcntl (stop_pipe[0], F_SETFD, FD_CLOEXEC);
-  fcntl (stop_pipe[1], F_SETFD, FD_CLOEXEC);
   err = start_thread (&acceptor, accept_thread, NULL);
   accepting = err == 0;
   return err;

@@ -19,7 +19,8 @@
 typedef int (*control_wait_fn) (void *context, uint64_t ns);
 
 /* Answer a line: LEN bytes without the newline.  The answer is a line without
- * newline from malloc, or NULL: no memory.  Called by many threads at once.
+ * newline from malloc, or NULL: no memory, or WAIT said that it is given up.
+ * Called by many threads at once.
  */
 typedef char *(*control_answer_fn) (const char *line, size_t len,
                                     control_wait_fn wait, void *context);
@@ -36,8 +37,8 @@ int control_listen (const char *path);
  */
 int control_start (control_answer_fn answer);
 
-/* End all: lines that are being answered are given up.  May be called
- * whatever was called before.
+/* End all: lines that are being answered are given up, and their clients get
+ * no answer.  May be called whatever was called before.
  */
 void control_stop (void);
 

@@ -816,8 +816,8 @@ start (lua_State *L)
   int nargs = 1;
 
   if (c->chunk) {
-    control_push (L, c->chunk);
-    lua_callk (L, 0, LUA_MULTRET, 0, start_done);
+    nargs = control_push (L, c->chunk);
+    lua_callk (L, nargs, LUA_MULTRET, 0, start_done);
     return start_done (L, LUA_OK, 0);
   }
   if (c->req) {
@@ -941,21 +941,27 @@ tell_error (lua_State *L)
   return 0;
 }
 
-/* The same for a chunk: who sent it wants to know. */
+/* The same for a chunk: who sent it wants to know.  Errors that are no strings
+ * do not say where they were raised.
+ */
 static int
 answer_error (lua_State *L)
 {
   const struct call *c = lua_touserdata (L, 1);
+  const char *place = push_place (L, c->co), *text;
+  size_t len;
 
-  if (c->why) {
-    control_error (c->chunk, c->why);
-    return 0;
+  if (c->why)
+    lua_pushstring (L, c->why);
+  else {
+    lua_pushvalue (c->co, -1);
+    lua_xmove (c->co, L, 1);
+    luaL_tolstring (L, -1, NULL);
   }
-  lua_pushcfunction (L, to_text);
-  lua_pushvalue (c->co, -1);
-  lua_xmove (c->co, L, 1);
-  lua_call (L, 1, 1);
-  control_error (c->chunk, lua_tostring (L, -1));
+  if ((c->why || lua_type (c->co, -1) != LUA_TSTRING) && *place != '?')
+    lua_pushfstring (L, "%s: %s", place, lua_tostring (L, -1));
+  text = lua_tolstring (L, -1, &len);
+  control_error (c->chunk, text, len);
   return 0;
 }
 
@@ -979,7 +985,7 @@ hook_error (struct call *c)
 
   if (c->chunk) {
     if (protected (answer_error, c) == -1)
-      control_error (c->chunk, message ());
+      control_error (c->chunk, message (), strlen (message ()));
     return EIO;
   }
 
@@ -1075,7 +1081,9 @@ wait_unlocked (const struct call *c, uint64_t ns)
     : hooks_wait (c->req ? c->req->conn : c->conn, ns, NULL, 0);
 }
 
-/* Wait for a rule, and look every 20 ms whether the client is still there. */
+/* Wait for a rule, and look every 20 ms whether it and the client are still
+ * there.
+ */
 static int
 wait_fired (const struct call *c)
 {
@@ -1084,9 +1092,10 @@ wait_fired (const struct call *c)
   int err = 0;
 
   while (!err && (now = host_now ()) < end
+         && !fault_info (c->fault).removed
          && !fault_wait (c->fault, end - now < step ? end - now : step))
     err = wait_unlocked (c, 1);
-  return err;
+  return fault_info (c->fault).fired > 0 ? 0 : err;
 }
 
 /* Do what the hook wants done.  0: it may go on. */
@@ -1240,10 +1249,13 @@ hooks_request (struct request *req)
 static int
 run_single (struct call *c)
 {
-  int err;
+  int err = EIO;
 
   pthread_mutex_lock (&host.lock);
-  err = take_coroutine (c) == -1 ? EIO : drive (c);
+  if (take_coroutine (c) == 0)
+    err = drive (c);
+  else if (c->chunk)
+    control_error (c->chunk, message (), strlen (message ()));
   if (!err)
     release_coroutine (c, true);
   pthread_mutex_unlock (&host.lock);
@@ -1258,9 +1270,9 @@ hooks_chunk (const char *text, size_t len,
                          .context = context };
   struct call c = { .op = OP_COUNT, .chunk = &chunk };
 
-  if (run_single (&c) != 0 && !chunk.answer.text)
-    control_error (&chunk, "it was given up");
-  if (chunk.answer.failed)
+  /* What failed while it was given up may have failed for that reason. */
+  if ((run_single (&c) != 0 && wait (context, 0) != 0)
+      || chunk.answer.failed)
     json_free (&chunk.answer);
   return chunk.answer.text;
 }

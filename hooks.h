@@ -114,7 +114,7 @@ int hooks_request (struct request *req);
 
 /* Run a chunk from the control socket: a control_answer_fn (control.h).  WAIT
  * lets nanoseconds pass on behalf of its client: 0, or ESHUTDOWN if that has
- * gone.
+ * gone or the chunk must be given up.
  */
 char *hooks_chunk (const char *text, size_t len,
                    int (*wait) (void *context, uint64_t ns), void *context);

@@ -2,7 +2,7 @@
  * {"error": ...} is what they are answered with.
  */
 
-#include <string.h>
+#include <ctype.h>
 
 #include "json.h"
 #include "lua-host.h"
@@ -83,16 +83,28 @@ static void
 encode_table (lua_State *L, struct json *j, int depth)
 {
   lua_Integer n = (lua_Integer) lua_rawlen (L, -1), keys = 0;
+  bool array = true;
 
+  if (depth > DEPTH_MAX)
+    luaL_error (L, "the result is nested deeper than %d tables", DEPTH_MAX);
   lua_pushnil (L);
   while (lua_next (L, -2)) {
     lua_pop (L, 1);
     keys++;
+    array = array && lua_isinteger (L, -1) && lua_tointeger (L, -1) >= 1
+      && lua_tointeger (L, -1) <= n;
   }
-  if (keys == n)
+  if (array && keys == n)
     encode_array (L, j, n, depth);
   else
     encode_object (L, j, depth);
+}
+
+static void
+check_length (lua_State *L, const struct json *j, size_t more)
+{
+  if (j->len > ANSWER_MAX || more > ANSWER_MAX - j->len)
+    luaL_error (L, "the result is longer than 16 MiB");
 }
 
 static void
@@ -101,6 +113,7 @@ encode_text (lua_State *L, struct json *j)
   size_t len;
   const char *s = luaL_tolstring (L, -1, &len);
 
+  check_length (L, j, len);
   json_string (j, s, len);
   lua_pop (L, 1);
 }
@@ -111,10 +124,7 @@ encode_text (lua_State *L, struct json *j)
 static void
 encode (lua_State *L, struct json *j, int depth)
 {
-  if (depth > DEPTH_MAX)
-    luaL_error (L, "the result is nested deeper than %d tables", DEPTH_MAX);
-  if (j->len > ANSWER_MAX)
-    luaL_error (L, "the result is longer than 16 MiB");
+  check_length (L, j, 0);
   luaL_checkstack (L, 10, NULL);
   if (luaL_getmetafield (L, -1, "__tojson") != LUA_TNIL) {
     lua_insert (L, -2);
@@ -143,25 +153,60 @@ encode (lua_State *L, struct json *j, int depth)
   lua_pop (L, 1);
 }
 
-/* What is an expression gives its value, as at a prompt. */
-void
-control_push (lua_State *L, const struct chunk *c)
+/* The results of an expression, as they are. */
+static int
+give (lua_State *L)
+{
+  return lua_gettop (L);
+}
+
+/* Load a chunk between BEFORE and AFTER.  False, with the message on top of
+ * the stack: it is wrong.
+ */
+static bool
+load_between (lua_State *L, const char *before, const struct chunk *c,
+              const char *after)
 {
   luaL_Buffer b;
-  size_t len;
+  size_t len = c->len;
   const char *s;
+  int r;
 
+  /* A newline before what comes after would give errors its line. */
+  while (len > 0 && isspace ((unsigned char) c->text[len - 1]))
+    len--;
   luaL_buffinit (L, &b);
-  luaL_addstring (&b, "return ");
-  luaL_addlstring (&b, c->text, c->len);
+  luaL_addstring (&b, before);
+  luaL_addlstring (&b, c->text, len);
+  luaL_addstring (&b, after);
   luaL_pushresult (&b);
   s = lua_tolstring (L, -1, &len);
-  if (luaL_loadbufferx (L, s, len, "=control", "t") != LUA_OK) {
+  r = luaL_loadbufferx (L, s, len, "=control", "t");
+  lua_remove (L, -2);
+  return r == LUA_OK;
+}
+
+/* What is an expression gives its value, as at a prompt.  If it can, it becomes
+ * arguments of the chunk's own argument, for after "return" a call would be a
+ * tail call, and its errors could not say where they were raised, and in what
+ * function.  (A comment at its end takes the parenthesis with it.)
+ */
+int
+control_push (lua_State *L, const struct chunk *c)
+{
+  if (load_between (L, "return ", c, "")) {
+    if (load_between (L, "return (...)(", c, ")"))
+      lua_remove (L, -2);
+    else
+      lua_pop (L, 1);
+  }
+  else {
     lua_pop (L, 1);
-    if (luaL_loadbufferx (L, c->text, c->len, "=control", "t") != LUA_OK)
+    if (!load_between (L, "", c, ""))
       lua_error (L);
   }
-  lua_remove (L, -2);
+  lua_pushcfunction (L, give);
+  return 1;
 }
 
 void
@@ -179,14 +224,15 @@ control_results (lua_State *L, struct chunk *c)
     lua_pushvalue (L, i);
     encode (L, j, 0);
   }
+  check_length (L, j, 0);
   json_addf (j, "%s}", n > 1 ? "]" : "");
 }
 
 void
-control_error (struct chunk *c, const char *message)
+control_error (struct chunk *c, const char *message, size_t len)
 {
   c->answer.len = 0;
   json_addf (&c->answer, "{\"error\":");
-  json_string (&c->answer, message, strlen (message));
+  json_string (&c->answer, message, len);
   json_add (&c->answer, "}", 1);
 }

@@ -492,9 +492,14 @@ wait_done (lua_State *L, int status, lua_KContext context)
 
   (void) status;
   (void) context;
+  if (info.fired == 0 && info.removed)
+    return luaL_error (L, "fault rule '%s' was removed before it fired",
+                       info.name);
   if (info.fired == 0)
-    return luaL_error (L, "fault rule '%s' did not fire in %s s", info.name,
-                       luaL_tolstring (L, 2, NULL));
+    return luaL_error (L, "fault rule '%s' did not fire within %s%s (it matched "
+                       "%I requests)", info.name, luaL_tolstring (L, 2, NULL),
+                       lua_type (L, 2) == LUA_TNUMBER ? " s" : "",
+                       (lua_Integer) info.hits);
   lua_settop (L, 1);
   return 1;
 }

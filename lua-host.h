@@ -113,13 +113,13 @@ void host_excuse (uint64_t since);
  */
 int host_fill (void *context, void *buf, uint64_t count, uint64_t offset);
 
-/* lua-control.c: push the function that a chunk is, or raise an error; add the
- * results, which are all that is on the stack, to its answer; make an error its
- * answer.
+/* lua-control.c: push the function that a chunk is and its arguments, and
+ * return how many those are, or raise an error; add the results, which are all
+ * that is on the stack, to its answer; make an error its answer.
  */
-void control_push (lua_State *L, const struct chunk *c);
+int control_push (lua_State *L, const struct chunk *c);
 void control_results (lua_State *L, struct chunk *c);
-void control_error (struct chunk *c, const char *message);
+void control_error (struct chunk *c, const char *message, size_t len);
 
 /* lua-disk.c: arguments of the methods of disk.  The last one raises an error if
  * ERR is not 0.

@@ -16,15 +16,22 @@ static const char usage[] =
   "usage: memctl SOCKET [CHUNK | -]\n"
   "\n"
   "Runs CHUNK, a piece of Lua, in the server that was started with\n"
-  "control=SOCKET, and prints its result as JSON.  Without CHUNK it is read\n"
-  "from standard input; with - each line is a chunk of its own.\n"
+  "control=SOCKET, and prints its result as JSON on standard output.  Without\n"
+  "CHUNK, all of standard input is the chunk; with -, each line of it is one,\n"
+  "and there is a prompt.  Quote a chunk for the shell:\n"
   "\n"
   "    memctl ctl.sock 'fault { op=\"write\", error=\"ENOSPC\", name=\"full\" }'\n"
   "    memctl ctl.sock 'fault.get(\"full\"):wait(10)'   # until it has fired\n"
   "    memctl ctl.sock 'fault.list()'\n"
   "    memctl ctl.sock 'fault.clear()'\n"
+  "    memctl ctl.sock <faults.lua\n"
+  "    memctl ctl.sock -\n"
   "\n"
-  "Exit code: 0; 1 if the chunk failed; 2 if there is no server.\n";
+  "What a chunk prints goes to the server's standard error.\n"
+  "\n"
+  "Exit code: 0; 1 if the chunk failed (its error is on standard error) or the\n"
+  "command line is wrong; 2 if there is no server, or it ended meanwhile.\n"
+  "With -, errors of chunks do not count.\n";
 
 static const char *path;        /* of the socket */
 static FILE *to_server, *from_server;
@@ -44,7 +51,7 @@ connect_to_server (void)
 
   if (strlen (path) >= sizeof address.sun_path)
     no_server ("the path is too long for a socket");
-  strcpy (address.sun_path, path);
+  memcpy (address.sun_path, path, strlen (path) + 1);
   if (fd == -1
       || connect (fd, (struct sockaddr *) &address, sizeof address) == -1
       || (from_server = fdopen (fd, "r")) == NULL
@@ -82,7 +89,21 @@ print_text (const char *s, FILE *out)
   putc ('\n', out);
 }
 
-/* Print the answer to a chunk; an exit code. */
+/* Print what is between the prefix and the brace that ends an answer; an exit
+ * code.
+ */
+static int
+print_result (const char *s, size_t len)
+{
+  fwrite (s, 1, len, stdout);
+  putchar ('\n');
+  if (fflush (stdout) == 0)
+    return OK;
+  perror ("memctl: standard output");
+  return FAILED;
+}
+
+/* Print an answer, with its newline; an exit code. */
 static int
 print_answer (const char *answer, size_t len)
 {
@@ -93,11 +114,23 @@ print_answer (const char *answer, size_t len)
     print_text (answer + sizeof error - 1, stderr);
     return FAILED;
   }
-  /* All but the brace and the newline at the end. */
   if (strncmp (answer, result, sizeof result - 1) == 0)
-    printf ("%.*s\n", (int) (len - sizeof result - 1),
-            answer + sizeof result - 1);
-  return fflush (stdout) == 0 ? OK : FAILED;
+    return print_result (answer + sizeof result - 1, len - sizeof result - 1);
+  return OK;
+}
+
+/* A chunk is sent as a line.  To Lua, a carriage return ends a line as well,
+ * but two of them would be two lines.  Does not care for errors: a server that
+ * hangs up has said why.
+ */
+static void
+send_chunk (const char *chunk, size_t len)
+{
+  for (size_t i = 0; i < len; i++)
+    if (chunk[i] != '\r' || i + 1 == len || chunk[i + 1] != '\n')
+      putc (chunk[i] == '\n' ? '\r' : chunk[i], to_server);
+  putc ('\n', to_server);
+  fflush (to_server);
 }
 
 /* Send a chunk, and print its answer; an exit code. */
@@ -109,29 +142,25 @@ run (const char *chunk, size_t len)
   ssize_t n;
   int status;
 
-  /* A chunk is a line.  To Lua, a carriage return ends a line as well. */
-  for (size_t i = 0; i < len; i++)
-    putc (chunk[i] == '\n' ? '\r' : chunk[i], to_server);
-  putc ('\n', to_server);
-  if (fflush (to_server) != 0
-      || (n = getline (&answer, &size, from_server)) <= 0
-      || answer[n - 1] != '\n')
-    no_server ("the server closed the connection");
+  send_chunk (chunk, len);
+  n = getline (&answer, &size, from_server);
+  if (n <= 0 || answer[n - 1] != '\n')
+    no_server ("the server has ended, or closed the connection");
   status = print_answer (answer, (size_t) n);
   free (answer);
   return status;
 }
 
-static void
-check_input (void)
+static int
+input_failed (void)
 {
-  if (!ferror (stdin))
-    return;
   perror ("memctl: standard input");
-  exit (FAILED);
+  return FAILED;
 }
 
-/* Each line of standard input is a chunk. */
+/* Each line of standard input is a chunk.  The prompt goes where errors go, so
+ * that standard output has nothing but JSON.
+ */
 static int
 run_lines (void)
 {
@@ -139,57 +168,69 @@ run_lines (void)
   size_t size = 0;
   ssize_t n;
 
-  for (;;) {
-    fputs ("> ", stdout);
-    fflush (stdout);
-    n = getline (&line, &size, stdin);
-    if (n <= 0)
-      break;
+  while (fputs ("> ", stderr), (n = getline (&line, &size, stdin)) > 0) {
     if (line[n - 1] == '\n')
       n--;
     run (line, (size_t) n);
   }
-  check_input ();
-  putchar ('\n');
+  putc ('\n', stderr);
   free (line);
-  return OK;
+  return ferror (stdin) ? input_failed () : OK;
 }
 
 /* Standard input is one chunk. */
 static int
 run_input (void)
 {
-  char *text = NULL;
-  size_t size = 0;
-  ssize_t n = getdelim (&text, &size, '\0', stdin);
+  char *text = NULL, buf[4096];
+  size_t size = 0, n;
+  FILE *all = open_memstream (&text, &size);
   int status;
 
-  check_input ();
-  status = run (text, n > 0 ? (size_t) n : 0);
+  while ((n = fread (buf, 1, sizeof buf, stdin)) > 0)
+    fwrite (buf, 1, n, all);
+  fclose (all);
+  status = ferror (stdin) ? input_failed () : run (text, size);
   free (text);
   return status;
+}
+
+/* --help or --version, anywhere. */
+static void
+show_info (int argc, char *argv[])
+{
+  for (int i = 1; i < argc; i++) {
+    if (strcmp (argv[i], "--help") != 0 && strcmp (argv[i], "--version") != 0)
+      continue;
+    fputs (strcmp (argv[i], "--help") == 0 ? usage : "memctl " VERSION "\n",
+           stdout);
+    exit (OK);
+  }
+}
+
+static int
+wrong_usage (const char *why)
+{
+  fprintf (stderr, "memctl: %s; try memctl --help\n", why);
+  return FAILED;
 }
 
 int
 main (int argc, char *argv[])
 {
-  const char *chunk = argc > 2 ? argv[2] : NULL;
-
-  path = argc > 1 ? argv[1] : "";
-  if (strcmp (path, "--help") == 0 || strcmp (path, "--version") == 0) {
-    fputs (strcmp (path, "--help") == 0 ? usage : "memctl " VERSION "\n",
-           stdout);
-    return OK;
-  }
-  if (argc < 2 || argc > 3 || *path == '-') {
-    fputs (usage, stderr);
-    return FAILED;
-  }
+  show_info (argc, argv);
+  if (argc < 2)
+    return wrong_usage ("which SOCKET?");
+  if (argv[1][0] == '-')
+    return wrong_usage ("the first argument is the SOCKET");
+  if (argc > 3)
+    return wrong_usage ("CHUNK is one argument: put it into quotes");
+  path = argv[1];
   signal (SIGPIPE, SIG_IGN);
   connect_to_server ();
-  if (!chunk)
+  if (argc == 2)
     return run_input ();
-  if (strcmp (chunk, "-") == 0)
+  if (strcmp (argv[2], "-") == 0)
     return run_lines ();
-  return run (chunk, strlen (chunk));
+  return run (argv[2], strlen (argv[2]));
 }

@@ -6,7 +6,7 @@ need nbdcopy nbdinfo nbdsh qemu-io python3 jq
 [ -z "$WATCH" ] || skip_all "the examples run unwatched"
 
 ln -s "$SO" memory.so
-ln -s "$TOP/memctl" memctl
+ln -s "$TOP/memctl" .
 cp -r "$TOP/README.md" "$TOP/LICENSE" "$TOP/scripts" .
 
 python3 "$TOP/tests/examples.py" README.md readme

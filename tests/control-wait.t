@@ -1,0 +1,116 @@
+#!/usr/bin/env bash
+# Chunks change what happens at run time, and wait for it: rule:wait returns
+# when its rule has fired, and says why if it has not.
+. "$(dirname "$0")/lib.sh"
+need nbdsh python3
+
+memctl () { timeout 600 "$TOP/memctl" ctl.sock "$1"; }
+
+# begun N: so many chunks or requests have said so.
+begun ()
+{
+    until [ "$(grep -c ^begun log)" -ge "$1" ]; do sleep 0.02; done
+}
+
+# later CHUNK: in the background, to the files out and err.
+later ()
+{
+    timeout 600 "$TOP/memctl" ctl.sock "$1" >out 2>err &
+    waiter=$!
+}
+
+# later_gives STATUS OUT ERR NAME
+later_gives ()
+{
+    local status
+    wait "$waiter"
+    status=$?
+    is "$status $(cat out)$(cat err)" "$1 $2$3" "$4"
+}
+
+# With nbdkit before 1.34, only a script that mentions sleep makes the requests of
+# a connection wait beside each other.
+serve lua="local _ = sleep" size=1M control=ctl.sock
+is "$(memctl 'fault { op = "write", error = "ENOSPC", name = "full" }')" \
+    '{"fired":0,"hits":0,"name":"full","on":true}' "a rule added at run time"
+later 'print "begun" return fault.get("full"):wait(600)'
+begun 1
+is "$(python 'from clients import *
+print(outcome(h.pwrite, b"x", 0), outcome(h.pread, 1, 0))')" "ENOSPC ok" "takes effect"
+later_gives 0 '{"fired":1,"hits":1,"name":"full","on":true}' '' "wait returns when it fires"
+is "$(memctl 'fault.get("full"):wait(600).fired')" 1 "at once if it has fired before"
+is "$(memctl 'fault.get("full"):wait("0ms").hits')" 1 "also with no time to wait"
+
+memctl 'fault { op = "read", after = 1, error = "EIO", name = "idle" }' >/dev/null
+python 'h.pread(512, 0)'
+later 'fault.get("idle"):wait("20ms")'
+later_gives 1 '' "memctl: control:1: fault rule 'idle' did not fire within 20ms (it matched 1 requests)" "wait fails if it does not fire"
+later 'fault.get("idle"):wait(0.25)'
+later_gives 1 '' "memctl: control:1: fault rule 'idle' did not fire within 0.25 s (it matched 1 requests)" "the same in seconds"
+
+n=1
+for how in 'fault.get("idle"):remove()' 'fault.clear()'; do
+    memctl 'pcall(fault, { op = "read", after = 1, error = "EIO", name = "idle" })' >/dev/null
+    later 'print "begun" local r = fault.get("idle") return r:wait(600)'
+    begun $((++n))
+    memctl "$how"
+    later_gives 1 '' "memctl: control:1: fault rule 'idle' was removed before it fired" "$how ends the wait"
+done
+later 'local r = fault { op = "read", error = "EIO" } r:remove() r:wait(600)'
+later_gives 1 '' "memctl: control:1: fault rule '4' was removed before it fired" "a rule that is gone is not waited for"
+
+# Many wait for one rule; it releases them all.
+memctl 'r = fault { op = "flush", error = "EIO" }'
+cat >many.py <<'PY'
+from control import *
+from clients import connect, outcome
+all = [Control() for i in range(40)]
+for c in all: c.send(b'print "begun" return r:wait(600)\n')
+until(lambda: open("log").read().count("begun") >= 43)
+print(outcome(connect().flush))
+print(*{c.answer()["result"]["fired"] for c in all})
+PY
+is "$(python "$(cat many.py)")" $'EIO\n1' "40 wait for one rule"
+
+# A chunk that waits does not hold the lock.
+later 'print "begun" sleep(600)'
+begun 44
+is "$(memctl 'x = 1 return x')" 1 "a chunk beside one that sleeps"
+kill "$waiter"
+wait "$waiter" 2>/dev/null
+
+# It is given up when its client goes.
+later 'local a <close> = setmetatable({}, {__close = function() closed = true end}) print "begun" hang()'
+begun 45
+kill "$waiter"
+wait "$waiter" 2>/dev/null
+until [ "$(memctl closed)" = true ]; do sleep 0.02; done
+is "$(memctl closed)" true "a chunk whose client has gone is given up"
+
+# Hooks at run time, some of which wait: no other request does, not even of
+# the same connection.
+memctl 'fault.clear() gate = false
+        function on.read(req)
+          if req.offset == 512 then print "begun" while not gate do sleep "1ms" end end
+          if req.offset == 1024 then print "begun" hang() end
+          req:run()
+          req.data = ("h"):rep(req.count)
+        end'
+cat >hooks.py <<'PY'
+from control import *
+from clients import finish
+import nbd
+buf = nbd.Buffer(512)
+sleeps = h.aio_pread(buf, 512)
+hangs = h.aio_pread(nbd.Buffer(512), 1024)
+until(lambda: h.poll(1) is not None and open("log").read().count("begun") >= 47)
+print(h.pread(3, 0), h.pwrite(b"x", 0), h.aio_command_completed(sleeps))
+print(Control()("gate = true"), *finish(h, [sleeps]), bytes(buf.to_bytearray()[:2]))
+print(Control()("on.read = nil"), h.pread(2, 0))
+PY
+is "$(python "$(cat hooks.py)")" "bytearray(b'hhh') None False
+{} ok b'hh'
+{} bytearray(b'x\\x00')" "hooks added at run time, that wait"
+is "$(grep -E 'control:|on\.|Lua' log)" "" "the log has none of this"
+stopped
+done_testing
