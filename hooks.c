@@ -88,6 +88,9 @@ static uint64_t memory;
 /* When the code that runs was first looked at, and may be looked at next. */
 static uint64_t started, next_look;
 
+/* The call that has failed, while its __close and __tostring run. */
+static const struct call *failed;
+
 /*--------------------------------------------------------------------*/
 /* Names. */
 
@@ -171,14 +174,12 @@ host_excuse (uint64_t since)
     started += host_now () - since;
 }
 
-/* Has the client gone, or is the server about to end? */
+/* Has the client of a call gone, or is the server about to end? */
 static bool
-must_stop (void)
+must_stop (const struct call *c)
 {
-  const struct chunk *chunk = host.call ? host.call->chunk : NULL;
-
-  if (chunk)
-    return chunk->wait (chunk->context, 0) != 0;
+  if (c->chunk)
+    return c->chunk->wait (c->chunk->context, 0) != 0;
   return nbdkit_nanosleep (0, 1) == -1;
 }
 
@@ -212,6 +213,7 @@ stop_code (lua_State *L, const char *why)
 static void
 tick (lua_State *L, lua_Debug *ar)
 {
+  const struct call *c = host.call ? host.call : failed;
   static char why[100];
   uint64_t now;
 
@@ -232,8 +234,8 @@ tick (lua_State *L, lua_Debug *ar)
   else if (now > next_look) {
     next_look = now + SECOND / 50;
     /* When on.close runs, the client has gone. */
-    if (host.call && host.call->op != OP_CLOSE && must_stop ()) {
-      started = 1;              /* long ago */
+    if (c && c->op != OP_CLOSE && must_stop (c)) {
+      started = now - host.config.timeout - 1;  /* no more time */
       stop_code (L, "stopped, because the client has gone or nbdkit ends");
     }
   }
@@ -876,12 +878,14 @@ release_coroutine (struct call *c, bool ended)
     return;
   }
   started = 0;
+  failed = c;
   lua_sethook (c->co, tick, LUA_MASKCOUNT, TICK);
 #if LUA_VERSION_RELEASE_NUM >= 50406
   lua_closethread (c->co, host.L);
 #else
   lua_resetthread (c->co);
 #endif
+  failed = NULL;
   luaL_unref (host.L, LUA_REGISTRYINDEX, c->co_ref);
 }
 
@@ -957,6 +961,7 @@ hook_error (struct call *c)
 {
   const struct error *e = c->why ? NULL : lua_touserdata (c->co, -1);
 
+  failed = c;
   if (c->chunk) {
     if (protected (answer_error, c) == -1)
       control_error (c->chunk, message ());
@@ -1079,7 +1084,7 @@ obey (struct call *c)
   c->command = NOTHING;
   switch (command) {
   case RUN:
-    if (c->has_run && must_stop ())
+    if (c->has_run && must_stop (c))
       return ESHUTDOWN;         /* it may be a loop */
     c->has_run = true;
     c->err = run_level (c, c->level + 1);
