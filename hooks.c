@@ -74,7 +74,7 @@ static struct {
 static struct { lua_State *co; int ref; } idle[MAX_IDLE];
 static unsigned nr_idle;
 
-static int start_ref, req_ref, conns_ref, places_ref, own_ref;
+static int start_ref, req_ref, conns_ref, places_ref, own_ref, guards_ref;
 
 /* What chance() draws from. */
 static struct chance chance;
@@ -1321,17 +1321,32 @@ host_fill (void *context, void *buf, uint64_t count, uint64_t offset)
 /*--------------------------------------------------------------------*/
 /* Start and end. */
 
-/* Hooks run without count hooks in a finalizer: run that in a coroutine of its
- * own, which has them.  Upvalue 1 is the finalizer.
+/* A finalizer runs without count hooks, so one that loops could not be stopped.
+ * So a script's table never has one: a guard has, a userdata that is there as
+ * long as the table is.  It calls the table's __gc in a coroutine of its own,
+ * which has count hooks.
  */
 static int
-limited_gc (lua_State *L)
+guard_gc (lua_State *L)
 {
-  lua_State *co = lua_newthread (L);
+  lua_State *co;
   int n;
 
-  lua_pushvalue (L, lua_upvalueindex (1));
-  lua_pushvalue (L, 1);
+  /* The table may live on, and get another guard. */
+  if (lua_getiuservalue (L, 1, 1) == LUA_TNIL)
+    return 0;
+  lua_rawgeti (L, LUA_REGISTRYINDEX, guards_ref);
+  lua_pushvalue (L, 2);
+  lua_pushnil (L);
+  lua_rawset (L, 3);
+
+  if (!lua_getmetatable (L, 2))
+    return 0;
+  co = lua_newthread (L);
+  lua_pushliteral (L, "__gc");
+  if (lua_rawget (L, 4) == LUA_TNIL)
+    return 0;
+  lua_pushvalue (L, 2);
   lua_xmove (L, co, 2);
   switch (lua_resume (co, L, 1, &n)) {
   case LUA_OK:
@@ -1344,24 +1359,82 @@ limited_gc (lua_State *L)
   }
 }
 
-/* setmetatable, which puts limited_gc around __gc. */
-static int
-lua_setmetatable_limited (lua_State *L)
+/* Give the table at index 1 a guard, if it has none. */
+static void
+add_guard (lua_State *L)
 {
-  if (lua_istable (L, 2)) {
-    lua_pushliteral (L, "__gc");
-    lua_rawget (L, 2);
-    if (lua_isfunction (L, -1) && lua_tocfunction (L, -1) != limited_gc) {
-      lua_pushliteral (L, "__gc");
-      lua_insert (L, -2);
-      lua_pushcclosure (L, limited_gc, 1);
-      lua_rawset (L, 2);
-    }
-    lua_settop (L, 2);
+  int top = lua_gettop (L);
+
+  lua_rawgeti (L, LUA_REGISTRYINDEX, guards_ref);
+  lua_pushvalue (L, 1);
+  if (lua_rawget (L, -2) == LUA_TNIL) {
+    lua_newuserdatauv (L, 0, 1);
+    luaL_setmetatable (L, "guard");
+    lua_pushvalue (L, 1);
+    lua_pushvalue (L, -2);
+    lua_rawset (L, top + 1);
+    lua_pushvalue (L, 1);
+    lua_setiuservalue (L, -2, 1);
   }
-  lua_pushvalue (L, lua_upvalueindex (1));
-  lua_insert (L, 1);
-  lua_call (L, lua_gettop (L) - 1, 1);
+  lua_settop (L, top);
+}
+
+/* Give value 1 the metatable 2, or nil.  Lua does not see __gc in it. */
+static int
+set_metatable (lua_State *L)
+{
+  lua_settop (L, 2);
+  lua_pushliteral (L, "__gc");
+  lua_pushnil (L);
+  if (lua_istable (L, 1) && lua_istable (L, 2)) {
+    lua_pushvalue (L, 3);
+    lua_rawget (L, 2);
+    lua_replace (L, 4);
+  }
+  if (!lua_isnil (L, 4)) {
+    add_guard (L);
+    lua_pushvalue (L, 3);
+    lua_pushnil (L);
+    lua_rawset (L, 2);
+  }
+  lua_pushvalue (L, 2);
+  lua_setmetatable (L, 1);
+  if (!lua_isnil (L, 4))
+    lua_rawset (L, 2);
+  lua_settop (L, 1);
+  return 1;
+}
+
+static int
+lua_set_metatable (lua_State *L)
+{
+  luaL_checktype (L, 1, LUA_TTABLE);
+  luaL_argexpected (L, lua_isnil (L, 2) || lua_istable (L, 2), 2,
+                    "nil or table");
+  if (luaL_getmetafield (L, 1, "__metatable") != LUA_TNIL)
+    return luaL_error (L, "cannot change a protected metatable");
+  return set_metatable (L);
+}
+
+/* debug.setmetatable and debug.getmetatable, but not for userdata: their
+ * methods, written in C, trust what they are called with.
+ */
+static int
+debug_setmetatable (lua_State *L)
+{
+  luaL_argcheck (L, !lua_isuserdata (L, 1), 1, "can't be a userdata");
+  luaL_argexpected (L, lua_isnil (L, 2) || lua_istable (L, 2), 2,
+                    "nil or table");
+  return set_metatable (L);
+}
+
+static int
+debug_getmetatable (lua_State *L)
+{
+  luaL_checkany (L, 1);
+  luaL_argcheck (L, !lua_isuserdata (L, 1), 1, "can't be a userdata");
+  if (!lua_getmetatable (L, 1))
+    lua_pushnil (L);
   return 1;
 }
 
@@ -1380,6 +1453,31 @@ others_only (lua_State *L)
   lua_insert (L, 1);
   lua_call (L, lua_gettop (L) - 1, LUA_MULTRET);
   return lua_gettop (L);
+}
+
+/* Take away what reaches into functions and userdata of the server's own. */
+static void
+tame_debug (lua_State *L)
+{
+  static const char *const unsafe[] = {
+    "getregistry", "getupvalue", "setupvalue", "setlocal", "setuservalue",
+    "sethook",                  /* the time limit is such a hook */
+    "debug",                    /* reads standard input */
+  };
+
+  lua_getglobal (L, "debug");
+  for (size_t i = 0; i < sizeof unsafe / sizeof unsafe[0]; i++) {
+    lua_pushnil (L);
+    lua_setfield (L, -2, unsafe[i]);
+  }
+  lua_pushcfunction (L, debug_setmetatable);
+  lua_setfield (L, -2, "setmetatable");
+  lua_pushcfunction (L, debug_getmetatable);
+  lua_setfield (L, -2, "getmetatable");
+
+  luaL_newmetatable (L, "guard");
+  lua_pushcfunction (L, guard_gc);
+  lua_setfield (L, -2, "__gc");
 }
 
 /* Replace what could end, block or crash the server. */
@@ -1414,16 +1512,8 @@ tame_libraries (lua_State *L)
   lua_pushcfunction (L, lua_os_exit);
   lua_setfield (L, -2, "exit");
 
-  /* The time limit is such a hook. */
-  lua_getglobal (L, "debug");
-  lua_pushnil (L);
-  lua_setfield (L, -2, "sethook");
-  lua_pushnil (L);
-  lua_setfield (L, -2, "debug");        /* reads standard input */
-
-  lua_getglobal (L, "setmetatable");
-  lua_pushcclosure (L, lua_setmetatable_limited, 1);
-  lua_setglobal (L, "setmetatable");
+  tame_debug (L);
+  lua_register (L, "setmetatable", lua_set_metatable);
   lua_getglobal (L, "coroutine");
   lua_getfield (L, -1, "resume");
   lua_pushcclosure (L, others_only, 1);
@@ -1434,7 +1524,8 @@ tame_libraries (lua_State *L)
 
   /* With nbdkit -s, standard input and output are the client. */
   if (luaL_dostring (L, "io.stdout = io.stderr io.output(io.stderr) "
-                     "io.input('/dev/null') io.stdin = io.input()"))
+                     "io.input('/dev/null') io.stdin = io.input() "
+                     "getmetatable(io.stdin).__metatable = false"))
     lua_error (L);
   lua_settop (L, 0);
 }
@@ -1472,6 +1563,18 @@ open_param (lua_State *L)
   lua_setglobal (L, "param");
 }
 
+/* A reference to a new table with weak keys. */
+static int
+ref_weak (lua_State *L)
+{
+  lua_newtable (L);
+  lua_createtable (L, 0, 1);
+  lua_pushliteral (L, "k");
+  lua_setfield (L, -2, "__mode");
+  lua_setmetatable (L, -2);
+  return luaL_ref (L, LUA_REGISTRYINDEX);
+}
+
 static int
 open_host (lua_State *L)
 {
@@ -1502,12 +1605,8 @@ open_host (lua_State *L)
   conns_ref = luaL_ref (L, LUA_REGISTRYINDEX);
   lua_newtable (L);
   places_ref = luaL_ref (L, LUA_REGISTRYINDEX);
-  lua_newtable (L);
-  lua_createtable (L, 0, 1);
-  lua_pushliteral (L, "k");
-  lua_setfield (L, -2, "__mode");
-  lua_setmetatable (L, -2);
-  own_ref = luaL_ref (L, LUA_REGISTRYINDEX);
+  own_ref = ref_weak (L);
+  guards_ref = ref_weak (L);
   lua_pushcfunction (L, start);
   start_ref = luaL_ref (L, LUA_REGISTRYINDEX);
   return 0;
