@@ -205,6 +205,8 @@ stop_code (lua_State *L, const char *why)
     lua_yield (L, 0);
     return;
   }
+  if (c && L == c->co)
+    c->deaf = true;
   lua_sethook (L, tick, LUA_MASKCOUNT, 1);
   luaL_error (L, "%s", why);
 }
@@ -220,6 +222,8 @@ tick (lua_State *L, lua_Debug *ar)
   (void) ar;
   if (!host.serving)
     return;                     /* loading may take its time */
+  if (host.call && L == host.call->co)
+    host.call->deaf = false;    /* the error was caught */
   now = host_now ();
   if (!started) {
     started = now;
@@ -863,6 +867,20 @@ take_coroutine (struct call *c)
   return protected (new_coroutine, c);
 }
 
+/* Run what a failed or abandoned hook has to close. */
+static void
+close_coroutine (const struct call *c)
+{
+  started = 0;
+  failed = c;
+  lua_sethook (c->co, tick, LUA_MASKCOUNT, TICK);
+#if LUA_VERSION_RELEASE_NUM >= 50406
+  lua_closethread (c->co, host.L);
+#else
+  lua_resetthread (c->co);
+#endif
+}
+
 /* The hook is over: req in its hands is worth nothing from now on. */
 static void
 release_coroutine (struct call *c, bool ended)
@@ -877,14 +895,8 @@ release_coroutine (struct call *c, bool ended)
     idle[nr_idle++].ref = c->co_ref;
     return;
   }
-  started = 0;
-  failed = c;
-  lua_sethook (c->co, tick, LUA_MASKCOUNT, TICK);
-#if LUA_VERSION_RELEASE_NUM >= 50406
-  lua_closethread (c->co, host.L);
-#else
-  lua_resetthread (c->co);
-#endif
+  if (!c->deaf)
+    close_coroutine (c);
   failed = NULL;
   luaL_unref (host.L, LUA_REGISTRYINDEX, c->co_ref);
 }
@@ -1159,7 +1171,7 @@ run_level (struct call *outer, unsigned level)
   c.done = false;
   c.command = NOTHING;
   c.why = NULL;
-  c.has_run = false;
+  c.has_run = c.deaf = false;
   c.chances = 0;
   c.handle = NULL;
   if (take_coroutine (&c) == -1) {

@@ -40,6 +40,9 @@ struct call {
   uint64_t ns;                  /* how long to WAIT; UINT64_MAX: for ever */
   struct fault *fault;          /* to WAIT_FIRED for */
   const char *why;              /* the message of STOP */
+  bool deaf;                    /* stopped by an error of its count hook, so
+                                 * that count hooks are off: its __close could
+                                 * not be stopped, and is left out */
   unsigned chances;             /* calls of chance so far */
   bool has_run;                 /* req:run was used before */
   bool done;                    /* performed, or skipped */
