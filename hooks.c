@@ -183,6 +183,23 @@ must_stop (const struct call *c)
   return nbdkit_nanosleep (0, 1) == -1;
 }
 
+static const char gone[] =
+  "stopped, because the client has gone or nbdkit ends";
+
+/* Is there someone for whom to stop?  When on.close runs, the client has gone. */
+static bool
+may_stop (const struct call *c)
+{
+  return host.serving && c && c->op != OP_CLOSE;
+}
+
+void
+host_look (lua_State *L)
+{
+  if (may_stop (host.call) && must_stop (host.call))
+    luaL_error (L, "%s", gone);
+}
+
 static void tick (lua_State *L, lua_Debug *ar);
 
 /* Stop the code that runs.  Where it can yield it does, for good: an error
@@ -237,10 +254,9 @@ tick (lua_State *L, lua_Debug *ar)
   }
   else if (now > next_look) {
     next_look = now + SECOND / 50;
-    /* When on.close runs, the client has gone. */
-    if (c && c->op != OP_CLOSE && must_stop (c)) {
+    if (may_stop (c) && must_stop (c)) {
       started = now - host.config.timeout - 1;  /* no more time */
-      stop_code (L, "stopped, because the client has gone or nbdkit ends");
+      stop_code (L, gone);
     }
   }
 }

@@ -62,32 +62,39 @@ write_piece (lua_State *L, const char *method, const void *buf, uint64_t count,
 }
 
 /*--------------------------------------------------------------------*/
-/* Long work: it says how far it is, and is not held against the hook. */
+/* Long work: it says how far it is, ends when its client does, and is not held
+ * against the hook.
+ */
 
 struct work {
   const char *what;
   uint64_t total;               /* bytes */
-  uint64_t start, next;         /* nanoseconds: begun, and to be shown next */
+  uint64_t start, show, look;   /* nanoseconds: begun, and what is next */
   bool shown;
 };
 
 static struct work
 work_begin (const char *what, uint64_t total)
 {
-  struct work w = { what, total, host_now (), 0, false };
+  struct work w = { .what = what, .total = total, .start = host_now () };
 
-  w.next = w.start + 1000000000;
+  w.show = w.start + 1000000000;
+  w.look = w.start + 20000000;
   return w;
 }
 
 static void
-work_show (struct work *w, uint64_t done)
+work_show (lua_State *L, struct work *w, uint64_t done)
 {
   uint64_t now = host_now ();
 
-  if (now < w->next)
+  if (now >= w->look) {
+    w->look = now + 20000000;
+    host_look (L);
+  }
+  if (now < w->show)
     return;
-  w->next = now + 200000000;
+  w->show = now + 200000000;
   if (!isatty (STDERR_FILENO))
     return;
   fprintf (stderr, "\r%s: %3.0f %%", w->what,
@@ -181,7 +188,7 @@ disk_method_fill (lua_State *L)
   for (uint64_t done = 0; done < count; done += n) {
     n = least (size, count - done);
     write_piece (L, "fill", buf, n, offset + done);
-    work_show (&work, done);
+    work_show (L, &work, done);
   }
   work_end (&work);
   return 0;
@@ -238,7 +245,7 @@ disk_method_random (lua_State *L)
     n = least (PIECE - skip, count - done);
     random_bytes (buf, (skip + n + 7) / 8, offset + done - skip, seed);
     write_piece (L, "random", buf + skip, n, offset + done);
-    work_show (&work, done);
+    work_show (L, &work, done);
   }
   work_end (&work);
   return 0;
@@ -366,7 +373,7 @@ disk_method_load (lua_State *L)
       n = file_run (*fd, pos, size, &data);
       check_error (L, disk_zero (disk_live (), n, offset + pos, L), "load");
     }
-    work_show (&work, pos);
+    work_show (L, &work, pos);
   }
   work_end (&work);
   finish_file (L, fd, name);
@@ -418,7 +425,7 @@ disk_method_save (lua_State *L)
       n = least (n, 16 * PIECE);
       save_data (L, *fd, name, buf, n, offset);
     }
-    work_show (&work, offset);
+    work_show (L, &work, offset);
   }
   work_end (&work);
   finish_file (L, fd, name);

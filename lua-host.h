@@ -117,6 +117,11 @@ struct call *check_call (lua_State *L, const char *what, bool waits);
 uint64_t host_now (void);
 void host_excuse (uint64_t since);
 
+/* Raise an error if the client has gone or the server ends: to be called now
+ * and then by a C function that needs long.
+ */
+void host_look (lua_State *L);
+
 /* Make the content of untouched pages: a disk_fill_fn.  The context is the
  * lua_State that wants it, or NULL outside of Lua.
  */

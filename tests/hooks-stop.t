@@ -76,6 +76,9 @@ stops "endless loops in __close" pread 'function on.read()
   hang()
 end' hook-timeout=1000000000
 stops "endless runs" pread 'function on.read(r) print "begin" while true do r:run() end end'
+# Long work of disk, which is not held against hook-timeout.
+stops "disk:random" pread 'function on.read() print "begin" disk:random(0, "2G") print "NEVER" end' size=2G
+is "$(grep -c NEVER log)" 0 "it does not go on"
 stops "hangs in on.fill" pread 'function on.fill() print "begin" hang() end'
 stops "on.close" flush 'function on.flush() print "begin" hang() end
 function on.close() sleep(1000) end
