@@ -31,12 +31,14 @@
  */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
@@ -1728,12 +1730,22 @@ int
 hooks_run (const char *name, const char *code)
 {
   struct script s = { name, code };
+  /* With nbdkit -s, standard output is the client until the server is up, and
+   * what os.execute starts would write there.
+   */
+  int out = fcntl (STDOUT_FILENO, F_DUPFD_CLOEXEC, 3), r;
 
-  if (protected (run_script, &s) == -1) {
-    nbdkit_error ("%s", message ());
-    return -1;
+  dup2 (STDERR_FILENO, STDOUT_FILENO);
+  r = protected (run_script, &s);
+  if (out == -1)
+    close (STDOUT_FILENO);      /* as it was */
+  else {
+    dup2 (out, STDOUT_FILENO);
+    close (out);
   }
-  return 0;
+  if (r == -1)
+    nbdkit_error ("%s", message ());
+  return r;
 }
 
 /* Raise an error if there is a parameter that no script has looked up. */

@@ -13,6 +13,7 @@ local function chat(where)
   io.stderr:write(where, " stderr\n")
   warn(where, " warn")
   print(where, "read", io.read(), io.stdin:read("a"), io.stdin:read("n"))
+  if where == "load" then os.execute "echo executed" end
 end
 chat "load"
 function on.read(req) chat "hook" end
@@ -22,6 +23,7 @@ expected=$(for where in load hook close; do
     printf '%s\t1\tnil\ttrue\tshown\n' $where
     printf "$where %s\n" write stdout output stderr warn
     printf '%s\tread\tnil\t\tnil\n' $where
+    [ $where != load ] || echo executed
 done)
 
 serve size=1M hooks=chatty.lua
