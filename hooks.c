@@ -55,6 +55,9 @@ struct host host;
 /* Coroutines kept for use again. */
 #define MAX_IDLE 64
 
+/* Places of errors that are told apart. */
+#define MAX_PLACES 100
+
 /* A hook is looked at after so many VM instructions. */
 #define TICK 1000
 #define SECOND UINT64_C (1000000000)
@@ -935,6 +938,7 @@ to_text (lua_State *L)
 static int
 log_error (lua_State *L)
 {
+  static unsigned nr_places;
   const struct call *c = lua_touserdata (L, 1);
   const char *place = push_place (L, c->co), *text;
   lua_Integer n;
@@ -953,7 +957,11 @@ log_error (lua_State *L)
     place = text;               /* no Lua function: not all in one */
 
   lua_rawgeti (L, LUA_REGISTRYINDEX, places_ref);
-  lua_getfield (L, -1, place);
+  if (lua_getfield (L, -1, place) == LUA_TNIL && ++nr_places > MAX_PLACES) {
+    lua_pop (L, 1);
+    place = "elsewhere";        /* names of chunks may be made up */
+    lua_getfield (L, -1, place);
+  }
   n = lua_tointeger (L, -1) + 1;
   lua_pushinteger (L, n);
   lua_setfield (L, -3, place);
@@ -1743,8 +1751,10 @@ hooks_run (const char *name, const char *code)
     dup2 (out, STDOUT_FILENO);
     close (out);
   }
-  if (r == -1)
+  if (r == -1 && strchr (message (), ':'))
     nbdkit_error ("%s", message ());
+  else if (r == -1)             /* no memory, or no stack, to say where */
+    nbdkit_error ("%s: %s", name + (*name == '='), message ());
   return r;
 }
 
