@@ -293,6 +293,20 @@ finish_file (lua_State *L, int *fd, const char *name)
     luaL_error (L, "%s: %s", name, strerror (errno));
 }
 
+/* The size of a file to be loaded. */
+static uint64_t
+image_size (lua_State *L, int fd, const char *name)
+{
+  struct stat st;
+  off_t end;
+
+  if (fstat (fd, &st) == -1 || (end = lseek (fd, 0, SEEK_END)) == -1)
+    luaL_error (L, "%s: %s", name, strerror (errno));
+  if (!S_ISREG (st.st_mode) && !S_ISBLK (st.st_mode))
+    luaL_error (L, "%s: is neither a file nor a block device", name);
+  return (uint64_t) end;
+}
+
 /* How much of a file from POS on is data (or a hole); at most END - POS. */
 static uint64_t
 file_run (int fd, uint64_t pos, uint64_t end, bool *data)
@@ -343,7 +357,6 @@ disk_method_load (lua_State *L)
   struct work work;
   const char *name;
   char *buf;
-  off_t end;
   bool data;
   int *fd;
 
@@ -351,11 +364,8 @@ disk_method_load (lua_State *L)
   name = luaL_checkstring (L, 2);
   offset = check_bytes (L, 3, disk_size (disk_live ()), 0);
   room = disk_size (disk_live ()) - offset;
-  fd = open_file (L, name, O_RDONLY);
-  end = lseek (*fd, 0, SEEK_END);
-  if (end == -1)
-    return luaL_error (L, "%s: %s", name, strerror (errno));
-  size = (uint64_t) end;
+  fd = open_file (L, name, O_RDONLY | O_NONBLOCK);    /* it may be a FIFO */
+  size = image_size (L, *fd, name);
   if (size > room)
     return luaL_error (L, "%s: has %I bytes, but from offset %I on the disk "
                        "has %I", name, (lua_Integer) size,
