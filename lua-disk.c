@@ -297,10 +297,11 @@ finish_file (lua_State *L, int *fd, const char *name)
 static uint64_t
 image_size (lua_State *L, int fd, const char *name)
 {
-  struct stat st;
+  struct stat st = { 0 };
   off_t end;
 
-  if (fstat (fd, &st) == -1 || (end = lseek (fd, 0, SEEK_END)) == -1)
+  end = lseek (fd, 0, SEEK_END);
+  if (end == -1 || fstat (fd, &st) == -1)
     luaL_error (L, "%s: %s", name, strerror (errno));
   if (!S_ISREG (st.st_mode) && !S_ISBLK (st.st_mode))
     luaL_error (L, "%s: is neither a file nor a block device", name);
