@@ -465,7 +465,9 @@ disk_zero (struct disk *d, uint64_t count, uint64_t offset, void *context)
   if (end == disk_size (d))
     end = (end + STORE_PAGE - 1) / STORE_PAGE * STORE_PAGE;
   pthread_rwlock_wrlock (&d->lock);
-  err = touch (d, (offset + STORE_PAGE - 1) / STORE_PAGE, end / STORE_PAGE);
+  /* The function may have taken itself away (disk_set_fill) by now. */
+  if (d->touched)
+    err = touch (d, (offset + STORE_PAGE - 1) / STORE_PAGE, end / STORE_PAGE);
   if (!err)
     err = store_zero (d->data, count, offset);
   pthread_rwlock_unlock (&d->lock);

@@ -31,12 +31,14 @@
  */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
@@ -53,6 +55,9 @@ struct host host;
 
 /* Coroutines kept for use again. */
 #define MAX_IDLE 64
+
+/* Places of errors that are told apart. */
+#define MAX_PLACES 100
 
 /* A hook is looked at after so many VM instructions. */
 #define TICK 1000
@@ -75,7 +80,7 @@ static struct {
 static struct { lua_State *co; int ref; } idle[MAX_IDLE];
 static unsigned nr_idle;
 
-static int start_ref, req_ref, conns_ref, places_ref, own_ref;
+static int start_ref, req_ref, conns_ref, places_ref, own_ref, guards_ref;
 
 /* What chance() draws from. */
 static struct chance chance;
@@ -88,6 +93,9 @@ static uint64_t memory;
 
 /* When the code that runs was first looked at, and may be looked at next. */
 static uint64_t started, next_look;
+
+/* The call that has failed, while its __close and __tostring run. */
+static const struct call *failed;
 
 /*--------------------------------------------------------------------*/
 /* Names. */
@@ -172,15 +180,30 @@ host_excuse (uint64_t since)
     started += host_now () - since;
 }
 
-/* Has the client gone, or is the server about to end? */
+/* Has the client of a call gone, or is the server about to end? */
 static bool
-must_stop (void)
+must_stop (const struct call *c)
 {
-  const struct chunk *chunk = host.call ? host.call->chunk : NULL;
-
-  if (chunk)
-    return chunk->wait (chunk->context, 0) != 0;
+  if (c->chunk)
+    return c->chunk->wait (c->chunk->context, 0) != 0;
   return nbdkit_nanosleep (0, 1) == -1;
+}
+
+static const char gone[] =
+  "stopped, because the client has gone or nbdkit ends";
+
+/* Is there someone for whom to stop?  When on.close runs, the client has gone. */
+static bool
+may_stop (const struct call *c)
+{
+  return host.serving && c && c->op != OP_CLOSE;
+}
+
+void
+host_look (lua_State *L)
+{
+  if (may_stop (host.call) && must_stop (host.call))
+    luaL_error (L, "%s", gone);
 }
 
 static void tick (lua_State *L, lua_Debug *ar);
@@ -205,6 +228,8 @@ stop_code (lua_State *L, const char *why)
     lua_yield (L, 0);
     return;
   }
+  if (c && L == c->co)
+    c->deaf = true;
   lua_sethook (L, tick, LUA_MASKCOUNT, 1);
   luaL_error (L, "%s", why);
 }
@@ -213,12 +238,15 @@ stop_code (lua_State *L, const char *why)
 static void
 tick (lua_State *L, lua_Debug *ar)
 {
+  const struct call *c = host.call ? host.call : failed;
   static char why[100];
   uint64_t now;
 
   (void) ar;
   if (!host.serving)
     return;                     /* loading may take its time */
+  if (host.call && L == host.call->co)
+    host.call->deaf = false;    /* the error was caught */
   now = host_now ();
   if (!started) {
     started = now;
@@ -232,10 +260,9 @@ tick (lua_State *L, lua_Debug *ar)
   }
   else if (now > next_look) {
     next_look = now + SECOND / 50;
-    /* When on.close runs, the client has gone. */
-    if (host.call && host.call->op != OP_CLOSE && must_stop ()) {
-      started = 1;              /* long ago */
-      stop_code (L, "stopped, because the client has gone or nbdkit ends");
+    if (may_stop (c) && must_stop (c)) {
+      started = now - host.config.timeout - 1;  /* no more time */
+      stop_code (L, gone);
     }
   }
 }
@@ -869,6 +896,20 @@ take_coroutine (struct call *c)
   return protected (new_coroutine, c);
 }
 
+/* Run what a failed or abandoned hook has to close. */
+static void
+close_coroutine (const struct call *c)
+{
+  started = 0;
+  failed = c;
+  lua_sethook (c->co, tick, LUA_MASKCOUNT, TICK);
+#if LUA_VERSION_RELEASE_NUM >= 50406
+  lua_closethread (c->co, host.L);
+#else
+  lua_resetthread (c->co);
+#endif
+}
+
 /* The hook is over: req in its hands is worth nothing from now on. */
 static void
 release_coroutine (struct call *c, bool ended)
@@ -883,13 +924,9 @@ release_coroutine (struct call *c, bool ended)
     idle[nr_idle++].ref = c->co_ref;
     return;
   }
-  started = 0;
-  lua_sethook (c->co, tick, LUA_MASKCOUNT, TICK);
-#if LUA_VERSION_RELEASE_NUM >= 50406
-  lua_closethread (c->co, host.L);
-#else
-  lua_resetthread (c->co);
-#endif
+  if (!c->deaf)
+    close_coroutine (c);
+  failed = NULL;
   luaL_unref (host.L, LUA_REGISTRYINDEX, c->co_ref);
 }
 
@@ -909,6 +946,7 @@ to_text (lua_State *L)
 static int
 tell_error (lua_State *L)
 {
+  static unsigned nr_places;
   const struct call *c = lua_touserdata (L, 1);
   const char *place = push_place (L, c->co), *text;
   lua_Integer n;
@@ -927,7 +965,11 @@ tell_error (lua_State *L)
     place = text;               /* no Lua function: not all in one */
 
   lua_rawgeti (L, LUA_REGISTRYINDEX, places_ref);
-  lua_getfield (L, -1, place);
+  if (lua_getfield (L, -1, place) == LUA_TNIL && ++nr_places > MAX_PLACES) {
+    lua_pop (L, 1);
+    place = "elsewhere";        /* names of chunks may be made up */
+    lua_getfield (L, -1, place);
+  }
   n = lua_tointeger (L, -1) + 1;
   lua_pushinteger (L, n);
   lua_setfield (L, -3, place);
@@ -983,6 +1025,7 @@ hook_error (struct call *c)
 {
   const struct error *e;
 
+  failed = c;
   if (c->chunk) {
     if (protected (answer_error, c) == -1)
       control_error (c->chunk, message (), strlen (message ()));
@@ -1108,7 +1151,7 @@ obey (struct call *c)
   c->command = NOTHING;
   switch (command) {
   case RUN:
-    if (c->has_run && must_stop ())
+    if (c->has_run && must_stop (c))
       return ESHUTDOWN;         /* it may be a loop */
     c->has_run = true;
     c->err = run_level (c, c->level + 1);
@@ -1183,7 +1226,7 @@ run_level (struct call *outer, unsigned level)
   c.done = false;
   c.command = NOTHING;
   c.why = NULL;
-  c.has_run = false;
+  c.has_run = c.deaf = false;
   c.chances = 0;
   c.handle = NULL;
   if (take_coroutine (&c) == -1) {
@@ -1356,17 +1399,32 @@ host_fill (void *context, void *buf, uint64_t count, uint64_t offset)
 /*--------------------------------------------------------------------*/
 /* Start and end. */
 
-/* Hooks run without count hooks in a finalizer: run that in a coroutine of its
- * own, which has them.  Upvalue 1 is the finalizer.
+/* A finalizer runs without count hooks, so one that loops could not be stopped.
+ * So a script's table never has one: a guard has, a userdata that is there as
+ * long as the table is.  It calls the table's __gc in a coroutine of its own,
+ * which has count hooks.
  */
 static int
-limited_gc (lua_State *L)
+guard_gc (lua_State *L)
 {
-  lua_State *co = lua_newthread (L);
+  lua_State *co;
   int n;
 
-  lua_pushvalue (L, lua_upvalueindex (1));
-  lua_pushvalue (L, 1);
+  /* The table may live on, and get another guard. */
+  if (lua_getiuservalue (L, 1, 1) == LUA_TNIL)
+    return 0;
+  lua_rawgeti (L, LUA_REGISTRYINDEX, guards_ref);
+  lua_pushvalue (L, 2);
+  lua_pushnil (L);
+  lua_rawset (L, 3);
+
+  if (!lua_getmetatable (L, 2))
+    return 0;
+  co = lua_newthread (L);
+  lua_pushliteral (L, "__gc");
+  if (lua_rawget (L, 4) == LUA_TNIL)
+    return 0;
+  lua_pushvalue (L, 2);
   lua_xmove (L, co, 2);
   switch (lua_resume (co, L, 1, &n)) {
   case LUA_OK:
@@ -1379,24 +1437,82 @@ limited_gc (lua_State *L)
   }
 }
 
-/* setmetatable, which puts limited_gc around __gc. */
-static int
-lua_setmetatable_limited (lua_State *L)
+/* Give the table at index 1 a guard, if it has none. */
+static void
+add_guard (lua_State *L)
 {
-  if (lua_istable (L, 2)) {
-    lua_pushliteral (L, "__gc");
-    lua_rawget (L, 2);
-    if (lua_isfunction (L, -1) && lua_tocfunction (L, -1) != limited_gc) {
-      lua_pushliteral (L, "__gc");
-      lua_insert (L, -2);
-      lua_pushcclosure (L, limited_gc, 1);
-      lua_rawset (L, 2);
-    }
-    lua_settop (L, 2);
+  int top = lua_gettop (L);
+
+  lua_rawgeti (L, LUA_REGISTRYINDEX, guards_ref);
+  lua_pushvalue (L, 1);
+  if (lua_rawget (L, -2) == LUA_TNIL) {
+    lua_newuserdatauv (L, 0, 1);
+    luaL_setmetatable (L, "guard");
+    lua_pushvalue (L, 1);
+    lua_pushvalue (L, -2);
+    lua_rawset (L, top + 1);
+    lua_pushvalue (L, 1);
+    lua_setiuservalue (L, -2, 1);
   }
-  lua_pushvalue (L, lua_upvalueindex (1));
-  lua_insert (L, 1);
-  lua_call (L, lua_gettop (L) - 1, 1);
+  lua_settop (L, top);
+}
+
+/* Give value 1 the metatable 2, or nil.  Lua does not see __gc in it. */
+static int
+set_metatable (lua_State *L)
+{
+  lua_settop (L, 2);
+  lua_pushliteral (L, "__gc");
+  lua_pushnil (L);
+  if (lua_istable (L, 1) && lua_istable (L, 2)) {
+    lua_pushvalue (L, 3);
+    lua_rawget (L, 2);
+    lua_replace (L, 4);
+  }
+  if (!lua_isnil (L, 4)) {
+    add_guard (L);
+    lua_pushvalue (L, 3);
+    lua_pushnil (L);
+    lua_rawset (L, 2);
+  }
+  lua_pushvalue (L, 2);
+  lua_setmetatable (L, 1);
+  if (!lua_isnil (L, 4))
+    lua_rawset (L, 2);
+  lua_settop (L, 1);
+  return 1;
+}
+
+static int
+lua_set_metatable (lua_State *L)
+{
+  luaL_checktype (L, 1, LUA_TTABLE);
+  luaL_argexpected (L, lua_isnil (L, 2) || lua_istable (L, 2), 2,
+                    "nil or table");
+  if (luaL_getmetafield (L, 1, "__metatable") != LUA_TNIL)
+    return luaL_error (L, "cannot change a protected metatable");
+  return set_metatable (L);
+}
+
+/* debug.setmetatable and debug.getmetatable, but not for userdata: their
+ * methods, written in C, trust what they are called with.
+ */
+static int
+debug_setmetatable (lua_State *L)
+{
+  luaL_argcheck (L, !lua_isuserdata (L, 1), 1, "can't be a userdata");
+  luaL_argexpected (L, lua_isnil (L, 2) || lua_istable (L, 2), 2,
+                    "nil or table");
+  return set_metatable (L);
+}
+
+static int
+debug_getmetatable (lua_State *L)
+{
+  luaL_checkany (L, 1);
+  luaL_argcheck (L, !lua_isuserdata (L, 1), 1, "can't be a userdata");
+  if (!lua_getmetatable (L, 1))
+    lua_pushnil (L);
   return 1;
 }
 
@@ -1415,6 +1531,31 @@ others_only (lua_State *L)
   lua_insert (L, 1);
   lua_call (L, lua_gettop (L) - 1, LUA_MULTRET);
   return lua_gettop (L);
+}
+
+/* Take away what reaches into functions and userdata of the server's own. */
+static void
+tame_debug (lua_State *L)
+{
+  static const char *const unsafe[] = {
+    "getregistry", "getupvalue", "setupvalue", "setlocal", "setuservalue",
+    "sethook",                  /* the time limit is such a hook */
+    "debug",                    /* reads standard input */
+  };
+
+  lua_getglobal (L, "debug");
+  for (size_t i = 0; i < sizeof unsafe / sizeof unsafe[0]; i++) {
+    lua_pushnil (L);
+    lua_setfield (L, -2, unsafe[i]);
+  }
+  lua_pushcfunction (L, debug_setmetatable);
+  lua_setfield (L, -2, "setmetatable");
+  lua_pushcfunction (L, debug_getmetatable);
+  lua_setfield (L, -2, "getmetatable");
+
+  luaL_newmetatable (L, "guard");
+  lua_pushcfunction (L, guard_gc);
+  lua_setfield (L, -2, "__gc");
 }
 
 /* Replace what could end, block or crash the server. */
@@ -1449,16 +1590,8 @@ tame_libraries (lua_State *L)
   lua_pushcfunction (L, lua_os_exit);
   lua_setfield (L, -2, "exit");
 
-  /* The time limit is such a hook. */
-  lua_getglobal (L, "debug");
-  lua_pushnil (L);
-  lua_setfield (L, -2, "sethook");
-  lua_pushnil (L);
-  lua_setfield (L, -2, "debug");        /* reads standard input */
-
-  lua_getglobal (L, "setmetatable");
-  lua_pushcclosure (L, lua_setmetatable_limited, 1);
-  lua_setglobal (L, "setmetatable");
+  tame_debug (L);
+  lua_register (L, "setmetatable", lua_set_metatable);
   lua_getglobal (L, "coroutine");
   lua_getfield (L, -1, "resume");
   lua_pushcclosure (L, others_only, 1);
@@ -1469,7 +1602,8 @@ tame_libraries (lua_State *L)
 
   /* With nbdkit -s, standard input and output are the client. */
   if (luaL_dostring (L, "io.stdout = io.stderr io.output(io.stderr) "
-                     "io.input('/dev/null') io.stdin = io.input()"))
+                     "io.input('/dev/null') io.stdin = io.input() "
+                     "getmetatable(io.stdin).__metatable = false"))
     lua_error (L);
   lua_settop (L, 0);
 }
@@ -1507,6 +1641,18 @@ open_param (lua_State *L)
   lua_setglobal (L, "param");
 }
 
+/* A reference to a new table with weak keys. */
+static int
+ref_weak (lua_State *L)
+{
+  lua_newtable (L);
+  lua_createtable (L, 0, 1);
+  lua_pushliteral (L, "k");
+  lua_setfield (L, -2, "__mode");
+  lua_setmetatable (L, -2);
+  return luaL_ref (L, LUA_REGISTRYINDEX);
+}
+
 static int
 open_host (lua_State *L)
 {
@@ -1537,12 +1683,8 @@ open_host (lua_State *L)
   conns_ref = luaL_ref (L, LUA_REGISTRYINDEX);
   lua_newtable (L);
   places_ref = luaL_ref (L, LUA_REGISTRYINDEX);
-  lua_newtable (L);
-  lua_createtable (L, 0, 1);
-  lua_pushliteral (L, "k");
-  lua_setfield (L, -2, "__mode");
-  lua_setmetatable (L, -2);
-  own_ref = luaL_ref (L, LUA_REGISTRYINDEX);
+  own_ref = ref_weak (L);
+  guards_ref = ref_weak (L);
   lua_pushcfunction (L, start);
   start_ref = luaL_ref (L, LUA_REGISTRYINDEX);
   return 0;
@@ -1636,15 +1778,26 @@ int
 hooks_run (const char *name, const char *code)
 {
   struct script s = { name, code };
+  /* With nbdkit -s, standard output is the client until the server is up, and
+   * what os.execute starts would write there.
+   */
+  int out = fcntl (STDOUT_FILENO, F_DUPFD_CLOEXEC, 3), r;
 
-  if (protected (run_script, &s) == 0)
-    return 0;
-  if (strcmp (message (), "not enough memory") == 0)
-    nbdkit_error ("%s: not enough memory; lua-memory= allows for more",
-                  *name == '=' ? name + 1 : name);
-  else
+  dup2 (STDERR_FILENO, STDOUT_FILENO);
+  r = protected (run_script, &s);
+  if (out == -1)
+    close (STDOUT_FILENO);      /* as it was */
+  else {
+    dup2 (out, STDOUT_FILENO);
+    close (out);
+  }
+  if (r == -1 && strchr (message (), ':'))
     nbdkit_error ("%s", message ());
-  return -1;
+  else if (r == -1)             /* no memory, or no stack, to say where */
+    nbdkit_error ("%s: %s%s", name + (*name == '='), message (),
+                  strstr (message (), "memory")
+                  ? "; lua-memory= allows for more" : "");
+  return r;
 }
 
 /* Raise an error if there is a parameter that no script has looked up. */

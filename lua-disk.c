@@ -61,32 +61,39 @@ write_piece (lua_State *L, const char *method, const void *buf, uint64_t count,
 }
 
 /*--------------------------------------------------------------------*/
-/* Long work: it says how far it is, and is not held against the hook. */
+/* Long work: it says how far it is, ends when its client does, and is not held
+ * against the hook.
+ */
 
 struct work {
   const char *what;
   uint64_t total;               /* bytes */
-  uint64_t start, next;         /* nanoseconds: begun, and to be shown next */
+  uint64_t start, show, look;   /* nanoseconds: begun, and what is next */
   bool shown;
 };
 
 static struct work
 work_begin (const char *what, uint64_t total)
 {
-  struct work w = { what, total, host_now (), 0, false };
+  struct work w = { .what = what, .total = total, .start = host_now () };
 
-  w.next = w.start + 1000000000;
+  w.show = w.start + 1000000000;
+  w.look = w.start + 20000000;
   return w;
 }
 
 static void
-work_show (struct work *w, uint64_t done)
+work_show (lua_State *L, struct work *w, uint64_t done)
 {
   uint64_t now = host_now ();
 
-  if (now < w->next)
+  if (now >= w->look) {
+    w->look = now + 20000000;
+    host_look (L);
+  }
+  if (now < w->show)
     return;
-  w->next = now + 200000000;
+  w->show = now + 200000000;
   if (!isatty (STDERR_FILENO))
     return;
   fprintf (stderr, "\r%s: %3.0f %%", w->what,
@@ -180,7 +187,7 @@ disk_method_fill (lua_State *L)
   for (uint64_t done = 0; done < count; done += n) {
     n = least (size, count - done);
     write_piece (L, "fill", buf, n, offset + done);
-    work_show (&work, done);
+    work_show (L, &work, done);
   }
   work_end (&work);
   return 0;
@@ -237,7 +244,7 @@ disk_method_random (lua_State *L)
     n = least (PIECE - skip, count - done);
     random_bytes (buf, (skip + n + 7) / 8, offset + done - skip, seed);
     write_piece (L, "random", buf + skip, n, offset + done);
-    work_show (&work, done);
+    work_show (L, &work, done);
   }
   work_end (&work);
   return 0;
@@ -283,6 +290,21 @@ finish_file (lua_State *L, int *fd, const char *name)
   *fd = -1;
   if (r == -1)
     luaL_error (L, "%s: %s", name, strerror (errno));
+}
+
+/* The size of a file to be loaded. */
+static uint64_t
+image_size (lua_State *L, int fd, const char *name)
+{
+  struct stat st = { 0 };
+  off_t end;
+
+  end = lseek (fd, 0, SEEK_END);
+  if (end == -1 || fstat (fd, &st) == -1)
+    luaL_error (L, "%s: %s", name, strerror (errno));
+  if (!S_ISREG (st.st_mode) && !S_ISBLK (st.st_mode))
+    luaL_error (L, "%s: is neither a file nor a block device", name);
+  return (uint64_t) end;
 }
 
 /* How much of a file from POS on is data (or a hole); at most END - POS. */
@@ -335,7 +357,6 @@ disk_method_load (lua_State *L)
   struct work work;
   const char *name;
   char *buf;
-  off_t end;
   bool data;
   int *fd;
 
@@ -343,11 +364,8 @@ disk_method_load (lua_State *L)
   name = luaL_checkstring (L, 2);
   offset = check_bytes (L, 3, disk_size (disk_live ()), 0);
   room = disk_size (disk_live ()) - offset;
-  fd = open_file (L, name, O_RDONLY);
-  end = lseek (*fd, 0, SEEK_END);
-  if (end == -1)
-    return luaL_error (L, "%s: %s", name, strerror (errno));
-  size = (uint64_t) end;
+  fd = open_file (L, name, O_RDONLY | O_NONBLOCK);    /* it may be a FIFO */
+  size = image_size (L, *fd, name);
   if (size > room)
     return luaL_error (L, "%s: has %I bytes, but from offset %I on the disk "
                        "has %I", name, (lua_Integer) size,
@@ -365,7 +383,7 @@ disk_method_load (lua_State *L)
       n = file_run (*fd, pos, size, &data);
       disk_error (L, disk_zero (disk_live (), n, offset + pos, L), "load");
     }
-    work_show (&work, pos);
+    work_show (L, &work, pos);
   }
   work_end (&work);
   finish_file (L, fd, name);
@@ -417,7 +435,7 @@ disk_method_save (lua_State *L)
       n = least (n, 16 * PIECE);
       save_data (L, *fd, name, buf, n, offset);
     }
-    work_show (&work, offset);
+    work_show (L, &work, offset);
   }
   work_end (&work);
   finish_file (L, fd, name);

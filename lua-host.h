@@ -40,6 +40,9 @@ struct call {
   uint64_t ns;                  /* how long to WAIT; UINT64_MAX: for ever */
   struct fault *fault;          /* to WAIT_FIRED for */
   const char *why;              /* the message of STOP */
+  bool deaf;                    /* stopped by an error of its count hook, so
+                                 * that count hooks are off: its __close could
+                                 * not be stopped, and is left out */
   unsigned chances;             /* calls of chance so far */
   bool has_run;                 /* req:run was used before */
   bool done;                    /* performed, or skipped */
@@ -107,6 +110,11 @@ struct call *check_call (lua_State *L, const char *what, bool waits);
 /* Time that a C function needed does not count as the hook's. */
 uint64_t host_now (void);
 void host_excuse (uint64_t since);
+
+/* Raise an error if the client has gone or the server ends: to be called now
+ * and then by a C function that needs long.
+ */
+void host_look (lua_State *L);
 
 /* Make the content of untouched pages: a disk_fill_fn.  The context is the
  * lua_State that wants it, or NULL outside of Lua.

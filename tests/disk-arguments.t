@@ -6,6 +6,7 @@
 
 echo data >file
 truncate -s 2M large
+mkfifo fifo
 cat >wrong.lua <<'LUA'
 local function try(expected, f)
   local ok, e = pcall(f)
@@ -53,7 +54,9 @@ try("disk has", function() disk:load("large") end)
 try("disk has", function() disk:load("file", size - 2) end)
 try("past the end", function() disk:load("file", size + 1) end)
 try("string expected", function() disk:load() end)
-try("%.: ", function() disk:load(".") end)
+try("%.: is neither a file", function() disk:load(".") end)
+try("null: is neither a file", function() disk:load("/dev/null") end)
+try("fifo: ", function() disk:load("fifo") end)
 try("No such file", function() disk:save("missing/file") end)
 try("directory", function() disk:save(".") end)
 try("past the end", function() disk:extents(size + 1) end)
@@ -83,5 +86,5 @@ LUA
 nbdkit_run -U - size=1M hooks=wrong.lua --run : >out 2>&1
 is "$?" 0 "the script runs to its end"
 is "$(grep -v '^good$' out)" $'0\t1048576\thole\nx\t0\ttrue' "each mistake is named, and changes nothing"
-is "$(grep -c '^good$' out)" 51 "all of them"
+is "$(grep -c '^good$' out)" 53 "all of them"
 done_testing

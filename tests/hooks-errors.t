@@ -47,7 +47,7 @@ local ways = {
   function() local function f(s) return (s:gsub(".", f)) end f("x") end,
   function() error(("long "):rep(1 << 20)) end,
   function() error("many\nlines\n\0and a NUL %s %n") end,
-  function() debug.traceback(co) debug.getinfo(1) debug.getregistry() error "after debug" end,
+  function() debug.traceback(co) debug.getinfo(1) pcall(debug.getregistry) error "after debug" end,
   function() setmetatable({}, {__gc = function() error "in gc" end}) collectgarbage() collectgarbage() end,
   function() setmetatable({}, {__gc = function() error {} end}) collectgarbage() collectgarbage() end,
   function() warn("@on") warn("a ", "warning") end,

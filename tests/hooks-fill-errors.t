@@ -59,6 +59,13 @@ done
 alive "the server is alive"
 stopped
 
+# A function that takes itself away, in the middle of the work for which it is.
+serve size=1M lua='
+function on.fill(_, count) on.fill = nil return ("x"):rep(count) end
+disk:zero(1, 80000)'
+is "$(python 'print(h.pread(1 << 20, 0) == bytes(1 << 20))')" True "while it is at work"
+stopped
+
 # While loading: the script fails.
 like "$(nbdkit_run -U - 1M lua='function on.fill() error "oops" end disk:write(1, "x")' --run : 2>&1)" \
      '^nbdkit: error: lua:1: oops$' "while loading"

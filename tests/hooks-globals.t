@@ -41,6 +41,36 @@ ok EPERM EIO EIO 512" "before and after" || sed 's/^/# /' log
 alive "the server is alive"
 stopped
 
+# By way of debug, nothing gets at what C code trusts.
+cat >debug.lua <<'LUA'
+local ways = {
+  function() for k in pairs(debug.getregistry()) do debug.getregistry()[k] = nil end end,
+  function() debug.setupvalue(load, 2, 0) load "x = 1" end,
+  function(req) debug.getmetatable(req).__gc = error end,
+  function(req) debug.setmetatable(req, {__index = error}) end,
+  function(req) debug.getmetatable(io.stderr).__index.write(debug.setmetatable(req, getmetatable(io.stderr)), "x") end,
+  function() select(2, debug.getupvalue(getmetatable, 1)).offset = io.stderr end,
+  function(req)
+    req.data = ("z"):rep(req.count)
+    debug.setuservalue(req, nil, 1)
+  end,
+  function(req)
+    req.data = ("z"):rep(req.count)
+    for i = 1, 20 do debug.setlocal(3, i, nil) end
+  end,
+}
+function on.write(req)
+  print(pcall(ways[req.n], req))
+  collectgarbage()
+end
+print(#ways)
+LUA
+serve size=1M hooks=debug.lua
+is "$(python 'from clients import *; print(*[outcome(h.pwrite, b"x" * 5000, i) for i in range(8)])')" "ok ok ok ok ok ok ok ok" \
+   "by way of debug"
+is "$(head -1 log) $(grep -c ^false log)" "8 8" "each is an error" || sed 's/^/# /' log
+stopped
+
 # What nbdkit --run starts does not bear the sanitizer.
 [ "$WATCH" != tsan ] || done_testing
 

@@ -44,11 +44,14 @@ LUA
 broken "broken\.lua:1: told by the table" "an error with __tostring" <<'LUA'
 error(setmetatable({}, {__tostring = function() return "told by the table" end}))
 LUA
-broken ".*not enough memory" "too much memory" <<'LUA'
+broken "broken\.lua: not enough memory" "too much memory" <<'LUA'
 local s = ("x"):rep(1 << 30)
 LUA
 broken "broken\.lua:1: stack overflow" "a recursion without end" <<'LUA'
 local function f() return 1 + f() end f()
+LUA
+broken "broken\.lua: .*C stack overflow" "a recursion by way of C" <<'LUA'
+local function f() return (("x"):gsub("x", f)) end f()
 LUA
 broken "broken\.lua:1: .*os\.exit" "os.exit" <<<'os.exit(0)'
 broken "broken\.lua:1: .*sleep" "sleep while loading" <<<'sleep(1)'

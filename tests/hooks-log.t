@@ -34,4 +34,7 @@ flood "errors in __gc" 20 'function on.read(req) setmetatable({}, {__gc = functi
 flood "errors in __tostring" 20 'local t = setmetatable({}, {__tostring = function() error "oops" end})
 function on.read(req) error(t) end'
 flood "yields" 20 'function on.read(req) coroutine.yield() end'
+# Each of which is another place, as it seems.
+flood "errors in made-up chunks" 700 'function on.read(req) load("error(5)", "=chunk" .. req.n)() end'
+flood "errors without a place" 700 'on.read = error'
 done_testing

@@ -26,12 +26,18 @@ loop "in a coroutine" EIO "$on coroutine.wrap(spin)() end"
 loop "around coroutines" EIO "$on while true do pcall(coroutine.wrap(spin)) end end"
 loop "a coroutine that yields" EIO "$on for _ in coroutine.wrap(function() while true do coroutine.yield(1) end end) do end end"
 loop "in __gc" EIO "$on setmetatable({}, {__gc = spin}) collectgarbage() spin() end"
+loop "in __gc that comes later" EIO "$on local mt = {__gc = true} setmetatable({}, mt) mt.__gc = spin collectgarbage() end"
+loop "in __gc that can be called" EIO "$on setmetatable({}, {__gc = setmetatable({}, {__call = spin})}) collectgarbage() end"
+loop "in __gc, by way of debug" EIO "$on debug.setmetatable({}, {__gc = spin}) collectgarbage() end"
+loop "in __gc of files" EIO "$on getmetatable(io.stderr).__gc = spin io.open('/dev/null') collectgarbage() spin() end"
 loop "in __close" EIO "$on local a <close> = setmetatable({}, {__close = spin}) end"
 loop "in __close, after an error" EIO "$on local a <close> = setmetatable({}, {__close = spin}) error 'x' end"
 loop "in __close, after fail" ENOSPC "$on local a <close> = setmetatable({}, {__close = spin}) fail 'ENOSPC' end"
 loop "in __close, after a loop" EIO "$on local a <close> = setmetatable({}, {__close = spin}) spin() end"
 loop "in __tostring of the error" EIO "$on error(setmetatable({}, {__tostring = spin})) end"
 loop "in sort" EIO "$on table.sort({3, 2, 1}, spin) end"
+loop "in __close, after sort" EIO "$on local a <close> = setmetatable({}, {__close = spin}) table.sort({3, 2, 1}, spin) end"
+loop "in __close, after sort that was caught" EIO "$on local a <close> = setmetatable({}, {__close = spin}) pcall(table.sort, {3, 2, 1}, spin) error 'x' end"
 loop "in gsub" EIO "$on (('x'):rep(1000)):gsub('.', function() pcall(spin) end) end"
 loop "in on.fill, for disk:read" EIO "$on disk:read(0, 1) end function on.fill() if not done then done = true spin() end end"
 loop "in on.fill" EIO "function on.fill() if not done then done = true spin() end end"
@@ -42,11 +48,12 @@ loop "of C functions" EIO "$on while true do string.len('') end end"
 
 # A hook whose time was over is as fast as before, next time: a coroutine that
 # ended well though its time was over is used again.
+[ "$WATCH" = valgrind ] && much=20000 || much=1000000
 serve size=1M hook-timeout=0.1 lua='
 function on.read(req)
   if req.offset == 0 then return pcall(function() while true do end end) end
   local n = 0
-  for i = 1, 1000000 do n = n + i end
+  for i = 1, '"$much"' do n = n + i end
   print("ended", debug.gethook())
 end'
 python 'from clients import *

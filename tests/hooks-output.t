@@ -4,6 +4,10 @@
 . "$(dirname "$0")/lib.sh"
 need nbdsh
 
+# What a script starts does not bear the sanitizer.
+executed=
+[ "$WATCH" = tsan ] || executed=load
+
 cat >chatty.lua <<'LUA'
 local function chat(where)
   print(where, 1, nil, true, setmetatable({}, {__tostring = function() return "shown" end}))
@@ -13,6 +17,7 @@ local function chat(where)
   io.stderr:write(where, " stderr\n")
   warn(where, " warn")
   print(where, "read", io.read(), io.stdin:read("a"), io.stdin:read("n"))
+  if where == param.execute then os.execute "echo executed" end
 end
 chat "load"
 function on.read(req) chat "hook" end
@@ -22,15 +27,16 @@ expected=$(for where in load hook close; do
     printf '%s\t1\tnil\ttrue\tshown\n' $where
     printf "$where %s\n" write stdout output stderr warn
     printf '%s\tread\tnil\t\tnil\n' $where
+    [ $where != "$executed" ] || echo executed
 done)
 
-serve size=1M hooks=chatty.lua
+serve size=1M hooks=chatty.lua execute="$executed"
 python 'h.pread(512, 0); h.shutdown()' >out
 stopped
 is "$(sed 's/^nbdkit:.*Lua warning: //' log)" "$expected" "all of it arrives"
 
 # The same as a child of the client.
-printf '%s\n' "${watch[@]}" nbdkit -s "$SO" size=1M hooks=chatty.lua >"command"
+printf '%s\n' "${watch[@]}" nbdkit -s "$SO" size=1M hooks=chatty.lua execute="$executed" >"command"
 nbdsh -c '
 h.connect_command(open("command").read().split("\n")[:-1])
 h.pwrite(b"clean", 0)

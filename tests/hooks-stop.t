@@ -28,14 +28,14 @@ for c in all:
 os._exit(0)
 PY
 
-# stops NAME OP SCRIPT: 32 such requests are at work when the server is told
+# stops NAME OP SCRIPT [PARAMETERS]: 32 such requests are at work when the server is told
 # to stop.
 stops ()
 {
     local name=$1 start
     export op=$2
     rm -f ready
-    serve size=1M lua="$3"
+    serve size=1M lua="$3" "${@:4}"
     nbdsh -c - <client.py >client.out 2>&1 &
     client=$!
     until [ -e ready ]; do
@@ -67,7 +67,18 @@ stops "sleeps of no length" pwrite 'function on.write() print "begin" while true
 stops "endless loops" pread 'function on.read() print "begin" while true do end end'
 stops "endless loops around pcall" pread 'function on.read() print "begin"
     while true do pcall(function() while true do end end) end end'
+# However much time they may take.
+stops "endless loops around pcall in C" pread 'function on.read() print "begin"
+    table.sort({3, 2, 1}, function() while true do pcall(function() while true do end end) end end) end' hook-timeout=1000000000
+stops "endless loops in __close" pread 'function on.read()
+  local a <close> = setmetatable({}, {__close = function() while true do pcall(function() while true do end end) end end})
+  print "begin"
+  hang()
+end' hook-timeout=1000000000
 stops "endless runs" pread 'function on.read(r) print "begin" while true do r:run() end end'
+# Long work of disk, which is not held against hook-timeout.
+stops "disk:random" pread 'function on.read() print "begin" disk:random(0, "2G") print "NEVER" end' size=2G
+is "$(grep -c NEVER log)" 0 "it does not go on"
 stops "hangs in on.fill" pread 'function on.fill() print "begin" hang() end'
 stops "on.close" flush 'function on.flush() print "begin" hang() end
 function on.close() sleep(1000) end
