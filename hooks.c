@@ -975,10 +975,10 @@ tell_error (lua_State *L)
   lua_setfield (L, -3, place);
   if (n == 1) {
     luaL_traceback (L, c->co, text, 0);
-    nbdkit_error ("on.%s: %s", op_names[c->op], lua_tostring (L, -1));
+    nbdkit_error ("on.%s: %.9000s", op_names[c->op], lua_tostring (L, -1));
   }
   else if (is_power_of_ten (n))
-    nbdkit_error ("on.%s: %s (%lld times so far)", op_names[c->op], text,
+    nbdkit_error ("on.%s: %.1000s (%lld times so far)", op_names[c->op], text,
                   (long long) n);
   return 0;
 }

@@ -609,7 +609,7 @@ memory_close (void *handle)
 {
   struct connection *c = handle;
 
-  if (scripted && (hooks_wants (OP_CLOSE) || hooks_wants (OP_OPEN)))
+  if (scripted)
     hooks_connection (OP_CLOSE, c);
   connection_free (c);
 }
