@@ -71,6 +71,12 @@ get_fua (lua_State *L, struct call *c)
 }
 
 static void
+get_fast (lua_State *L, struct call *c)
+{
+  lua_pushboolean (L, (c->req->flags & NBDKIT_FLAG_FAST_ZERO) != 0);
+}
+
+static void
 get_conn (lua_State *L, struct call *c)
 {
   lua_pushinteger (L, (lua_Integer) c->req->conn->id);
@@ -116,6 +122,8 @@ set_data (lua_State *L, struct call *c)
   const char *data;
 
   check_own (L, c);
+  if (c->rule)                  /* the string would not live long enough */
+    luaL_error (L, "req.data can be set by hooks, not by functions of rules");
   if (c->op != OP_READ && c->op != OP_WRITE)
     luaL_error (L, "req.data: a %s carries no data", op_names[c->op]);
   if (lua_type (L, 3) != LUA_TSTRING)
@@ -211,6 +219,7 @@ static const struct field {
   { "offset", get_offset, NULL,     NULL },
   { "count",  get_count,  NULL,     NULL },
   { "fua",    get_fua,    NULL,     NULL },
+  { "fast",   get_fast,   NULL,     NULL },
   { "conn",   get_conn,   NULL,     NULL },
   { "export", get_export, NULL,     NULL },
   { "n",      get_n,      NULL,     NULL },

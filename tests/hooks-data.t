@@ -74,4 +74,14 @@ function on.read(req) fail "ENOMEM" end'
 is "$(python 'print(h.pwrite(b"secret" * 100, 0), any(h.pread(600, 0)))')" "None False" "skip after a failed read gives zeroes"
 is "$(cat log)" $'nil\tENOMEM' "the failure is seen by name"
 stopped
+
+# A function of a rule is over before the request is performed, and its strings
+# with it.
+serve size=1M lua='fault { op = "write", call = function(req) req.data = ("x"):rep(req.count) end }'
+python 'try: h.pwrite(b"a" * 512, 0)
+except nbd.Error as e: print(e.errno)
+print(h.pread(512, 0) == bytes(512))' >got
+is "$(cat got)" $'EIO\nTrue' "a function of a rule can't set req.data"
+like "$(cat log)" "req.data can be set by hooks, not by functions of rules" "... and is told so"
+stopped
 done_testing
