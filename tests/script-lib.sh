@@ -1,0 +1,64 @@
+# script-lib.sh - what the tests of scripts with faults share: source it after
+# lib.sh.
+# shellcheck shell=bash
+
+need nbdsh
+
+# use SCRIPT PARAMETER...: a server with the script's usage line, as if pasted
+# in the top directory, and with more parameters.
+use ()
+{
+    script=$1
+    shift
+    [ -e scripts ] || cp -r "$TOP/scripts" .
+    read -ra usage < <(sed -n "s|^-- nbdkit ./memory.so ||p" "scripts/$script")
+    serve "${usage[@]}" "$@"
+}
+
+# script PARAMETER...: a server with the script that was used last.
+script ()
+{
+    serve size=1M "hooks=scripts/$script" "$@"
+}
+
+# refused REGEX PARAMETER...: that script refuses them.
+refused ()
+{
+    local expected=$1
+    shift
+    like "$(timeout 60 "${watch[@]}" nbdkit -U sock "$SO" size=1M "hooks=scripts/$script" "$@" \
+                --run true 2>&1 </dev/null)" "error: $expected" "refused: $*"
+}
+
+# sees CODE EXPECTED NAME: what a client prints.  CODE is Python, in which
+#   t(f, ...)              calls f: its result, or "ok", or the name of the error
+#   r(offset, count)       a read, "ok" or the name of the error
+#   w(offset, count)       the same for a write of "w"
+#   ctl(chunk)             runs Lua in a server started with control=ctl.sock
+sees ()
+{
+    nbdsh -u "$uri" -c "$sees
+$1" >got 2>&1
+    is "$(cat got)" "$2" "$3"
+}
+# shellcheck disable=SC2089
+sees='
+import json, socket, threading, time
+def t(f, *a):
+    try: result = f(*a)
+    except nbd.Error as e: return e.errno
+    return "ok" if result is None else result
+def r(offset, count=512):
+    result = t(h.pread, count, offset)
+    return result if isinstance(result, str) else "ok"
+def w(offset, count=512, flags=0):
+    return t(h.pwrite, b"w" * count, offset, flags)
+def ctl(chunk):
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect("ctl.sock")
+        f = s.makefile("rw")
+        f.write(chunk + "\n")
+        f.flush()
+        answer = json.loads(f.readline())
+        return answer.get("error", answer.get("result"))
+'

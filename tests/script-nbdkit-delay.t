@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# scripts/nbdkit-delay.lua: each operation takes at least as long as it should.
+. "$(dirname "$0")/lib.sh"
+. "$TOP/tests/script-lib.sh"
+
+time='def took(least, f, *a):
+    start = time.monotonic()
+    try: f(*a)
+    except nbd.Error as e: return e.errno
+    return time.monotonic() - start >= least
+def connect():
+    nbd.NBD().connect_uri(h.get_uri())
+'
+use nbdkit-delay.lua
+sees "$time
+print(took(.05, h.pread, 512, 0), took(.1, h.pwrite, bytes(512), 0), took(.1, h.trim, 512, 0), took(.1, h.zero, 512, 0))" \
+    "True True True True" "the usage line"
+stopped
+
+serve size=1M hooks=scripts/nbdkit-delay.lua delay-read=20ms wdelay=20ms delay-zero=60ms \
+    delay-cache=20ms delay-open=50ms delay-fast-zero=false
+sees "$time
+print(took(.02, h.pread, 512, 0), took(.02, h.pwrite, bytes(512), 0), took(.02, h.trim, 512, 0),
+      took(.06, h.zero, 512, 0), took(.02, h.cache, 512, 0), took(.05, connect),
+      took(0, h.zero, 512, 0, nbd.CMD_FLAG_FAST_ZERO))" \
+    "True True True True True True ENOTSUP" "each operation"
+stopped
+
+serve size=1M hooks=scripts/nbdkit-delay.lua delay-extents=50ms
+nbdsh --base-allocation -u "$uri" -c "$sees$time
+print(took(.05, h.block_status, 512, 0, lambda *a: 0), t(h.zero, 512, 0, nbd.CMD_FLAG_FAST_ZERO))" >got
+is "$(cat got)" "True ok" "extents; a fast zero"
+stopped
+
+refused 'rdelay=soon: expected a time, such as' rdelay=soon
+refused 'delay-open=-1: expected a time' delay-open=-1
+refused 'delay-fast-zero=2: expected true or false' delay-fast-zero=2
+refused 'delay-reed=1: .*did you mean delay-read' delay-reed=1
+done_testing

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# scripts/nbdkit-error.lua: which operations fail, how often, with which error.
+. "$(dirname "$0")/lib.sh"
+. "$TOP/tests/script-lib.sh"
+
+use nbdkit-error.lua control=ctl.sock
+sees 'got = [w(i * 512) for i in range(2000)]
+print(140 < got.count("ENOSPC") < 260, set(got) == {"ok", "ENOSPC"})
+print({r(i * 512) for i in range(2000)}, t(h.zero, 512, 0), t(h.flush))
+ctl("inject(false)")
+print({w(i * 512) for i in range(2000)})
+ctl("inject(true)")
+print("ENOSPC" in [w(i * 512) for i in range(2000)])' "True True
+{'ok'} ok ok
+{'ok'}
+True" "the rate of one operation, and the trigger"
+stopped
+
+all='print(r(0), w(0), t(h.trim, 512, 0), t(h.zero, 512, 0), t(h.cache, 512, 0),
+      t(h.block_status, 512, 0, lambda *a: 0), t(h.flush))'
+sees_all ()
+{
+    serve size=1M hooks=scripts/nbdkit-error.lua "${@:2}"
+    nbdsh --base-allocation -u "$uri" -c "$sees$all" >got 2>&1
+    is "$(cat got)" "$1" "${*:2}"
+    stop
+}
+sees_all "EIO EIO EIO EIO EIO EIO ok" error-rate=100%
+sees_all "EIO EPERM ok EIO EIO ENOMEM ok" error-rate=1 error-pwrite=EPERM error-extents=ENOMEM error-trim-rate=0
+sees_all "ok ok ok ok ok ok ok" error-rate=1 inject=false
+
+refused 'error=EFOO: expected EPERM, EIO' error=EFOO
+refused 'error-pread=EDOM: expected EPERM, EIO' error-pread=EDOM
+refused 'error-rate=x: expected a probability' error-rate=x
+refused 'error-zero-rate=101%: expected a probability' error-zero-rate=101%
+refused 'inject=maybe: expected true or false' inject=maybe
+refused 'error-read-rate=1: .*did you mean error-pread-rate' error-read-rate=1
+done_testing
