@@ -21,10 +21,11 @@ function params.choice(name, choices, default)
   return reader(table.concat(names, ", "), function(s) return choices[s] end)(name, default)
 end
 
--- A whole number from LEAST to MOST.
-function params.number(name, default, least, most)
+-- A whole number from LEAST to MOST, which counts UNIT.
+function params.number(name, default, least, most, unit)
   least, most = least or 0, most or math.maxinteger
-  local expected = "a whole number from " .. least .. (most < math.maxinteger and " to " .. most or " on")
+  local expected = "a whole number " .. (unit and "of " .. unit .. " " or "") .. "from " .. least
+    .. (most < math.maxinteger and " to " .. most or " on")
   return reader(expected, function(s)
     local n = math.tointeger(tonumber(s))
     return n >= least and n <= most and n or nil

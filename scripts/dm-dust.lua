@@ -1,0 +1,46 @@
+-- dm-dust: blocks that can't be read until they are written, added at run time.
+-- nbdkit ./memory.so size=1G hooks=scripts/dm-dust.lua blksz=4096 addbadblock=60,67 control=ctl.sock
+-- memctl ctl.sock 'dust.enable()' begins: until then, and after dust.disable(), bad blocks are only remembered.
+-- Also addbadblock(N [, COUNT]) (the first COUNT writes fail too), removebadblock(N), queryblock(N), countbadblocks(),
+-- listbadblocks(), clearbadblocks(), quiet() (no messages, or again).  At start: addbadblock=LIST, enable=true.
+-- Blocks are of blksz= bytes (512).  A request that touches several blocks fails as a whole.
+
+local params = require "params"
+local blksz, enabled, loud = params.bytes("blksz", 512), false, true
+if blksz < 512 then error("blksz=" .. blksz .. ": expected 512 at least", 0) end
+local last, blocks = (disk.size - 1) // blksz, {}       -- the bad ones: how many writes fail yet
+
+for op in ("read cache write zero trim"):gmatch "%w+" do
+  on[op] = function(req)
+    for n = req.offset // blksz, (req.offset + req.count - 1) // blksz do
+      local fails, reads = enabled and blocks[n], op == "read" or op == "cache"
+      if fails and not reads then blocks[n] = fails > 0 and fails - 1 or nil end
+      if fails and (reads or fails > 0) then fail "EIO" end
+    end
+  end
+end
+
+local function change(what, n, is_bad, fails)
+  if dust.queryblock(n) ~= is_bad then error("block " .. n .. " is " .. (is_bad and "not bad" or "bad already"), 0) end
+  blocks[n] = fails
+  if loud then print("dm-dust: " .. what, n) end
+end
+dust = {
+  enable = function() enabled = true end, disable = function() enabled = false end,
+  quiet = function() loud = not loud end, clearbadblocks = function() blocks = {} end,
+  addbadblock = function(n, count) change("bad", n, false, count or 0) end,
+  removebadblock = function(n) change("removed", n, true) end,
+  queryblock = function(n)
+    if math.type(n) == "integer" and n >= 0 and n <= last then return blocks[n] ~= nil end
+    error("addbadblock=" .. tostring(n) .. ": expected a block from 0 to " .. last, 0)
+  end,
+  listbadblocks = function()
+    local list = {}
+    for n in pairs(blocks) do list[#list + 1] = n end
+    table.sort(list)
+    return list
+  end,
+  countbadblocks = function() return #dust.listbadblocks() end,
+}
+for n in (param.addbadblock or ""):gmatch "[^,]+" do dust.addbadblock(math.tointeger(tonumber(n)) or n) end
+enabled = params.flag("enable", false)

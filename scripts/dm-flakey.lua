@@ -1,0 +1,41 @@
+-- dm-flakey: a disk that is reliable for up_interval= seconds, then not for down_interval= seconds, and so on.
+-- nbdkit ./memory.so size=1G hooks=scripts/dm-flakey.lua up_interval=60 down_interval=10 drop_writes=true
+-- While it is down: error_reads=true, error_writes=true; drop_writes=true: writes are lost, without an error;
+-- corrupt_bio_byte="NTH r|w VALUE 0": that byte of each read or write is VALUE (the last number, bio flags, must be 0);
+-- random_read_corrupt=N, random_write_corrupt=N: with N in 10^9, one bit (not byte) flips.  None of these: all fails.
+-- With control=SOCKET, memctl SOCKET 'flakey(0, 5)' sets other intervals, which begin now.  Seconds are whole ones.
+
+local bits, params = require "bits", require "params"
+local up, down, since
+
+function flakey(up_interval, down_interval)
+  if up_interval + down_interval <= 0 then error("dm-flakey.lua: up_interval= and down_interval= are both 0", 0) end
+  up, down, since = up_interval, down_interval, os.time()
+end
+flakey(params.number("up_interval", 0, 0, nil, "seconds"), params.number("down_interval", 0, 0, nil, "seconds"))
+
+local function is_down() return (os.time() - since) % (up + down) >= up end
+local WRITES <const>, some = { "write", "zero", "trim", "flush" }, false
+local function feature(on, rule)
+  some, rule.when = some or on, is_down
+  if on then fault(rule) end
+end
+feature(params.flag("error_reads", false), { op = { "read", "cache" }, error = "EIO" })
+feature(params.flag("error_writes", false), { op = WRITES, error = "EIO" })
+feature(params.flag("drop_writes", false), { op = WRITES, lose = true })
+for _, op in ipairs { "read", "write" } do
+  local n = params.number("random_" .. op .. "_corrupt", 0, 0, 1000000000)
+  feature(n > 0, { op = op, p = n / 1e9, corrupt = 1 })
+end
+
+local spec = param.corrupt_bio_byte
+if spec then
+  local nth, direction, value = spec:match "^([1-9]%d*) ([rw]) (%d+) 0$"
+  nth, value = tonumber(nth), tonumber(value)
+  if not value or value > 255 then error("corrupt_bio_byte=" .. spec .. ": expected such as \"32 r 255 0\"", 0) end
+  on[direction == "r" and "read" or "write"] = function(req)
+    if not is_down() or direction == "r" and not req:run() then return end
+    req.data = bits.change_byte(req.data, nth, function() return value end)
+  end
+end
+feature(not some and not spec, { op = { "read", "cache", table.unpack(WRITES) }, error = "EIO" })
