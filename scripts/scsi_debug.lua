@@ -1,6 +1,6 @@
 -- scsi_debug: medium errors, and commands that fail or are never answered, each Nth of them.
 -- nbdkit ./memory.so size=1G hooks=scripts/scsi_debug.lua opts=2 medium_error_start=4660 medium_error_count=10
--- opts= is a sum.  2: sectors of 512 bytes can't be read, medium_error_count= (10) of them from medium_error_start= (4660)
+-- opts= is a sum.  2: sectors of 512 bytes can't be read: medium_error_count= (10) from medium_error_start= (4660)
 -- on; writing does not cure them.  4: each Nth command hangs.  16: it fails.  every_nth=N (0: none), or -N: all from
 -- the Nth on.  Bits that NBD has nothing for do nothing: 1 (noise), 8 (recovered errors), 32 and 64 (DIF, DIX), ...
 -- With control=SOCKET, memctl SOCKET 'scsi_debug { opts = 4, every_nth = -1 }' changes some and counts anew.
