@@ -5,7 +5,7 @@
 -- Events: read_aio; write_aio, pwritev: a write; pwritev_zero; flush_to_os, flush_to_disk; none: one of these, or a
 -- trim.  Not pwritev_done, nor those of images with metadata.  An error hits the request whose event it is (QEMU's
 -- also hits others, until the next event with a rule), or, with iotype=, one of that type.
--- With control=SOCKET: blkdebug.break_at(EVENT, TAG), .wait_break(TAG), .resume(TAG), .remove_break(TAG), as in qemu-io.
+-- As in qemu-io, with control=: blkdebug.break_at(EVENT, TAG), .wait_break(TAG), .resume(TAG), .remove_break(TAG).
 
 local params = require "params"
 local state, events = 1, { read_aio = "read", write_aio = "write", pwritev = "write", pwritev_zero = "zero",

@@ -1,56 +1,63 @@
 -- For scripts, not for hooks=: local params = require "params".  params.time("delay-open", 0) is that parameter in
 -- seconds, or 0 if there is none.  A wrong value is an error that names the parameter and what is expected.
-local params = {}
+-- params.of(table) has the same functions for the values of a table, which memctl has passed.
 
--- A reader of parameters; READ gives nil, or an error, for what it can't read.
-local function reader(expected, read)
-  return function(name, default)
-    local value = param[name]
-    if value == nil then return default end
-    local ok, result = pcall(read, value)
-    if not ok or result == nil then error(name .. "=" .. value .. ": expected " .. expected, 0) end
-    return result
-  end
-end
-
--- One of the keys of a table: its value.
-function params.choice(name, choices, default)
-  local names = {}
-  for key in pairs(choices) do names[#names + 1] = key end
-  table.sort(names)
-  return reader(table.concat(names, ", "), function(s) return choices[s] end)(name, default)
-end
-
--- A whole number from LEAST to MOST, which counts UNIT.
-function params.number(name, default, least, most, unit)
-  least, most = least or 0, most or math.maxinteger
-  local expected = "a whole number " .. (unit and "of " .. unit .. " " or "") .. "from " .. least
-    .. (most < math.maxinteger and " to " .. most or " on")
-  return reader(expected, function(s)
-    local n = math.tointeger(tonumber(s))
-    return n >= least and n <= most and n or nil
-  end)(name, default)
-end
-
-params.bytes = reader("bytes, such as 512 or 4K", bytes)
-
-local units = { [""] = 1, s = 1, ms = 1e-3, us = 1e-6, m = 60 }
-params.time = reader("a time, such as 2 or 50ms", function(s)
-  local n, unit = s:match "^([%d.]+)(%a*)$"
-  return n * units[unit]
-end)
-
-params.rate = reader("a probability, such as 0.01, 1% or 1:100", function(s)
-  local n, d = s:match "^([^:%%]+):?([^%%]*)"
-  n = tonumber(n) / (s:find "%%$" and 100 or d ~= "" and tonumber(d) or 1)
-  return n >= 0 and n <= 1 and n or nil
-end)
-
-local yes_or_no = { ["true"] = true, yes = true, on = true, ["1"] = true,
-                    ["false"] = false, no = false, off = false, ["0"] = false }
-params.flag = reader("true or false", function(s) return yes_or_no[s] end)
-
+local flags = { ["true"] = true, yes = true, on = true, ["1"] = true,
+                ["false"] = false, no = false, off = false, ["0"] = false }
 local errnos = { EPERM = 1, EIO = 1, ENOMEM = 1, EINVAL = 1, ENOSPC = 1, ESHUTDOWN = 1 }
-params.errno = reader("EPERM, EIO, ENOMEM, EINVAL, ENOSPC or ESHUTDOWN", function(s) return errnos[s] and s end)
+local units = { [""] = 1, s = 1, ms = 1e-3, us = 1e-6, m = 60 }
 
+local function of(source)
+  local params = {}
+
+  -- A reader of values; READ gives nil, or an error, for what it can't read.
+  local function reader(expected, read)
+    return function(name, default)
+      local value = source[name]
+      if value == nil then return default end
+      local ok, result = pcall(read, tostring(value))
+      if not ok or result == nil then error(("%s=%s: expected %s"):format(name, value, expected), 0) end
+      return result
+    end
+  end
+
+  -- One of the keys of a table: its value.
+  function params.choice(name, choices, default)
+    local names = {}
+    for key in pairs(choices) do names[#names + 1] = key end
+    table.sort(names)
+    return reader(table.concat(names, ", "), function(s) return choices[s] end)(name, default)
+  end
+
+  -- A whole number from LEAST to MOST, which counts UNIT.
+  function params.number(name, default, least, most, unit)
+    least, most = least or 0, most or math.maxinteger
+    local expected = "a whole number " .. (unit and "of " .. unit .. " " or "") .. "from " .. least
+      .. (most < math.maxinteger and " to " .. most or " on")
+    return reader(expected, function(s)
+      local n = math.tointeger(tonumber(s))
+      return n >= least and n <= most and n or nil
+    end)(name, default)
+  end
+
+  params.bytes = reader("bytes, such as 512 or 4K", bytes)
+  params.flag = reader("true or false", function(s) return flags[s] end)
+  params.errno = reader("EPERM, EIO, ENOMEM, EINVAL, ENOSPC or ESHUTDOWN", function(s) return errnos[s] and s end)
+
+  params.time = reader("a time, such as 2 or 50ms", function(s)
+    local n, unit = s:match "^([%d.]+)(%a*)$"
+    return n * units[unit]
+  end)
+
+  params.rate = reader("a probability, such as 0.01, 1% or 1:100", function(s)
+    local n, d = s:match "^([^:%%]+):?([^%%]*)"
+    n = tonumber(n) / (s:find "%%$" and 100 or d ~= "" and tonumber(d) or 1)
+    return n >= 0 and n <= 1 and n or nil
+  end)
+
+  return params
+end
+
+local params = of(param)
+params.of = of
 return params
