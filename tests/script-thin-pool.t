@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# scripts/thin-pool.lua: it is full, grows, and has room again after a trim.
+. "$(dirname "$0")/lib.sh"
+. "$TOP/tests/script-lib.sh"
+
+use thin-pool.lua
+sees 'print(ctl("pool.status()"), w(0), ctl("pool.status()"))
+print(t(h.pwrite, bytes(range(256)) * 4096, 1 << 39), ctl("pool.status()"))' \
+"{'size': 1073741824, 'used': 0} ok {'size': 1073741824, 'used': 4096}
+ok {'size': 1073741824, 'used': 1052672}" "the usage line"
+stopped
+
+script pool=16K control=ctl.sock
+sees 'K = 4096
+print(*[w(i * K) for i in range(6)], w(0, 5))
+print(ctl("pool.grow([[4K]])"), w(4 * K), w(5 * K))
+print(t(h.trim, K, 0), w(5 * K), w(0), r(0))
+print(ctl("pool.grow([[x]])"))' "ok ok ok ok ENOSPC ENOSPC ok
+{'size': 20480, 'used': 16384} ok ENOSPC
+ok ok ENOSPC ok
+grow=x: expected bytes, such as 512 or 4K" "full, larger, full, and room again"
+stopped
+
+script pool=4K no_space_timeout=300 control=ctl.sock
+sees 'w(0)
+c = h.aio_pwrite(nbd.Buffer.from_bytearray(bytearray(b"x" * 512)), 4096)
+for i in range(20): h.poll(10)
+print(h.aio_command_completed(c), ctl("pool.grow([[4K]]).size"))
+while not h.aio_command_completed(c): h.poll(-1)
+print(h.pread(1, 4096))' "False 8192
+bytearray(b'x')" "a write waits for room"
+stopped
+script pool=4K no_space_timeout=200ms
+sees 'start = time.monotonic()
+print(w(0), w(4096), time.monotonic() - start >= .2)' "ok ENOSPC True" "but not for ever"
+stopped
+
+refused 'thin-pool.lua: say how large the pool is'
+refused 'pool=x: expected bytes' pool=x
+refused 'no_space_timeout=x: expected a time' pool=1M no_space_timeout=x
+done_testing
