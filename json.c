@@ -32,8 +32,8 @@ reserve (struct json *j, size_t n)
 void
 json_add (struct json *j, const char *s, size_t n)
 {
-  if (!reserve (j, n))
-    return;
+  if (n == 0 || !reserve (j, n))
+    return;                     /* S may be NULL then */
   memcpy (j->text + j->len, s, n);
   j->len += n;
   j->text[j->len] = '\0';

@@ -1,6 +1,8 @@
 # script-lib.sh - what the tests of scripts with faults share: source it after
 # lib.sh.
 # shellcheck shell=bash
+# lib.sh sets uri and watch.
+# shellcheck disable=SC2154
 
 need nbdsh
 
@@ -41,7 +43,6 @@ sees ()
 $1" >got 2>&1
     is "$(cat got)" "$2" "$3"
 }
-# shellcheck disable=SC2089
 sees='
 import json, socket, threading, time
 def t(f, *a):
