@@ -12,8 +12,9 @@ local last, blocks = (disk.size - 1) // blksz, {}       -- the bad ones: how man
 
 for op in ("read cache write zero trim"):gmatch "%w+" do
   on[op] = function(req)
+    if not enabled or not next(blocks) then return end
     for n = req.offset // blksz, (req.offset + req.count - 1) // blksz do
-      local fails, reads = enabled and blocks[n], op == "read" or op == "cache"
+      local fails, reads = blocks[n], op == "read" or op == "cache"
       if fails and not reads then blocks[n] = fails > 0 and fails - 1 or nil end
       if fails and (reads or fails > 0) then fail "EIO" end
     end

@@ -3,7 +3,7 @@
 -- While it is down: error_reads=true, error_writes=true; drop_writes=true: writes are lost, without an error;
 -- corrupt_bio_byte="NTH r|w VALUE 0": that byte of each read or write is VALUE (the last number, bio flags, must be 0);
 -- random_read_corrupt=N, random_write_corrupt=N: with N in 10^9, one bit (not byte) flips.  None of these: all fails.
--- With control=SOCKET, memctl SOCKET 'flakey(0, 5)' sets other intervals, which begin now.  Seconds are whole ones.
+-- With control=SOCKET, memctl SOCKET 'flakey(0, 5)' sets other intervals, from now on.  Seconds of the wall clock.
 
 local bits, params = require "bits", require "params"
 local up, down, since
