@@ -596,7 +596,8 @@ struct fired {
   struct fault *fault;
   uint64_t random;
   uint64_t delay;               /* nanoseconds */
-  unsigned releases;            /* of the rule, when it fired */
+  unsigned releases;            /* of the rule, when it was looked up: one that
+                                 * is removed after that lets nobody hang */
 };
 
 /* As many of them as there are. */
@@ -622,7 +623,8 @@ found_add (struct found *found, struct fault *f)
     found->room *= 2;
   }
   f->refs++;
-  found->item[found->n++] = (struct fired) { .fault = f };
+  found->item[found->n++] = (struct fired) {
+    .fault = f, .releases = f->releases };
   return true;
 }
 
@@ -726,7 +728,6 @@ fires (struct fired *c, struct request *req)
     c->random = chance_draw (&f->chance, request_key (req));
   if (s->has_p && chance_fraction (c->random) >= s->p)
     return 0;
-  c->releases = f->releases;
   if (!take_turn (f))
     return 0;
   r = draw_delay (c, req);
