@@ -920,7 +920,7 @@ static uint64_t
 misdirected (const struct request *req, int64_t by)
 {
   uint64_t places = disk_size (req->conn->disk) - req->count + 1;
-  uint64_t distance = by < 0 ? places - (uint64_t) -by % places
+  uint64_t distance = by < 0 ? places - (0 - (uint64_t) by) % places
                              : (uint64_t) by % places;
 
   return (req->offset % places + distance) % places;
@@ -938,7 +938,7 @@ perform_parts (struct request *whole, const struct fault_spec *s)
   for (size_t i = 0; i < s->nr_keep && !err; i++) {
     const struct fault_range *r = &s->keep[i];
 
-    if (r->offset >= count)
+    if (r->offset >= count || r->count == 0)
       continue;
     req.offset = start + r->offset;
     req.buf = buf ? buf + r->offset : NULL;
