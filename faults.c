@@ -704,7 +704,7 @@ draw_delay (struct fired *c, struct request *req)
   const struct fault_spec *s = &c->fault->spec;
 
   if (s->has_delay_function)
-    return callbacks.delay (c->fault->number, req, &c->delay);
+    return callbacks.delay (c->fault, req, &c->delay);
   c->delay = s->delay;
   if (s->delay_max > s->delay)
     c->delay += (uint64_t) (chance_fraction (chance_mix (c->random))
@@ -718,7 +718,7 @@ fires (struct fired *c, struct request *req)
 {
   struct fault *f = c->fault;
   const struct fault_spec *s = &f->spec;
-  int r = s->has_when ? callbacks.when (f->number, req) : 1;
+  int r = s->has_when ? callbacks.when (f, req) : 1;
 
   if (r <= 0)
     return r;
@@ -798,6 +798,7 @@ log_one (const struct fired *c, const struct request *req, bool fail)
 {
   const struct fault_spec *s = &c->fault->spec;
   struct json did = { .text = NULL };
+  bool keeps = s->nr_keep && !fail;
   char error[24];
 
   if (c->delay)
@@ -806,10 +807,12 @@ log_one (const struct fired *c, const struct request *req, bool fail)
     add_did (&did, "hang", "true");
   if (s->has_call && !fail)
     add_did (&did, "call", "true");
-  if (s->disconnect && !fail)
-    add_did (&did, "disconnect", "true");
   if (s->shutdown)
     add_did (&did, "shutdown", "true");
+  if (s->disconnect && !fail) {
+    add_did (&did, "disconnect", "true");
+    fail = true;
+  }
   if (s->error && !fail) {
     snprintf (error, sizeof error, "\"%s\"", errno_name (s->error));
     add_did (&did, "error", error);
@@ -819,7 +822,7 @@ log_one (const struct fired *c, const struct request *req, bool fail)
     add_did (&did, "lose", "true");
   if (s->misdirect && !fail)
     add_number (&did, "misdirect", s->misdirect);
-  if (s->nr_keep && !fail)
+  if (keeps)
     add_keep (&did, s);
   if (s->corrupt && !fail)
     add_number (&did, "corrupt", (int64_t) s->corrupt);
@@ -858,9 +861,12 @@ act_wait (const struct fired *fired, size_t n, const struct request *req)
   return err;
 }
 
-/* Call functions, cut connections, and find the first error. */
+/* Call functions, cut connections, and find the first error.  Where a rule asks
+ * for that and keeps a part of the request, TORN is that rule.
+ */
 static int
-act_fail (const struct fired *fired, size_t n, struct request *req)
+act_fail (const struct fired *fired, size_t n, struct request *req,
+          const struct fault_spec **torn)
 {
   int err = 0;
 
@@ -868,13 +874,16 @@ act_fail (const struct fired *fired, size_t n, struct request *req)
     const struct fault_spec *s = &fired[i].fault->spec;
 
     if (s->has_call && !err)
-      err = callbacks.call (fired[i].fault->number, req);
-    if (s->disconnect && !err)
-      err = callbacks.disconnect ();
+      err = callbacks.call (fired[i].fault, req);
     if (s->shutdown)
       callbacks.shutdown ();
-    if (s->error && !err)
-      err = s->error;
+    if (err || !(s->disconnect || s->error))
+      continue;
+    if (s->disconnect)
+      callbacks.disconnect ();
+    err = s->disconnect ? ESHUTDOWN : s->error;
+    if (s->nr_keep)
+      *torn = s;
   }
   /* It was asked for: that needs no log line for each. */
   if (err)
@@ -999,6 +1008,7 @@ perform_changed (const struct fired *fired, size_t n, struct request *original)
 int
 faults_request (struct request *req)
 {
+  const struct fault_spec *torn = NULL;
   struct found found;
   int err = look_up (req, &found);
 
@@ -1009,7 +1019,9 @@ faults_request (struct request *req)
   if (!err && found.n > 0)
     err = act_wait (found.item, found.n, req);
   if (!err && found.n > 0)
-    err = act_fail (found.item, found.n, req);
+    err = act_fail (found.item, found.n, req, &torn);
+  if (torn)
+    perform_parts (req, torn);
   if (!err)
     err = found.n > 0 ? perform_changed (found.item, found.n, req)
       : callbacks.perform (req);

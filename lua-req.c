@@ -35,12 +35,17 @@ check_req (lua_State *L)
   return call_of (L, luaL_checkudata (L, 1, "request"));
 }
 
-/* A request may be on its way to the disk: only its own hook changes it. */
+/* A request may be on its way to the disk: only its own hook changes it.  What
+ * the function of a rule would set would not outlive that function.
+ */
 static void
 check_own (lua_State *L, const struct call *c)
 {
   if (host.call != c)
     luaL_error (L, "this request belongs to another hook");
+  if (c->rule)
+    luaL_error (L, "a hook can change a request, but the function of a rule "
+                "can't");
 }
 
 /*--------------------------------------------------------------------*/
