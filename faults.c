@@ -745,6 +745,8 @@ choose (struct request *req, struct found *found)
     r = fires (&found->item[i], req);
     if (r < 0 && !err)
       err = -r;
+    if (r < 0)
+      req->logged = true;       /* or failed on purpose */
     if (r > 0)
       found->item[kept++] = found->item[i];
     else

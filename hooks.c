@@ -1323,6 +1323,9 @@ run_single (struct call *c)
     err = drive (c);
   else if (c->chunk)
     control_error (c->chunk, message (), strlen (message ()));
+  else if (c->rule)
+    nbdkit_error ("fault rule %.300s: %s: %s", c->rule_name, c->function,
+                  message ());
   if (!err)
     release_coroutine (c, true);
   pthread_mutex_unlock (&host.lock);
