@@ -34,7 +34,8 @@ json_add (struct json *j, const char *s, size_t n)
 {
   if (!reserve (j, n))
     return;
-  memcpy (j->text + j->len, s, n);
+  if (n > 0)                    /* or S may be NULL */
+    memcpy (j->text + j->len, s, n);
   j->len += n;
   j->text[j->len] = '\0';
 }
