@@ -257,7 +257,8 @@ take_delay (lua_State *L, const char *key, struct fault_spec *s)
     return;
   }
   if (lua_rawlen (L, -1) != 2)
-    luaL_error (L, "fault: delay: expected a time, {least, most} or a function");
+    luaL_error (L, "fault: delay: expected a time, {least, most} or a "
+                "function");
   lua_rawgeti (L, -1, 1);
   s->delay = take_time (L, key);
   lua_rawgeti (L, -2, 2);

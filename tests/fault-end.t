@@ -179,7 +179,8 @@ for code in 'fault.get("r"):remove()', 'fault.clear()', 'fault { op = "read", of
 control("fault.clear()")
 print(outcome(c.pread, 1, 0))
 PY
-serve size=1M control="$scratch/ctl"
+# (nbdkit before 1.34 needs a script that may wait.)
+serve size=1M control="$scratch/ctl" lua='local may = sleep'
 is "$(python "$(cat remove.py)")" "['EIO']
 ['EIO']
 ['EIO']
