@@ -596,7 +596,8 @@ struct fired {
   struct fault *fault;
   uint64_t random;
   uint64_t delay;               /* nanoseconds */
-  unsigned releases;            /* of the rule, when it fired */
+  unsigned releases;            /* of the rule, when it was looked up: one that
+                                 * is removed after that lets nobody hang */
 };
 
 /* As many of them as there are. */
@@ -622,7 +623,8 @@ found_add (struct found *found, struct fault *f)
     found->room *= 2;
   }
   f->refs++;
-  found->item[found->n++] = (struct fired) { .fault = f };
+  found->item[found->n++] = (struct fired) {
+    .fault = f, .releases = f->releases };
   return true;
 }
 
@@ -702,7 +704,7 @@ draw_delay (struct fired *c, struct request *req)
   const struct fault_spec *s = &c->fault->spec;
 
   if (s->has_delay_function)
-    return callbacks.delay (c->fault->number, req, &c->delay);
+    return callbacks.delay (c->fault, req, &c->delay);
   c->delay = s->delay;
   if (s->delay_max > s->delay)
     c->delay += (uint64_t) (chance_fraction (chance_mix (c->random))
@@ -716,7 +718,7 @@ fires (struct fired *c, struct request *req)
 {
   struct fault *f = c->fault;
   const struct fault_spec *s = &f->spec;
-  int r = s->has_when ? callbacks.when (f->number, req) : 1;
+  int r = s->has_when ? callbacks.when (f, req) : 1;
 
   if (r <= 0)
     return r;
@@ -726,7 +728,6 @@ fires (struct fired *c, struct request *req)
     c->random = chance_draw (&f->chance, request_key (req));
   if (s->has_p && chance_fraction (c->random) >= s->p)
     return 0;
-  c->releases = f->releases;
   if (!take_turn (f))
     return 0;
   r = draw_delay (c, req);
@@ -744,6 +745,8 @@ choose (struct request *req, struct found *found)
     r = fires (&found->item[i], req);
     if (r < 0 && !err)
       err = -r;
+    if (r < 0)
+      req->logged = true;       /* or failed on purpose */
     if (r > 0)
       found->item[kept++] = found->item[i];
     else
@@ -797,6 +800,7 @@ log_one (const struct fired *c, const struct request *req, bool fail)
 {
   const struct fault_spec *s = &c->fault->spec;
   struct json did = { .text = NULL };
+  bool keeps = s->nr_keep && !fail;
   char error[24];
 
   if (c->delay)
@@ -805,10 +809,12 @@ log_one (const struct fired *c, const struct request *req, bool fail)
     add_did (&did, "hang", "true");
   if (s->has_call && !fail)
     add_did (&did, "call", "true");
-  if (s->disconnect && !fail)
-    add_did (&did, "disconnect", "true");
   if (s->shutdown)
     add_did (&did, "shutdown", "true");
+  if (s->disconnect && !fail) {
+    add_did (&did, "disconnect", "true");
+    fail = true;
+  }
   if (s->error && !fail) {
     snprintf (error, sizeof error, "\"%s\"", errno_name (s->error));
     add_did (&did, "error", error);
@@ -818,7 +824,7 @@ log_one (const struct fired *c, const struct request *req, bool fail)
     add_did (&did, "lose", "true");
   if (s->misdirect && !fail)
     add_number (&did, "misdirect", s->misdirect);
-  if (s->nr_keep && !fail)
+  if (keeps)
     add_keep (&did, s);
   if (s->corrupt && !fail)
     add_number (&did, "corrupt", (int64_t) s->corrupt);
@@ -857,9 +863,12 @@ act_wait (const struct fired *fired, size_t n, const struct request *req)
   return err;
 }
 
-/* Call functions, cut connections, and find the first error. */
+/* Call functions, cut connections, and find the first error.  Where a rule asks
+ * for that and keeps a part of the request, TORN is that rule.
+ */
 static int
-act_fail (const struct fired *fired, size_t n, struct request *req)
+act_fail (const struct fired *fired, size_t n, struct request *req,
+          const struct fault_spec **torn)
 {
   int err = 0;
 
@@ -867,13 +876,16 @@ act_fail (const struct fired *fired, size_t n, struct request *req)
     const struct fault_spec *s = &fired[i].fault->spec;
 
     if (s->has_call && !err)
-      err = callbacks.call (fired[i].fault->number, req);
-    if (s->disconnect && !err)
-      err = callbacks.disconnect ();
+      err = callbacks.call (fired[i].fault, req);
     if (s->shutdown)
       callbacks.shutdown ();
-    if (s->error && !err)
-      err = s->error;
+    if (err || !(s->disconnect || s->error))
+      continue;
+    if (s->disconnect)
+      callbacks.disconnect ();
+    err = s->disconnect ? ESHUTDOWN : s->error;
+    if (s->nr_keep)
+      *torn = s;
   }
   /* It was asked for: that needs no log line for each. */
   if (err)
@@ -919,7 +931,7 @@ static uint64_t
 misdirected (const struct request *req, int64_t by)
 {
   uint64_t places = disk_size (req->conn->disk) - req->count + 1;
-  uint64_t distance = by < 0 ? places - (uint64_t) -by % places
+  uint64_t distance = by < 0 ? places - (0 - (uint64_t) by) % places
                              : (uint64_t) by % places;
 
   return (req->offset % places + distance) % places;
@@ -937,7 +949,7 @@ perform_parts (struct request *whole, const struct fault_spec *s)
   for (size_t i = 0; i < s->nr_keep && !err; i++) {
     const struct fault_range *r = &s->keep[i];
 
-    if (r->offset >= count)
+    if (r->offset >= count || r->count == 0)
       continue;
     req.offset = start + r->offset;
     req.buf = buf ? buf + r->offset : NULL;
@@ -998,6 +1010,7 @@ perform_changed (const struct fired *fired, size_t n, struct request *original)
 int
 faults_request (struct request *req)
 {
+  const struct fault_spec *torn = NULL;
   struct found found;
   int err = look_up (req, &found);
 
@@ -1008,7 +1021,9 @@ faults_request (struct request *req)
   if (!err && found.n > 0)
     err = act_wait (found.item, found.n, req);
   if (!err && found.n > 0)
-    err = act_fail (found.item, found.n, req);
+    err = act_fail (found.item, found.n, req, &torn);
+  if (torn)
+    perform_parts (req, torn);
   if (!err)
     err = found.n > 0 ? perform_changed (found.item, found.n, req)
       : callbacks.perform (req);

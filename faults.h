@@ -4,7 +4,8 @@
  * threads may send requests through the rules while others add and remove
  * some.  A request is matched against the rules in the order in which they
  * were added.  All rules that it matches count it; of those that fire, all
- * delays and changes apply, and the first error decides.
+ * delays and changes apply, and the first error decides: then nothing is
+ * performed, but what the rule of that error keeps.
  *
  * Whether a rule with a probability fires, and what it does by chance, is
  * drawn from the seed, the rule's number, the request (operation, offset,
@@ -56,29 +57,28 @@ struct fault_spec {
   const char *name;             /* NULL: its number */
 };
 
+struct fault;
+
 /* What needs more than this file knows.  WHEN, DELAY and CALL are called for
- * rules with has_when, has_delay_function and has_call, by their number.
+ * rules with has_when, has_delay_function and has_call.
  */
 struct fault_callbacks {
   uint64_t seed;
   int (*perform) (struct request *req);
   /* 1: fires, 0: does not, or -errno. */
-  int (*when) (uint64_t number, struct request *req);
+  int (*when) (const struct fault *f, struct request *req);
   /* How long to wait, in nanoseconds; 0 or an errno code. */
-  int (*delay) (uint64_t number, struct request *req, uint64_t *ns);
+  int (*delay) (const struct fault *f, struct request *req, uint64_t *ns);
   /* 0 or an errno code. */
-  int (*call) (uint64_t number, struct request *req);
+  int (*call) (const struct fault *f, struct request *req);
   /* Wait so many nanoseconds (UINT64_MAX: for ever), or until *RELEASES is
    * not SEEN any more, if RELEASES is not NULL.  0 or ESHUTDOWN.
    */
   int (*wait) (const struct connection *conn, uint64_t ns,
                const _Atomic unsigned *releases, unsigned seen);
-  /* 0, or the errno code with which the request fails. */
-  int (*disconnect) (void);
+  void (*disconnect) (void);
   void (*shutdown) (void);
 };
-
-struct fault;
 
 /* Before all other functions. */
 void faults_start (const struct fault_callbacks *callbacks);

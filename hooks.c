@@ -85,7 +85,7 @@ static int start_ref, req_ref, conns_ref, places_ref, own_ref, guards_ref;
 /* What chance() draws from. */
 static struct chance chance;
 
-/* Some script mentions a function that waits, or disk:stats. */
+/* Some script mentions a function or an action that waits, or disk:stats. */
 static bool mentions_wait, mentions_stats;
 
 /* Lua's memory in use. */
@@ -578,7 +578,8 @@ find_mentions (lua_State *L, const void *p, size_t size, void *unused)
 {
   (void) L;
   (void) unused;
-  if ((size == 5 && memcmp (p, "sleep", 5) == 0)
+  if ((size == 5 && (memcmp (p, "sleep", 5) == 0
+                     || memcmp (p, "delay", 5) == 0))
       || (size == 4 && memcmp (p, "hang", 4) == 0))
     mentions_wait = true;
   if (size == 5 && memcmp (p, "stats", 5) == 0)
@@ -940,6 +941,15 @@ to_text (lua_State *L)
   return 1;
 }
 
+/* Push what has failed, such as "on.write". */
+static const char *
+push_title (lua_State *L, const struct call *c)
+{
+  return c->rule ? lua_pushfstring (L, "fault rule %s: %s", c->rule_name,
+                                    c->function)
+                 : lua_pushfstring (L, "on.%s", op_names[c->op]);
+}
+
 /* Log the error on top of a failed coroutine's stack: with a traceback when
  * its place is new, and then ever more rarely.
  */
@@ -948,6 +958,7 @@ tell_error (lua_State *L)
 {
   static unsigned nr_places;
   const struct call *c = lua_touserdata (L, 1);
+  const char *title = push_title (L, c);
   const char *place = push_place (L, c->co), *text;
   lua_Integer n;
 
@@ -961,8 +972,8 @@ tell_error (lua_State *L)
       lua_pushliteral (L, "an error, and another one in its __tostring");
     text = lua_tostring (L, -1);
   }
-  if (*place == '?')
-    place = text;               /* no Lua function: not all in one */
+  if (*place == '?')            /* no Lua function: not all in one */
+    place = lua_pushfstring (L, "%s: %s", title, text);
 
   lua_rawgeti (L, LUA_REGISTRYINDEX, places_ref);
   if (lua_getfield (L, -1, place) == LUA_TNIL && ++nr_places > MAX_PLACES) {
@@ -975,10 +986,10 @@ tell_error (lua_State *L)
   lua_setfield (L, -3, place);
   if (n == 1) {
     luaL_traceback (L, c->co, text, 0);
-    nbdkit_error ("on.%s: %.9000s", op_names[c->op], lua_tostring (L, -1));
+    nbdkit_error ("%.300s: %.9000s", title, lua_tostring (L, -1));
   }
   else if (is_power_of_ten (n))
-    nbdkit_error ("on.%s: %.1000s (%lld times so far)", op_names[c->op], text,
+    nbdkit_error ("%.300s: %.1000s (%lld times so far)", title, text,
                   (long long) n);
   return 0;
 }
@@ -1019,6 +1030,18 @@ named_error (const struct call *c)
     && (e->code != ENOTSUP || may_be_unsupported (c)) ? e : NULL;
 }
 
+/* For the fault log, where a rule with a function call has its line already. */
+static void
+log_failed (const struct call *c, int err)
+{
+  if (!c->req || !log_wanted ())
+    return;
+  if (!c->rule)
+    log_error ("hook", op_names[c->op], c->req, err);
+  else if (strcmp (c->function, "call") != 0)
+    log_error ("rule", c->rule_name, c->req, err);
+}
+
 /* A coroutine has failed: which errno code is it? */
 static int
 hook_error (struct call *c)
@@ -1033,8 +1056,7 @@ hook_error (struct call *c)
   }
 
   e = named_error (c);
-  if (c->req && !c->rule && log_wanted ())
-    log_error ("hook", op_names[c->op], c->req, e ? e->code : EIO);
+  log_failed (c, e ? e->code : EIO);
   if (e)
     return e->code;
   if (c->req)
@@ -1295,10 +1317,15 @@ run_single (struct call *c)
   int err = EIO;
 
   pthread_mutex_lock (&host.lock);
+  if (c->req && c->req->n == 0)
+    c->req->n = ++hooks[c->op].n;       /* no hook has seen it */
   if (take_coroutine (c) == 0)
     err = drive (c);
   else if (c->chunk)
     control_error (c->chunk, message (), strlen (message ()));
+  else if (c->rule)
+    nbdkit_error ("fault rule %.300s: %s: %s", c->rule_name, c->function,
+                  message ());
   if (!err)
     release_coroutine (c, true);
   pthread_mutex_unlock (&host.lock);
@@ -1321,11 +1348,12 @@ hooks_chunk (const char *text, size_t len,
 }
 
 int
-host_rule (uint64_t number, const char *function, struct request *req,
+host_rule (const struct fault *f, const char *function, struct request *req,
            uint64_t *result)
 {
-  struct call c = { .op = req->op, .req = req, .rule = number,
-                    .function = function };
+  const struct fault_info info = fault_info (f);
+  struct call c = { .op = req->op, .req = req, .rule = info.number,
+                    .rule_name = info.name, .function = function };
   int err;
 
   if (req->op == OP_OPEN) {
@@ -1352,14 +1380,16 @@ int
 hooks_connection (enum op op, const struct connection *conn)
 {
   struct call c = { .op = op, .conn = conn };
-  int err = run_locked (&c);
 
-  if (op == OP_CLOSE || err) {
-    pthread_mutex_lock (&host.lock);
-    protected (forget_conn, conn);
-    pthread_mutex_unlock (&host.lock);
-  }
-  return err;
+  return run_locked (&c);
+}
+
+void
+hooks_forget (const struct connection *conn)
+{
+  pthread_mutex_lock (&host.lock);
+  protected (forget_conn, conn);
+  pthread_mutex_unlock (&host.lock);
 }
 
 /* Call the functions on.fill straight away, inside of other Lua code. */
@@ -1847,7 +1877,7 @@ log_places (lua_State *L)
   lua_pushnil (L);
   while (lua_next (L, -2)) {
     if (lua_tointeger (L, -1) > 1)
-      nbdkit_error ("%s: the hook failed %lld times", lua_tostring (L, -2),
+      nbdkit_error ("%s: it failed %lld times", lua_tostring (L, -2),
                     (long long) lua_tointeger (L, -1));
     lua_pop (L, 1);
   }

@@ -131,4 +131,7 @@ int hooks_wait (const struct connection *conn, uint64_t ns,
 /* Run the hooks on.open or on.close. */
 int hooks_connection (enum op op, const struct connection *conn);
 
+/* Forget what scripts know of a connection that ends, or was refused. */
+void hooks_forget (const struct connection *conn);
+
 #endif /* HOOKS_H */

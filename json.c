@@ -32,9 +32,10 @@ reserve (struct json *j, size_t n)
 void
 json_add (struct json *j, const char *s, size_t n)
 {
-  if (n == 0 || !reserve (j, n))
-    return;                     /* S may be NULL then */
-  memcpy (j->text + j->len, s, n);
+  if (!reserve (j, n))
+    return;
+  if (n > 0)                    /* or S may be NULL */
+    memcpy (j->text + j->len, s, n);
   j->len += n;
   j->text[j->len] = '\0';
 }

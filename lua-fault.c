@@ -17,11 +17,14 @@
 #include "lua-host.h"
 #include "text.h"
 
-/* A key of fault {...}; TAKE finds its value on top of the stack. */
+/* A key of fault {...}; TAKE finds its value on top of the stack.  A selector
+ * can match some of these operations only, an action does something to them.
+ */
 struct key {
   const char *name;
   void (*take) (lua_State *L, const char *key, struct fault_spec *s);
-  unsigned ops;                 /* an action, for these; 0: a selector */
+  enum { SELECTOR, ACTION } kind;
+  unsigned ops;
 };
 
 /*--------------------------------------------------------------------*/
@@ -73,16 +76,26 @@ take_true (lua_State *L, const char *key)
   return lua_toboolean (L, -1);
 }
 
+/* The value as nanoseconds.  False: it is no time. */
+static bool
+to_time (lua_State *L, uint64_t *ns)
+{
+  lua_Number seconds = lua_tonumber (L, -1);
+
+  if (lua_type (L, -1) == LUA_TSTRING)
+    return text_time (lua_tostring (L, -1), ns);
+  if (lua_type (L, -1) != LUA_TNUMBER || !(seconds >= 0 && seconds < 9e9))
+    return false;
+  *ns = (uint64_t) (seconds * 1e9);
+  return true;
+}
+
 static uint64_t
 take_time (lua_State *L, const char *key)
 {
   uint64_t ns = 0;
 
-  if (lua_type (L, -1) == LUA_TNUMBER && lua_tonumber (L, -1) >= 0
-      && lua_tonumber (L, -1) < 9e9)
-    return (uint64_t) (lua_tonumber (L, -1) * 1e9);
-  if (lua_type (L, -1) != LUA_TSTRING
-      || !text_time (lua_tostring (L, -1), &ns))
+  if (!to_time (L, &ns))
     wrong (L, key, "a time, such as 2 or \"50ms\"");
   return ns;
 }
@@ -91,7 +104,8 @@ take_time (lua_State *L, const char *key)
 /* Selectors. */
 
 #define OP(op) (1u << OP_##op)
-#define ANY_OP ((1u << (OP_OPEN + 1)) - 1)
+#define ALL_OPS ((1u << (OP_OPEN + 1)) - 1)
+#define REQUESTS (ALL_OPS & ~OP (OPEN))
 #define WRITES (OP (WRITE) | OP (ZERO) | OP (TRIM))
 
 static unsigned
@@ -100,7 +114,7 @@ op_bit (lua_State *L)
   const char *name = take_string (L, "op"), *names[OP_OPEN + 2] = { NULL };
 
   if (strcmp (name, "any") == 0)
-    return ANY_OP;
+    return REQUESTS;
   for (unsigned i = 0; i <= OP_OPEN; i++) {
     names[i] = op_names[i];
     if (strcmp (name, names[i]) == 0)
@@ -123,6 +137,8 @@ take_op (lua_State *L, const char *key, struct fault_spec *s)
     lua_pop (L, 1);
   }
   lua_pop (L, 1);
+  if (!s->ops)
+    luaL_error (L, "fault: op: the list is empty");
 }
 
 static void
@@ -195,7 +211,7 @@ static void
 take_seq (lua_State *L, const char *key, struct fault_spec *s)
 {
   s->seq = take_string (L, key);
-  if (s->seq[strspn (s->seq, "x-")] != '\0')
+  if (s->seq[strspn (s->seq, "x-")] != '\0' || !strchr (s->seq, 'x'))
     wrong (L, key, "a pattern of x (fires) and - (does not)");
 }
 
@@ -240,6 +256,9 @@ take_delay (lua_State *L, const char *key, struct fault_spec *s)
     s->delay = take_time (L, key);
     return;
   }
+  if (lua_rawlen (L, -1) != 2)
+    luaL_error (L, "fault: delay: expected a time, {least, most} or a "
+                "function");
   lua_rawgeti (L, -1, 1);
   s->delay = take_time (L, key);
   lua_rawgeti (L, -2, 2);
@@ -261,8 +280,8 @@ take_corrupt (lua_State *L, const char *key, struct fault_spec *s)
   s->corrupt = take_number (L, key, 1);
 }
 
-/* How much is kept of the start, or a list of { offset, count }.  The ranges
- * belong to a userdata below the value.
+/* How much is kept of the start, or a list of { offset, count }; an empty list
+ * keeps nothing, as 0 does.  The ranges belong to a userdata below the value.
  */
 static void
 take_keep (lua_State *L, const char *key, struct fault_spec *s)
@@ -271,8 +290,9 @@ take_keep (lua_State *L, const char *key, struct fault_spec *s)
   struct fault_range *ranges = lua_newuserdatauv (L, (n + 1) * sizeof *ranges,
                                                   0);
 
+  ranges[0] = (struct fault_range) { 0, 0 };
   s->keep = ranges;
-  s->nr_keep = n;
+  s->nr_keep = n ? n : 1;
   lua_insert (L, -2);
   if (!lua_istable (L, -1)) {
     ranges[0] = (struct fault_range) { 0, take_bytes (L, key) };
@@ -295,13 +315,20 @@ take_lose (lua_State *L, const char *key, struct fault_spec *s)
   s->lose = take_true (L, key);
 }
 
+/* Bytes, also less than 0. */
 static void
 take_misdirect (lua_State *L, const char *key, struct fault_spec *s)
 {
+  const char *text = lua_type (L, -1) == LUA_TSTRING ? lua_tostring (L, -1)
+                                                     : NULL;
+  uint64_t n = 0;
+
   if (lua_isinteger (L, -1))
     s->misdirect = lua_tointeger (L, -1);
-  else
-    s->misdirect = (int64_t) take_bytes (L, key);
+  else if (text && text_size (text + (*text == '-'), &n))
+    s->misdirect = *text == '-' ? -(int64_t) n : (int64_t) n;
+  if (s->misdirect == 0)
+    wrong (L, key, "a distance other than 0, such as 512 or \"-1M\"");
 }
 
 /* nbdkit has it from 1.34 on. */
@@ -340,29 +367,43 @@ take_call (lua_State *L, const char *key, struct fault_spec *s)
   s->has_call = true;
 }
 
+/* Rules without a name have their number as one. */
 static void
 take_name (lua_State *L, const char *key, struct fault_spec *s)
 {
   s->name = take_string (L, key);
+  if (s->name[strspn (s->name, "0123456789")] == '\0')
+    wrong (L, key, "a name that is no number");
 }
 
+#define REGION (REQUESTS & ~OP (FLUSH))
+
 static const struct key keys[] = {
-  { "op", take_op, 0 }, { "offset", take_offset, 0 },
-  { "count", take_count, 0 }, { "conn", take_conn, 0 },
-  { "export", take_export, 0 }, { "fua", take_fua, 0 },
-  { "data", take_data, 0 }, { "nth", take_nth, 0 },
-  { "every", take_every, 0 }, { "after", take_after, 0 },
-  { "times", take_times, 0 }, { "seq", take_seq, 0 },
-  { "p", take_p, 0 }, { "when", take_when, 0 },
-  { "name", take_name, 0 },
-  { "error", take_error, ANY_OP }, { "delay", take_delay, ANY_OP },
-  { "hang", take_hang, ANY_OP },
-  { "corrupt", take_corrupt, OP (READ) | OP (WRITE) },
-  { "keep", take_keep, WRITES },
-  { "lose", take_lose, ANY_OP & ~OP (OPEN) },
-  { "misdirect", take_misdirect, OP (READ) | WRITES },
-  { "disconnect", take_disconnect, ANY_OP & ~OP (OPEN) },
-  { "shutdown", take_shutdown, ANY_OP }, { "call", take_call, ANY_OP },
+  { "op",         take_op,         SELECTOR, ALL_OPS },
+  { "offset",     take_offset,     SELECTOR, REGION },
+  { "count",      take_count,      SELECTOR, REGION },
+  { "conn",       take_conn,       SELECTOR, ALL_OPS },
+  { "export",     take_export,     SELECTOR, ALL_OPS },
+  { "fua",        take_fua,        SELECTOR, WRITES },
+  { "data",       take_data,       SELECTOR, OP (WRITE) },
+  { "nth",        take_nth,        SELECTOR, ALL_OPS },
+  { "every",      take_every,      SELECTOR, ALL_OPS },
+  { "after",      take_after,      SELECTOR, ALL_OPS },
+  { "times",      take_times,      SELECTOR, ALL_OPS },
+  { "seq",        take_seq,        SELECTOR, ALL_OPS },
+  { "p",          take_p,          SELECTOR, ALL_OPS },
+  { "when",       take_when,       SELECTOR, ALL_OPS },
+  { "name",       take_name,       SELECTOR, ALL_OPS },
+  { "error",      take_error,      ACTION,   ALL_OPS },
+  { "delay",      take_delay,      ACTION,   ALL_OPS },
+  { "hang",       take_hang,       ACTION,   ALL_OPS },
+  { "corrupt",    take_corrupt,    ACTION,   OP (READ) | OP (WRITE) },
+  { "keep",       take_keep,       ACTION,   WRITES },
+  { "lose",       take_lose,       ACTION,   REQUESTS },
+  { "misdirect",  take_misdirect,  ACTION,   OP (READ) | WRITES },
+  { "disconnect", take_disconnect, ACTION,   REQUESTS },
+  { "shutdown",   take_shutdown,   ACTION,   ALL_OPS },
+  { "call",       take_call,       ACTION,   ALL_OPS },
 };
 
 #define NR_KEYS (sizeof keys / sizeof keys[0])
@@ -389,13 +430,76 @@ check_keys (lua_State *L)
   }
 }
 
-/* Fill in a rule from table 2, op first.  The values stay on the stack, for SPEC points
- * into them.
+/* A selector must be able to match one of the rule's operations, and an action
+ * do something to all of them: what fires must have an effect.
+ */
+static void
+check_ops (lua_State *L, const struct key *key, unsigned ops)
+{
+  unsigned others = ops & ~key->ops, op = 0;
+
+  if (key->kind == SELECTOR ? (ops & key->ops) != 0 : others == 0)
+    return;
+  while (!(others >> op & 1))
+    op++;
+  luaL_error (L, key->kind == SELECTOR ? "fault: %s: no %s request has that"
+                                       : "fault: %s: does nothing to op '%s'",
+              key->name, op_names[op]);
+}
+
+/* Is this key in table 2, and not false? */
+static bool
+has_key (lua_State *L, const char *key)
+{
+  bool has;
+
+  lua_getfield (L, 2, key);
+  has = lua_toboolean (L, -1);
+  lua_pop (L, 1);
+  return has;
+}
+
+/* A request that fails is not performed, but for what is kept of it; one that
+ * is lost is not performed either.
+ */
+static void
+check_actions (lua_State *L)
+{
+  static const char *const against[][2] = {
+    { "error", "disconnect" }, { "error", "lose" }, { "error", "misdirect" },
+    { "error", "corrupt" }, { "disconnect", "lose" },
+    { "disconnect", "misdirect" }, { "disconnect", "corrupt" },
+    { "lose", "keep" }, { "lose", "misdirect" }, { "lose", "corrupt" },
+  };
+
+  for (size_t i = 0; i < sizeof against / sizeof against[0]; i++)
+    if (has_key (L, against[i][0]) && has_key (L, against[i][1]))
+      luaL_error (L, "fault: %s and %s contradict each other", against[i][0],
+                  against[i][1]);
+}
+
+/* Without a count, the region reaches to the end of the disk. */
+static void
+check_region (lua_State *L, struct fault_spec *s)
+{
+  const uint64_t size = disk_size (disk_live ());
+
+  if (!s->has_range)
+    return;
+  if (s->offset >= size || s->count > size - s->offset)
+    luaL_error (L, "fault: offset, count: the region reaches past the end of "
+                "the disk");
+  if (s->count == 0)
+    s->count = size - s->offset;
+}
+
+/* Fill in a rule from table 2, op first.  The values stay on the stack, for
+ * SPEC points into them.
  */
 static void
 take_keys (lua_State *L, struct fault_spec *s)
 {
-  unsigned acts = 0;
+  bool acts = false;
 
   luaL_checkstack (L, 2 * (int) NR_KEYS + 10, NULL);
   check_keys (L);
@@ -407,14 +511,15 @@ take_keys (lua_State *L, struct fault_spec *s)
       continue;
     }
     keys[i].take (L, keys[i].name, s);
-    if (keys[i].ops && !(keys[i].ops & s->ops))
-      luaL_error (L, "fault: %s: does nothing to this op", keys[i].name);
-    acts |= keys[i].ops;
+    if (!has_key (L, keys[i].name))
+      continue;
+    check_ops (L, &keys[i], s->ops);
+    acts = acts || keys[i].kind == ACTION;
   }
   if (!acts)
     luaL_error (L, "fault: there is no action, such as error = \"EIO\"");
-  if (s->has_range && s->count == 0)
-    s->count = (uint64_t) INT64_MAX - s->offset;
+  check_actions (L);
+  check_region (L, s);
 }
 
 /*--------------------------------------------------------------------*/
@@ -662,44 +767,50 @@ static const luaL_Reg fault_functions[] = {
 /*--------------------------------------------------------------------*/
 /* What rules need done. */
 
-/* Cut the connection of the request; what comes of that request. */
-static int
+/* Cut the connection of the request, which is about to fail. */
+static void
 disconnect (void)
 {
   disconnect_fn fn = find_disconnect ();
 
-  return fn && fn (1) == 0 ? 0 : ESHUTDOWN;
+  if (fn)
+    fn (1);
 }
 
 uint64_t
 rule_result (lua_State *L, const char *function)
 {
+  uint64_t ns = 0;
+
   if (strcmp (function, "delay") != 0)
     return lua_toboolean (L, -1) != 0;
-  return lua_isnil (L, -1) ? 0 : take_time (L, function);
+  if (!lua_isnil (L, -1) && !to_time (L, &ns))
+    luaL_error (L, "expected a time, such as 2 or \"50ms\", or nil, got %s",
+                luaL_tolstring (L, -1, NULL));
+  return ns;
 }
 
 static int
-rule_when (uint64_t number, struct request *req)
+rule_when (const struct fault *f, struct request *req)
 {
   uint64_t fires = 0;
-  int err = host_rule (number, "when", req, &fires);
+  int err = host_rule (f, "when", req, &fires);
 
   return err ? -err : fires != 0;
 }
 
 static int
-rule_delay (uint64_t number, struct request *req, uint64_t *ns)
+rule_delay (const struct fault *f, struct request *req, uint64_t *ns)
 {
-  return host_rule (number, "delay", req, ns);
+  return host_rule (f, "delay", req, ns);
 }
 
 static int
-rule_call (uint64_t number, struct request *req)
+rule_call (const struct fault *f, struct request *req)
 {
   uint64_t unused;
 
-  return host_rule (number, "call", req, &unused);
+  return host_rule (f, "call", req, &unused);
 }
 
 void

@@ -54,7 +54,7 @@ struct call {
   void *buf;                    /* for fill */
   uint64_t count, offset;
   uint64_t rule;                /* this rule's function, not a hook */
-  const char *function;
+  const char *rule_name, *function;
   uint64_t result;              /* what it returned: rule_result */
   struct chunk *chunk;          /* neither a hook nor a rule's function */
 };
@@ -94,8 +94,8 @@ int check_errno (lua_State *L, const char *name);
 /* Run a function of a fault rule on a request, as a hook, and take what it
  * returned.  0 or an errno code.  Without the lock held.
  */
-int host_rule (uint64_t number, const char *function, struct request *req,
-               uint64_t *result);
+int host_rule (const struct fault *f, const char *function,
+               struct request *req, uint64_t *result);
 
 /* lua-fault.c: the value on top of the stack, which such a function returned,
  * as a number: is it true, or, of delay, how many nanoseconds.

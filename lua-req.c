@@ -35,12 +35,17 @@ check_req (lua_State *L)
   return call_of (L, luaL_checkudata (L, 1, "request"));
 }
 
-/* A request may be on its way to the disk: only its own hook changes it. */
+/* A request may be on its way to the disk: only its own hook changes it.  What
+ * the function of a rule would set would not outlive that function.
+ */
 static void
 check_own (lua_State *L, const struct call *c)
 {
   if (host.call != c)
     luaL_error (L, "this request belongs to another hook");
+  if (c->rule)
+    luaL_error (L, "a hook can change a request, but the function of a rule "
+                "can't");
 }
 
 /*--------------------------------------------------------------------*/
@@ -122,8 +127,6 @@ set_data (lua_State *L, struct call *c)
   const char *data;
 
   check_own (L, c);
-  if (c->rule)                  /* the string would not live long enough */
-    luaL_error (L, "req.data can be set by hooks, not by functions of rules");
   if (c->op != OP_READ && c->op != OP_WRITE)
     luaL_error (L, "req.data: a %s carries no data", op_names[c->op]);
   if (lua_type (L, 3) != LUA_TSTRING)

@@ -574,6 +574,8 @@ connection_new (struct disk *disk, bool readonly)
 static void
 connection_free (struct connection *c)
 {
+  if (scripted)
+    hooks_forget (c);
   disk_put (c->disk);
   pthread_mutex_destroy (&c->leaving->turn);
   free (c->leaving);

@@ -1,7 +1,11 @@
 """What the tests of the hooks share: for nbdsh, from clients import *"""
 
+import errno
+import json
 import os
 import signal
+import socket
+import threading
 import time
 
 import nbd
@@ -61,3 +65,51 @@ def finish(h, cookies):
         if len(outcomes) < len(cookies):
             h.poll(-1)
     return [outcomes[c] for c in cookies]
+
+
+def control(chunk, path="ctl"):
+    """What a chunk of Lua gives, run through the control socket."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(path)
+        f = s.makefile("rw", encoding="utf-8")
+        f.write(chunk.replace("\n", " ") + "\n")
+        f.flush()
+        answer = json.loads(f.readline())
+    if "error" in answer:
+        raise RuntimeError(answer["error"])
+    return answer.get("result")
+
+
+def rules():
+    """The rules by name, as fault.list() shows them."""
+    return {r["name"]: r for r in control("fault.list()")}
+
+
+def flood(h, requests, depth=16):
+    """Send many requests (functions that take a completion callback), DEPTH at
+    a time; their outcomes, in order."""
+    outcomes = [None] * len(requests)
+    for i, request in enumerate(requests):
+        def done(err, i=i):
+            outcomes[i] = errno.errorcode[err.value] if err.value else "ok"
+            return 1
+        request(done)
+        while h.aio_in_flight() >= depth:
+            h.poll(-1)
+    while h.aio_in_flight():
+        h.poll(-1)
+    return outcomes
+
+
+def together(*calls):
+    """Call functions in threads of their own; what they return, in order."""
+    results = [None] * len(calls)
+
+    def run(i):
+        results[i] = calls[i]()
+    threads = [threading.Thread(target=run, args=(i,)) for i in range(len(calls))]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    return results

@@ -5,6 +5,9 @@
 need nbdcopy nbdinfo nbdsh qemu-io python3 jq
 [ -z "$WATCH" ] || skip_all "the examples run unwatched"
 
+# As on a terminal: what a client prints stands between what the server says.
+export PYTHONUNBUFFERED=1
+
 ln -s "$SO" memory.so
 ln -s "$TOP/memctl" .
 cp -r "$TOP/README.md" "$TOP/LICENSE" "$TOP/scripts" .

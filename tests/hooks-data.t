@@ -82,6 +82,6 @@ python 'try: h.pwrite(b"a" * 512, 0)
 except nbd.Error as e: print(e.errno)
 print(h.pread(512, 0) == bytes(512))' >got
 is "$(cat got)" $'EIO\nTrue' "a function of a rule can't set req.data"
-like "$(cat log)" "req.data can be set by hooks, not by functions of rules" "... and is told so"
+like "$(cat log)" "a hook can change a request, but the function of a rule can.t" "... and is told so"
 stopped
 done_testing

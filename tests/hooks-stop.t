@@ -90,7 +90,7 @@ function on.write(req)
   local n = req.n
   local a <close> = setmetatable({}, {__close = function() print("closed", n) end})
   print "begin"
-  if req.n == 1 then hang() elseif req.n == 2 then sleep "1h"
+  if req.n == 1 then hang() elseif req.n == 2 then sleep "60m"
   elseif req.n == 3 then pcall(hang) print "NEVER"
   else coroutine.wrap(function() coroutine.yield() end)() hang() end
 end
