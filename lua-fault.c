@@ -431,14 +431,15 @@ check_keys (lua_State *L)
 }
 
 /* A selector must be able to match one of the rule's operations, and an action
- * do something to all of them: what fires must have an effect.
+ * do something to all of them: what fires must have an effect.  (A rule for "any"
+ * is for those to which its actions do something.)
  */
 static void
 check_ops (lua_State *L, const struct key *key, unsigned ops)
 {
   unsigned others = ops & ~key->ops, op = 0;
 
-  if (key->kind == SELECTOR ? (ops & key->ops) != 0 : others == 0)
+  if (key->kind == SELECTOR || ops == REQUESTS ? (ops & key->ops) != 0 : others == 0)
     return;
   while (!(others >> op & 1))
     op++;
@@ -486,9 +487,9 @@ check_region (lua_State *L, struct fault_spec *s)
 
   if (!s->has_range)
     return;
-  if (s->offset >= size || s->count > size - s->offset)
-    luaL_error (L, "fault: offset, count: the region reaches past the end of "
-                "the disk");
+  if (s->offset >= size)
+    luaL_error (L, "fault: offset: the region begins past the end of the disk, "
+                "which has %I bytes", (lua_Integer) size);
   if (s->count == 0)
     s->count = size - s->offset;
 }
@@ -499,7 +500,7 @@ check_region (lua_State *L, struct fault_spec *s)
 static void
 take_keys (lua_State *L, struct fault_spec *s)
 {
-  bool acts = false;
+  unsigned acts = 0;            /* on these operations */
 
   luaL_checkstack (L, 2 * (int) NR_KEYS + 10, NULL);
   check_keys (L);
@@ -514,10 +515,12 @@ take_keys (lua_State *L, struct fault_spec *s)
     if (!has_key (L, keys[i].name))
       continue;
     check_ops (L, &keys[i], s->ops);
-    acts = acts || keys[i].kind == ACTION;
+    if (keys[i].kind == ACTION)
+      acts |= keys[i].ops;
   }
   if (!acts)
     luaL_error (L, "fault: there is no action, such as error = \"EIO\"");
+  s->ops &= acts;
   check_actions (L);
   check_region (L, s);
 }
