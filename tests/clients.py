@@ -1,7 +1,9 @@
 """What the tests of the hooks share: for nbdsh, from clients import *"""
 
+import json
 import os
 import signal
+import socket
 import time
 
 import nbd
@@ -61,3 +63,19 @@ def finish(h, cookies):
         if len(outcomes) < len(cookies):
             h.poll(-1)
     return [outcomes[c] for c in cookies]
+
+
+class Control:
+    """A client of control=ctl.sock: called with a chunk, it gives the result."""
+
+    def __init__(self, path="ctl.sock"):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(path)
+        self.file = self.socket.makefile("rb")
+
+    def __call__(self, chunk):
+        self.socket.sendall(chunk.replace("\n", "\r").encode() + b"\n")
+        answer = json.loads(self.file.readline())
+        if "error" in answer:
+            raise RuntimeError(answer["error"])
+        return answer.get("result")
