@@ -222,7 +222,8 @@ log_start (void)
   pthread_sigmask (SIG_SETMASK, &all, &old);
   err = pthread_create (&writer, NULL, writer_thread, NULL);
   pthread_sigmask (SIG_SETMASK, &old, NULL);
-  running = wanted = err == 0;
+  running = err == 0;
+  wanted = running;
   return err;
 }
 

@@ -53,14 +53,14 @@ try:
 except RuntimeError as e:
     print("disk:stats" in str(e))
 PY
-is "$(python <stats.py)" "1048576 0
+is "$(python - <stats.py)" "1048576 0
 ['allocated', 'cache', 'extents', 'flush', 'read', 'size', 'trim', 'write', 'zero'] (('bytes', 0), ('errors', 0), ('latency', 0), ('latency_max', 0), ('requests', 0))
 1048576 4096 read:1/1000/0 write:2/1000/1 flush:1/0/0 trim:4/2048/0 zero:1/5000/0 extents:1/4096/0 cache:1/7/0
 delays True True True True True
 EIO ENOSPC
 1048576 4096 read:2/1000/1 write:3/1000/2 flush:1/0/0 trim:4/2048/0 zero:1/5000/0 extents:1/4096/0 cache:1/7/0
 1048576 4096 read:8002/801000/1 write:8003/1000/8002 flush:1/0/0 trim:4/2048/0 zero:1/5000/0 extents:1/4096/0 cache:1/7/0
-True" "the figures of many requests" || cat log | sed 's/^/# /' | head
+True" "the figures of many requests" || sed 's/^/# /' log
 stopped
 
 # A script may ask as well: its hooks, and its modules.

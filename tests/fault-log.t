@@ -73,7 +73,7 @@ Control()("disk:readonly(false) disk:limit(0)")
 write(20)
 PY
 serve size=1M control=ctl.sock log=the.log hooks=actions.lua
-is "$(python <actions.py)" "" "requests of all kinds"
+is "$(python - <actions.py)" "" "requests of all kinds"
 stop
 is "$(read_log the.log 'for l in lines: show(l)')" '{"rule":"1","op":"write","offset":0,"count":512,"conn":1,"did":{"error":"ENOSPC"}}
 {"rule":"2","op":"write","offset":4096,"count":512,"conn":1,"did":{"delay":0.001}}
@@ -130,7 +130,7 @@ for i in range(8):
     children.append(child)
 print({os.waitpid(c, 0)[1] for c in children})
 PY
-is "$(python <load.py)" "{0}" "eight clients, $WORK faults"
+is "$(python - <load.py)" "{0}" "eight clients, $WORK faults"
 stopped
 is "$(read_log load.log 'last = lines.pop()
 print(len(lines), [l["seq"] for l in lines] == list(range(1, len(lines) + 1)),
@@ -172,7 +172,7 @@ for i in range(1000):
 h.pwrite(b"x", 0)
 open("go on", "w").close()
 PY
-is "$(python <faults.py)" "" "a thousand faults with nobody to read of them"
+is "$(python - <faults.py)" "" "a thousand faults with nobody to read of them"
 # The reader has begun: the log has room again some time later.
 is "$(python 'from clients import *
 for i in range(100):
@@ -240,7 +240,7 @@ faults(1)
 until(lambda: os.path.getsize("limited.log") > 8192)
 faults(5)
 PY
-is "$(python <limited.py)" "" "the file grows no more, then it does"
+is "$(python - <limited.py)" "" "the file grows no more, then it does"
 stopped
 # What came while it could not grow need not be lost.
 is "$(read_log limited.log 'seq = 0

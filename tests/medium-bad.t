@@ -101,7 +101,7 @@ if h.pread(length, base) != model:
 PY
 for size in 200001 $(((1 << 63) - 1)); do
     serve size=$size control=ctl.sock
-    is "$(python <oracle.py)" "" "$WORK random requests on a disk of $size bytes" || sed 's/^/# /' log
+    is "$(python - <oracle.py)" "" "$WORK random requests on a disk of $size bytes" || sed 's/^/# /' log
     stopped
 done
 
@@ -201,6 +201,7 @@ stopped
 
 # Memory in proportion to the ranges.
 serve size=$(((1 << 63) - 1)) control=ctl.sock
+export WATCH
 cat >memory.py <<'PY'
 from clients import *
 control = Control()
@@ -212,9 +213,11 @@ control("disk:bad(0, disk.size)")
 for i in range(100):
     control(f"disk:heal({i} << 50, '512T') disk:bad({i} << 50, '1P')")
 print(outcome(h.pread, 512, 1 << 62), outcome(h.pwrite, bytes(4096), 1 << 62), outcome(h.pread, 4096, 1 << 62))
-print(resident() - before < 4096 or resident() - before, len(control("disk:bad()")))
+# (In KiB.  What watches the server has a use for more.)
+most = 65536 if os.environ["WATCH"] else 4096
+print(resident() - before < most or resident() - before, len(control("disk:bad()")))
 PY
-is "$(python <memory.py)" "EIO ok ok
+is "$(python - <memory.py)" "EIO ok ok
 True 2" "the largest disk, bad as a whole, costs next to nothing"
 stopped
 
@@ -259,7 +262,7 @@ print(outcome(connect("after").pread, 512, 0), outcome(h.pread, 512, (4 << 20) -
 control("disk:heal()")
 print(h.pread(4 << 20, 0) == b"a" * (4 << 20))
 PY
-is "$(python <changes.py)" "['EIO', 'ok']
+is "$(python - <changes.py)" "['EIO', 'ok']
 EIO ok ok
 ok EIO
 True" "changes while clients work; snapshots"

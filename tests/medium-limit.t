@@ -64,7 +64,7 @@ check("end", "data", h.pread(length, base) == model, True)
 PY
 for size in 200001 $(((1 << 63) - 1)); do
     serve size=$size control=ctl.sock
-    is "$(python <oracle.py)" "" "$WORK random requests on a disk of $size bytes" || sed 's/^/# /' log
+    is "$(python - <oracle.py)" "" "$WORK random requests on a disk of $size bytes" || sed 's/^/# /' log
     stopped
 done
 
@@ -125,7 +125,7 @@ done = True
 watcher.join()
 print(problems, most <= limit or most, set(full) == {limit} or full)
 PY
-is "$(python <clients8.py)" "[] True True" "eight clients fill it exactly"
+is "$(python - <clients8.py)" "[] True True" "eight clients fill it exactly"
 stopped
 
 # Limits at run time, and what does not count.
@@ -161,7 +161,7 @@ print("scripts", control("disk:write('100M', 'x') return disk:stats().allocated"
 control("disk:limit(nil)")
 print("lifted", outcome(h.pwrite, b"d", 200 * M))
 PY
-is "$(python <cases.py)" "too large as a whole ENOSPC 0
+is "$(python - <cases.py)" "too large as a whole ENOSPC 0
 exactly ok True
 overwrite ok ok
 a byte more ENOSPC ENOSPC b'b'
@@ -194,7 +194,7 @@ print(h.pread(4100, 200 * 4096 - 2) == b"i" * 4100, allocated())
 print(outcome(h.zero, 100, 100 * 4096 + 50), outcome(h.pwrite, b"w", 200 * 4096), outcome(h.pwrite, b"w", 101 * 4096))
 print(outcome(h.trim, 4096, 100 * 4096), outcome(h.pwrite, b"w", 200 * 4096 + 1), bytes(h.pread(3, 200 * 4096)), allocated())
 PY
-is "$(python <fill.py)" "b'iii' 0
+is "$(python - <fill.py)" "b'iii' 0
 ok ok 0
 ok ok 8192
 ENOSPC ENOSPC ENOSPC ENOSPC
@@ -221,7 +221,7 @@ b = h.aio_pwrite(nbd.Buffer.from_bytearray(bytearray(b"w" * 5000)), 40960)
 control("waiting = false")
 print(finish(h, [a, b]), bytes(h.pread(3, 0)), control("disk:stats().allocated"))
 PY
-like "$(python <slow.py)" "^\['ok', '(ok|ENOSPC)'\] .* (4096|8192)$" "disk:limit does not wait for on.fill"
+like "$(python - <slow.py)" "^\['ok', '(ok|ENOSPC)'\] .* (4096|8192)$" "disk:limit does not wait for on.fill"
 stopped
 
 # With all allocated at start, there is nothing that could grow.

@@ -46,7 +46,7 @@ for t in threads:
     t.join()
 print([int.from_bytes(h.pread(4, n * 4096), "big") for n in range(4)] == last)
 PY
-is "$(python <readonly.py)" "disk:readonly() ok EPERM EPERM EPERM EPERM EPERM ok ok True
+is "$(python - <readonly.py)" "disk:readonly() ok EPERM EPERM EPERM EPERM EPERM ok ok True
 disk:readonly(true) ok EPERM EPERM EPERM EPERM EPERM ok ok True
 disk:readonly(false) ok ok ok ok ok ok ok ok False
 ok ok ok ok ok ok ok ok

@@ -120,7 +120,7 @@ os.kill(child, signal.SIGKILL)
 os.waitpid(child, 0)
 print(outcome(connect().pread, 4096, 0))
 PY
-is "$(python <waiting.py)" "0 False
+is "$(python - <waiting.py)" "0 False
 only what moves bytes waits
 0 False
 ['ok', 'ok', 'ok', 'ok', 'ok', 'ok', 'ok', 'ok', 'ok', 'ok']
