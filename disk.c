@@ -389,21 +389,52 @@ materialise (struct disk *d, uint64_t offset, void *context)
   return err;
 }
 
+/* The edges of a range: bytes in pages of which it covers only a part.  How many
+ * such pages there are.
+ */
+static unsigned
+edges (const struct disk *d, uint64_t count, uint64_t offset, uint64_t edge[2])
+{
+  uint64_t end = offset + count;
+  unsigned n = 0;
+
+  if (count == 0)
+    return 0;
+  if (offset % STORE_PAGE != 0)
+    edge[n++] = offset;
+  if (end % STORE_PAGE != 0 && end < disk_size (d)
+      && (n == 0 || end / STORE_PAGE != offset / STORE_PAGE))
+    edge[n++] = end - 1;
+  return n;
+}
+
 /* Make the pages real of which a range covers only a part. */
 static int
 materialise_edges (struct disk *d, uint64_t count, uint64_t offset,
                    void *context)
 {
-  uint64_t end = offset + count;
+  uint64_t edge[2];
+  unsigned n = edges (d, count, offset, edge);
   int err = 0;
 
-  if (count == 0)
-    return 0;
-  if (offset % STORE_PAGE != 0)
-    err = materialise (d, offset, context);
-  if (!err && end % STORE_PAGE != 0 && end < disk_size (d))
-    err = materialise (d, end - 1, context);
+  for (unsigned i = 0; i < n && !err; i++)
+    err = materialise (d, edge[i], context);
   return err;
+}
+
+uint64_t
+disk_zero_growth (struct disk *d, uint64_t count, uint64_t offset)
+{
+  uint64_t edge[2], growth = 0;
+  unsigned n = edges (d, count, offset, edge);
+  enum kind kind;
+
+  for (unsigned i = 0; i < n; i++) {
+    kind_run (d, 1, edge[i], &kind);
+    if (kind == INITIAL)
+      growth += STORE_PAGE;
+  }
+  return growth;
 }
 
 /*--------------------------------------------------------------------*/

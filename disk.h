@@ -76,6 +76,9 @@ uint64_t disk_allocated (const struct disk *d);
  */
 uint64_t disk_growth (struct disk *d, uint64_t count, uint64_t offset);
 
+/* The same for disk_zero: not 0 only where initial content becomes real. */
+uint64_t disk_zero_growth (struct disk *d, uint64_t count, uint64_t offset);
+
 /* As in store.h, but initial content shows through, and reads and the edges
  * of writes may fail with what the fill function returned.
  */

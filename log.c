@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -45,8 +46,11 @@ static bool stopping;
 
 /* Only the thread uses these, and log_stop after it. */
 static struct json draining;
-static uint64_t lost;
-static int write_error;
+static struct json torn;        /* the rest of a line that is half written */
+static uint64_t missing;        /* lines that are lost since then */
+static uint64_t lost;           /* lines that are lost in all */
+static int write_error;         /* the first */
+static unsigned waited;         /* ms at the end, in which the file took nothing */
 
 /*--------------------------------------------------------------------*/
 /* The thread. */
@@ -65,7 +69,7 @@ count_lines (const char *s, size_t n)
  * nothing for too long.
  */
 static bool
-wait_for_file (unsigned *waited)
+wait_for_file (void)
 {
   struct pollfd p = { .fd = fd, .events = POLLOUT };
   bool end;
@@ -74,60 +78,112 @@ wait_for_file (unsigned *waited)
   pthread_mutex_lock (&lock);
   end = stopping;
   pthread_mutex_unlock (&lock);
-  *waited = end ? *waited + 100 : 0;
-  return *waited <= END_MAX;
+  waited = end ? waited + 100 : 0;
+  return waited <= END_MAX;
 }
 
-/* Write all of the draining buffer, and empty it. */
-static void
-drain (void)
+/* Write N bytes.  How many the file took. */
+static size_t
+write_all (const char *s, size_t n)
 {
-  const char *s = draining.text;
-  size_t left = draining.len;
-  unsigned waited = 0;
-  ssize_t n;
+  size_t done = 0;
+  ssize_t r;
 
-  while (left > 0) {
-    n = write (fd, s, left);
-    if (n > 0) {
-      s += n;
-      left -= (size_t) n;
+  while (done < n) {
+    r = write (fd, s + done, n - done);
+    if (r > 0) {
+      done += (size_t) r;
       waited = 0;
     }
-    else if (n == -1 && errno != EINTR
+    else if (r == -1 && errno != EINTR
              && ((errno != EAGAIN && errno != EWOULDBLOCK)
-                 || !wait_for_file (&waited)))
+                 || !wait_for_file ())) {
+      if (!write_error)
+        write_error = errno;
       break;
+    }
   }
-  if (left > 0) {
-    if (!write_error)
-      write_error = errno;
-    lost += count_lines (s, left);
-  }
-  draining.len = 0;
+  return done;
 }
 
-/* Take what was filled, and give back an empty buffer.  The lock is held. */
+/* Write lines.  A line of which the file took a part is kept to be completed: it
+ * may take more later.  How many lines are lost.
+ */
+static uint64_t
+write_lines (const char *s, size_t n)
+{
+  size_t done = write_all (s, n);
+
+  if (done > 0 && done < n && s[done - 1] != '\n') {
+    size_t rest = (size_t) ((const char *) memchr (s + done, '\n', n - done)
+                            - (s + done)) + 1;
+
+    json_add (&torn, s + done, rest);
+    done += rest;
+  }
+  return count_lines (s + done, n - done);
+}
+
+/* Complete a torn line, and say how many are missing after it.  False: the file
+ * still takes nothing.
+ */
+static bool
+mend (void)
+{
+  char line[48];
+  size_t done, len;
+
+  if (torn.len > 0) {
+    done = write_all (torn.text, torn.len);
+    torn.len -= done;
+    memmove (torn.text, torn.text + done, torn.len);
+  }
+  if (torn.len == 0 && missing > 0) {
+    len = (size_t) snprintf (line, sizeof line, "{\"dropped\":%llu}\n",
+                             (unsigned long long) missing);
+    if (write_lines (line, len) == 0)
+      missing = 0;
+  }
+  return torn.len == 0 && missing == 0;
+}
+
+/* Write the draining buffer, after which so many lines were dropped, and empty
+ * it.
+ */
 static void
+drain (uint64_t dropped_then)
+{
+  uint64_t n = mend () ? write_lines (draining.text, draining.len)
+    : count_lines (draining.text, draining.len);
+
+  missing += n + dropped_then;
+  lost += n + dropped_then;
+  draining.len = 0;
+  mend ();
+}
+
+/* Take what was filled, and give back an empty buffer.  How many lines were
+ * dropped after it.  The lock is held.
+ */
+static uint64_t
 swap_locked (void)
 {
   const struct json full = filling;
+  const uint64_t n = dropped;
 
   filling = draining;
   draining = full;
-  if (dropped > 0)
-    json_addf (&draining, "{\"dropped\":%llu}\n",
-               (unsigned long long) dropped);
-  lost += dropped;
   dropped = 0;
   stuck = false;
-  /* Without memory the lines are incomplete, but the next may fit again. */
+  /* There was no memory for a line, but there may be for the next. */
   filling.failed = draining.failed = false;
+  return n;
 }
 
 static void *
 writer_thread (void *unused)
 {
+  uint64_t dropped_then;
   bool end;
 
   (void) unused;
@@ -136,10 +192,10 @@ writer_thread (void *unused)
     while (filling.len == 0 && dropped == 0 && !stopping)
       pthread_cond_wait (&changed, &lock);
     end = stopping;
-    swap_locked ();
+    dropped_then = swap_locked ();
     pthread_cond_broadcast (&swapped);
     pthread_mutex_unlock (&lock);
-    drain ();
+    drain (dropped_then);
   }
   while (!end);
   return NULL;
@@ -151,12 +207,9 @@ writer_thread (void *unused)
 int
 log_open (const char *path)
 {
-  fd = open (path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (fd == -1)
-    return errno;
-  /* A pipe that nobody reads must not hold up the end. */
-  fcntl (fd, F_SETFL, fcntl (fd, F_GETFL) | O_NONBLOCK);
-  return 0;
+  /* A pipe that nobody reads must not hold up the start, or the end. */
+  fd = open (path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0666);
+  return fd == -1 ? errno : 0;
 }
 
 int
@@ -169,8 +222,8 @@ log_start (void)
   pthread_sigmask (SIG_SETMASK, &all, &old);
   err = pthread_create (&writer, NULL, writer_thread, NULL);
   pthread_sigmask (SIG_SETMASK, &old, NULL);
-  wanted = err == 0;
   running = err == 0;
+  wanted = running;
   return err;
 }
 
@@ -191,6 +244,7 @@ log_stop (int *err)
   fd = -1;
   json_free (&filling);
   json_free (&draining);
+  json_free (&torn);
   *err = write_error;
   return lost;
 }

@@ -13,7 +13,9 @@
 #include "hooks.h"
 #include "json.h"
 
-/* Open the file, which is emptied.  Before the program forks.  An errno code. */
+/* Open the file, which is emptied.  Before the program forks.  An errno code;
+ * ENXIO: it is a pipe that nobody reads, or a socket.
+ */
 int log_open (const char *path);
 
 /* Begin to write, when the program has forked for the last time.  An errno
@@ -33,7 +35,8 @@ bool log_wanted (void);
 /* Add a line with the members of MEMBERS, which is the inside of a JSON object;
  * takes it over.  The line begins with the time (UTC) and a number, by one more
  * than that of the line before.  Waits for at most 10 ms, then drops the line; a
- * line {"dropped": N} says where.
+ * line {"dropped": N} says where, as it does when the file takes lines again
+ * after it took none.
  */
 void log_add (struct json *members);
 

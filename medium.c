@@ -41,6 +41,7 @@ static _Atomic uint64_t limit = UINT64_MAX;
 static pthread_mutex_t limit_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static struct bucket bytes, requests;
+static _Atomic unsigned queue;  /* how often it was begun anew */
 static pthread_mutex_t throttle_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* The operations for which there is something to do. */
@@ -63,7 +64,7 @@ update_wanted (void)
   if (readonly)
     ops |= CHANGES;
   if (limit != UINT64_MAX)
-    ops |= OP (WRITE);
+    ops |= CHANGES;
   if (medium_may_wait ())
     ops |= THROTTLED;
   wanted = ops;
@@ -125,8 +126,8 @@ medium_heal (uint64_t count, uint64_t offset)
   return change (ranges_remove, count, offset);
 }
 
-/* How many sectors stay good before the next bad one, if each is good with
- * probability Q?  The binary digits of such a number are independent: digit K is
+/* How many sectors of a kind come before the first of the other kind, if each is
+ * of the first kind with probability Q?  The binary digits of such a number are independent: digit K is
  * 1 with the odds Q^(2^K).  (The logarithm of a random number would be simpler,
  * but it is not the same on all machines.)
  */
@@ -141,31 +142,69 @@ draw_gap (double q, uint64_t random)
   return gap;
 }
 
-int
-medium_bad_share (double p, uint64_t seed, uint64_t count, uint64_t offset)
+/* Sectors that are still to be drawn. */
+struct lottery {
+  double p;
+  uint64_t random, sector, end;
+};
+
+/* Skip sectors of a kind, which each has with probability Q.  The next one is of
+ * the other kind, or there is none.
+ */
+static void
+skip_kind (struct lottery *l, double q)
 {
-  uint64_t sector = offset / MEDIUM_SECTOR, end = sector_up (offset + count);
-  uint64_t random = chance_mix (seed);
+  const uint64_t gap = draw_gap (q, l->random), left = l->end - l->sector;
+
+  l->random = chance_mix (l->random);
+  l->sector += gap < left ? gap : left;
+}
+
+/* Draw some ranges.  Good ones and bad ones take turns, so that neither costs
+ * more when they are long.
+ */
+static int
+spoil_some (struct lottery *l)
+{
   int err = 0;
 
-  if (p >= 1)
-    return medium_bad (count, offset);
-  if ((double) (end - sector) * p * (1 - p) > (double) MEDIUM_BAD_MAX)
-    return E2BIG;
-
   pthread_rwlock_wrlock (&bad_lock);
-  while (p > 0 && !err) {
-    uint64_t gap = draw_gap (1 - p, random);
+  for (unsigned i = 0; i < 1000 && l->sector < l->end && !err; i++) {
+    uint64_t start;
 
-    random = chance_mix (random);
-    if (gap >= end - sector)
+    skip_kind (l, 1 - l->p);
+    if (l->sector == l->end)
       break;
-    sector += gap + 1;
-    err = ranges_add (&bad, sector - 1, sector);
+    start = l->sector++;        /* a bad one */
+    skip_kind (l, l->p);
+    err = ranges_add (&bad, start, l->sector);
+    if (l->sector < l->end)
+      l->sector++;              /* a good one */
   }
   any_bad = bad.n > 0;
   update_wanted ();
   pthread_rwlock_unlock (&bad_lock);
+  return err;
+}
+
+int
+medium_bad_share (double p, uint64_t seed, uint64_t count, uint64_t offset)
+{
+  struct lottery l = {
+    .p = p, .random = chance_mix (seed), .sector = offset / MEDIUM_SECTOR,
+    .end = sector_up (offset + count),
+  };
+  int err = 0;
+
+  if (p <= 0 || count == 0)
+    return 0;
+  if (p >= 1)
+    return medium_bad (count, offset);
+  if ((double) (l.end - l.sector) * p * (1 - p) > (double) MEDIUM_BAD_MAX)
+    return E2BIG;
+  /* Requests may come in between. */
+  while (l.sector < l.end && !err)
+    err = spoil_some (&l);
   return err;
 }
 
@@ -255,6 +294,16 @@ medium_limit (uint64_t n)
   update_wanted ();
 }
 
+/* Could a request allocate memory?  To zero a part of a page with initial content
+ * makes that real.
+ */
+static bool
+may_grow (const struct request *req)
+{
+  return req->op == OP_WRITE
+    || (1u << req->op & CHANGES && !disk_store (req->conn->disk));
+}
+
 /* One write at a time, so that what is free stays free until it is used.  Only
  * requests take the lock, and none while it holds another: disk:limit in a
  * script must not wait for a write that waits for the script's on.fill.
@@ -267,7 +316,8 @@ perform_in_limit (struct request *req)
   int err;
 
   pthread_mutex_lock (&limit_lock);
-  growth = disk_growth (d, req->count, req->offset);
+  growth = req->op == OP_WRITE ? disk_growth (d, req->count, req->offset)
+    : disk_zero_growth (d, req->count, req->offset);
   if (growth > 0 && disk_allocated (d) + growth > limit) {
     req->why = "disk:limit";
     err = ENOSPC;
@@ -297,12 +347,25 @@ now (void)
   return (uint64_t) t.tv_sec * SECOND + (uint64_t) t.tv_nsec;
 }
 
+/* Forget who waits: all of them queue up again.  Who has passed is through by
+ * now.  The lock is held.
+ */
+static void
+start_over_locked (void)
+{
+  bytes.through = requests.through = now ();
+  queue++;
+}
+
 void
 medium_throttle (uint64_t bps, uint64_t iops)
 {
   pthread_mutex_lock (&throttle_lock);
-  bytes = (struct bucket) { .rate = bps };
-  requests = (struct bucket) { .rate = iops };
+  if (bytes.rate != bps || requests.rate != iops) {
+    bytes.rate = bps;
+    requests.rate = iops;
+    start_over_locked ();
+  }
   pthread_mutex_unlock (&throttle_lock);
   update_wanted ();
 }
@@ -320,9 +383,9 @@ medium_may_wait (void)
 
 /* Put N units into a bucket.  When will they be through? */
 static uint64_t
-take_units (struct bucket *b, uint64_t n, uint64_t t)
+put_units (struct bucket *b, uint64_t n, uint64_t t)
 {
-  if (b->rate == 0)
+  if (b->rate == 0 || n == 0)
     return t;
   if (b->through + MEDIUM_CREDIT < t)
     b->through = t - MEDIUM_CREDIT;
@@ -332,20 +395,55 @@ take_units (struct bucket *b, uint64_t n, uint64_t t)
   return b->through;
 }
 
-/* Wait for a request's turn. */
+/* Take a place in the queue, whose number goes to *SEEN.  When is it the
+ * request's turn?
+ */
+static uint64_t
+queue_up (const struct request *req, unsigned *seen)
+{
+  const bool moves = req->op == OP_READ || req->op == OP_WRITE;
+  const uint64_t t = now ();
+  uint64_t one, other;
+
+  pthread_mutex_lock (&throttle_lock);
+  *seen = queue;
+  one = put_units (&bytes, moves ? req->count : 0, t);
+  other = put_units (&requests, 1, t);
+  pthread_mutex_unlock (&throttle_lock);
+  return one > other ? one : other;
+}
+
+/* The client has gone: its turn is for the others. */
+static void
+leave_queue (unsigned seen)
+{
+  pthread_mutex_lock (&throttle_lock);
+  if (queue == seen)
+    start_over_locked ();
+  pthread_mutex_unlock (&throttle_lock);
+}
+
+/* Wait for a request's turn, looking now and then whether the queue is still the
+ * same.
+ */
 static int
 throttle (const struct request *req)
 {
-  const bool moves = req->op == OP_READ || req->op == OP_WRITE;
-  uint64_t t = now (), one, other;
+  const uint64_t step = SECOND / 50;
+  unsigned seen;
+  uint64_t turn = queue_up (req, &seen), t = now ();
+  int err = 0;
 
-  pthread_mutex_lock (&throttle_lock);
-  one = take_units (&bytes, moves ? req->count : 0, t);
-  other = take_units (&requests, 1, t);
-  pthread_mutex_unlock (&throttle_lock);
-  if (other > one)
-    one = other;
-  return one > t ? callbacks.wait (req->conn, one - t) : 0;
+  while (!err && (t < turn || queue != seen)) {
+    if (queue != seen)
+      turn = queue_up (req, &seen);
+    else
+      err = callbacks.wait (req->conn, turn - t < step ? turn - t : step);
+    t = now ();
+  }
+  if (err)
+    leave_queue (seen);
+  return err;
 }
 
 /*--------------------------------------------------------------------*/
@@ -366,7 +464,7 @@ medium_request (struct request *req)
     req->why = "disk:bad";
     return EIO;
   }
-  err = req->op == OP_WRITE && limit != UINT64_MAX ? perform_in_limit (req)
+  err = limit != UINT64_MAX && may_grow (req) ? perform_in_limit (req)
     : callbacks.perform (req);
   if (!err && any_bad && op & CHANGES)
     err = heal (req);

@@ -38,7 +38,8 @@ bool medium_wants (enum op op);
  *   EIO     a read or cache request touches a bad sector, or a write or zero
  *           request covers a part of one: nothing was done.  A write, zero or
  *           trim request makes the bad sectors good that it covers as a whole.
- *   ENOSPC  a write would allocate more than the limit: nothing was done.
+ *   ENOSPC  a write would allocate more than the limit, or a zero or trim request
+ *           to a part of a page with initial content would: nothing was done.
  *   EPERM   a write, zero or trim request, while write-protected.
  *
  * or another errno code from PERFORM or WAIT.  Where the medium is the reason,
@@ -53,8 +54,8 @@ int medium_bad (uint64_t count, uint64_t offset);
 int medium_heal (uint64_t count, uint64_t offset);
 
 /* Make each sector that a range touches bad with probability P, 0 to 1.  Which
- * ones depends on SEED and the range only.  Costs time in proportion to the bad
- * sectors, not to the range.  E2BIG: there would be more than about
+ * ones depends on SEED and the range only.  Costs time in proportion to the ranges
+ * that become bad, not to the range.  E2BIG: there would be more than about
  * MEDIUM_BAD_MAX ranges; none was made.  ENOMEM: some may have become bad.
  */
 int medium_bad_share (double p, uint64_t seed, uint64_t count,
@@ -76,6 +77,7 @@ void medium_readonly (bool on);
 /* Let so many bytes (of reads and writes) and so many requests (reads, writes,
  * flushes, trims, zeroes) pass each second; 0: any number.  What was not used
  * for a moment may be made up for, up to MEDIUM_CREDIT nanoseconds' worth.
+ * Requests that wait already queue up again.
  */
 void medium_throttle (uint64_t bytes, uint64_t requests);
 #define MEDIUM_CREDIT UINT64_C (50000000)

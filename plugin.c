@@ -408,7 +408,8 @@ static int
 with_log (int err)
 {
   if (err)
-    nbdkit_error ("log=%s: %s", config.log, strerror (err));
+    nbdkit_error ("log=%s: %s", config.log,
+                  err == ENXIO ? "nobody reads this pipe" : strerror (err));
   return err ? -1 : 0;
 }
 

@@ -10,6 +10,8 @@ import time
 
 import nbd
 
+from control import Control as Client
+
 # Nothing here may wait for ever.
 signal.alarm(100)
 
@@ -67,17 +69,19 @@ def finish(h, cookies):
     return [outcomes[c] for c in cookies]
 
 
+class Control(Client):
+    """A client of control=: called with a chunk, it gives the result."""
+
+    def __call__(self, chunk):
+        answer = super().__call__(chunk.replace("\n", "\r"))
+        if "error" in answer:
+            raise RuntimeError(answer["error"])
+        return answer.get("result")
+
+
 def control(chunk, path="ctl"):
     """What a chunk of Lua gives, run through the control socket."""
-    with socket.socket(socket.AF_UNIX) as s:
-        s.connect(path)
-        f = s.makefile("rw", encoding="utf-8")
-        f.write(chunk.replace("\n", " ") + "\n")
-        f.flush()
-        answer = json.loads(f.readline())
-    if "error" in answer:
-        raise RuntimeError(answer["error"])
-    return answer.get("result")
+    return Control(path)(chunk)
 
 
 def rules():

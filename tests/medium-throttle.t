@@ -1,0 +1,147 @@
+#!/usr/bin/env bash
+# disk:throttle lets so many bytes and requests pass each second, within 5 %.
+. "$(dirname "$0")/lib.sh"
+need nbdsh
+
+# measure.py, with CASE="RATE UNIT CONNECTIONS DEPTH SIZE [SOCKET]": keep so many requests of SIZE
+# bytes in flight for ten seconds, while SOCKET sets the same rate over and over.
+# Prints whether the rate was at most, and at
+# least, what it should be.  Too slow does not count if the machine stood still
+# at times, which a thread finds out that only sleeps.
+cat >measure.py <<'PY'
+from clients import *
+import threading
+rate, unit, connections, depth, size, *control = os.environ["CASE"].split()
+rate, connections, depth, size = map(int, (rate, connections, depth, size))
+again = Control(control[0]) if control else None
+clients = [connect() for _ in range(connections)]
+data = bytearray(size)
+stalls = done = 0
+end = None
+
+def notice_stalls():
+    global stalls
+    while not end:
+        before = time.monotonic()
+        time.sleep(0.005)
+        late = time.monotonic() - before - 0.005
+        stalls += late if late > 0.02 else 0
+
+watcher = threading.Thread(target=notice_stalls)
+watcher.start()
+flying = {c: [] for c in clients}
+n = 0
+start = last = time.monotonic()
+while time.monotonic() < start + 10:
+    for c in clients:
+        while len(flying[c]) < depth:
+            n += 1
+            offset = n * size % (32 << 20)
+            flying[c].append(c.aio_pwrite(nbd.Buffer.from_bytearray(data), offset) if n % 2
+                             else c.aio_pread(nbd.Buffer(size), offset))
+        c.poll(1 if connections == 1 else 0)
+        left = [k for k in flying[c] if not c.aio_command_completed(k)]
+        if len(left) < len(flying[c]):
+            done += len(flying[c]) - len(left)
+            last = time.monotonic()
+        flying[c] = left
+    if connections > 1:
+        time.sleep(0.002)
+    if again:
+        again(f"disk:throttle{{{unit}={rate}}}")
+end = last
+watcher.join()
+expected = rate * (end - start) / (size if unit == "bps" else 1)
+print("as fast" if done >= 0.95 * expected else "machine stalled" if stalls > 0.2 else f"too slow: {done} of {expected}",
+      "no faster" if done <= 1.05 * expected else f"too fast: {done} of {expected}")
+PY
+# All at the same time, for they hardly work.
+cases=("4000000 bps 1 1 16384" "4000000 bps 1 16 16384" "4000000 bps 4 4 16384"
+       "20000000 bps 2 2 1000000" "300 iops 1 1 4096" "300 iops 1 16 512"
+       "300 iops 4 4 4096" "300 iops 2 4 4096 ctl7.sock")
+for i in "${!cases[@]}"; do
+    read -r rate unit _ <<<"${cases[i]}"
+    serve --threads=16 size=64M control="ctl$i.sock" lua="disk:throttle { $unit = $rate }"
+    CASE=${cases[i]} nbdsh -u "$uri" -c - <measure.py >"out$i" 2>&1 &
+    measures[i]=$!
+done
+wait "${measures[@]}"
+for i in "${!cases[@]}"; do
+    like "$(cat "out$i")" ' no faster$' "${cases[i]}: no faster than it should be"
+    case $(cat "out$i") in
+    machine*) skip "${cases[i]}: as fast" "the machine stood still" ;;
+    *) like "$(cat "out$i")" '^as fast' "${cases[i]}: as fast as it should be" ;;
+    esac
+done
+for i in "${pids[@]}"; do
+    end "$i"
+done
+
+# Without the right answers these would take a quarter of an hour.
+serve --threads=20 size=64M control=ctl.sock lua='disk:throttle { bps = 100000 }'
+cat >waiting.py <<'PY'
+from clients import *
+control = Control()
+def wait():
+    return [h.aio_pread(nbd.Buffer(8 << 20), 0) for _ in range(10)]
+def free():
+    for call in (h.flush, lambda: h.trim(1 << 20, 0), lambda: h.zero(1 << 20, 0), lambda: h.cache(1 << 20, 0)):
+        call()
+before = time.monotonic()
+waiting = wait()
+print(h.poll(200), any(h.aio_command_completed(c) for c in waiting))
+free()
+print("only what moves bytes waits")
+control("disk:throttle { bps = 101000 }")
+print(h.poll(200), any(h.aio_command_completed(c) for c in waiting))
+control("disk:throttle { bps = '1G' }")
+print(finish(h, waiting))
+control("disk:throttle { bps = 1, iops = 1 }")
+waiting = wait()
+control("disk:throttle()")
+print(finish(h, waiting))
+for chunk in "{ bps = -1 }", "{ ips = 1 }", "1", "{ iops = {} }":
+    try:
+        print(control(f"disk:throttle({chunk})"))
+    except RuntimeError:
+        pass
+# A client that is killed takes what it waited for with it.
+control("disk:throttle { bps = 100000, iops = 1000 }")
+child = os.fork()
+if child == 0:
+    h = connect()
+    wait()
+    h.poll(200)
+    open("ready", "w").close()
+    while True:
+        h.poll(-1)
+until(lambda: os.path.exists("ready"))
+os.kill(child, signal.SIGKILL)
+os.waitpid(child, 0)
+print(outcome(connect().pread, 4096, 0))
+PY
+is "$(python - <waiting.py)" "0 False
+only what moves bytes waits
+0 False
+['ok', 'ok', 'ok', 'ok', 'ok', 'ok', 'ok', 'ok', 'ok', 'ok']
+['ok', 'ok', 'ok', 'ok', 'ok', 'ok', 'ok', 'ok', 'ok', 'ok']
+ok" "requests that wait follow new rates; a killed client leaves no debts"
+stopped
+
+# The server ends though requests would wait for a day.  (All threads have one:
+# nbdkit waits for those that wait for an idle client.)
+serve --threads=10 size=64M lua='disk:throttle { bps = 1000, iops = 1000 }'
+nbdsh -u "$uri" -c '
+import signal
+signal.alarm(600)
+all = [h.aio_pread(nbd.Buffer(8 << 20), 0) for _ in range(10)]
+h.poll(200)
+open("waiting", "w").close()
+try:
+    while True: h.poll(-1)
+except nbd.Error: pass' >/dev/null 2>&1 &
+client=$!
+until [ -e waiting ]; do sleep 0.02; done
+stopped
+kill "$client" 2>/dev/null
+done_testing
