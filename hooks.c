@@ -80,13 +80,10 @@ static struct {
 static struct { lua_State *co; int ref; } idle[MAX_IDLE];
 static unsigned nr_idle;
 
-static int start_ref, req_ref, conns_ref, places_ref, own_ref, guards_ref;
+static int start_ref, req_ref, conns_ref, places_ref;
 
 /* What chance() draws from. */
 static struct chance chance;
-
-/* Some script mentions a function or an action that waits, or disk:stats. */
-static bool mentions_wait, mentions_stats;
 
 /* Lua's memory in use. */
 static uint64_t memory;
@@ -230,6 +227,11 @@ stop_code (lua_State *L, const char *why)
   }
   if (c && L == c->co)
     c->deaf = true;
+  else {
+    lua_pushthread (L);
+    keep_coroutine (L);
+    lua_pop (L, 1);
+  }
   lua_sethook (L, tick, LUA_MASKCOUNT, 1);
   luaL_error (L, "%s", why);
 }
@@ -547,118 +549,6 @@ lua_chance (lua_State *L)
   return 1;
 }
 
-/* To standard error: standard output may be the client. */
-static int
-lua_print (lua_State *L)
-{
-  int n = lua_gettop (L);
-  const char *s;
-  size_t len;
-
-  for (int i = 1; i <= n; i++) {
-    s = luaL_tolstring (L, i, &len);
-    if (i > 1)
-      fputc ('\t', stderr);
-    fwrite (s, 1, len, stderr);
-    lua_pop (L, 1);
-  }
-  fputc ('\n', stderr);
-  return 0;
-}
-
-static int
-lua_os_exit (lua_State *L)
-{
-  return luaL_error (L, "os.exit: a script can't end the server");
-}
-
-/* lua_dump's writer: a function's constants come one by one. */
-static int
-find_mentions (lua_State *L, const void *p, size_t size, void *unused)
-{
-  (void) L;
-  (void) unused;
-  if ((size == 5 && (memcmp (p, "sleep", 5) == 0
-                     || memcmp (p, "delay", 5) == 0))
-      || (size == 4 && memcmp (p, "hang", 4) == 0))
-    mentions_wait = true;
-  if (size == 5 && memcmp (p, "stats", 5) == 0)
-    mentions_stats = true;
-  return 0;
-}
-
-/* Note what the function on top of the stack mentions. */
-static void
-note_mentions (lua_State *L)
-{
-  if (lua_type (L, -1) == LUA_TFUNCTION && !lua_iscfunction (L, -1))
-    lua_dump (L, find_mentions, NULL, 1);
-}
-
-/* load, loadfile and so on, but for text only: wrong bytecode crashes Lua.
- * Upvalue 1 is the real function, upvalue 2 the place of its mode.
- */
-static int
-load_text (lua_State *L)
-{
-  int mode = (int) lua_tointeger (L, lua_upvalueindex (2));
-  int n = lua_gettop (L);
-
-  if (mode == 2)
-    luaL_checkstring (L, 1);    /* loadfile: never standard input */
-  if (n < mode)
-    lua_settop (L, n = mode);
-  lua_pushliteral (L, "t");
-  lua_replace (L, mode);
-  lua_pushvalue (L, lua_upvalueindex (1));
-  lua_insert (L, 1);
-  lua_call (L, n, LUA_MULTRET);
-  if (lua_gettop (L) == 1)
-    note_mentions (L);
-  return lua_gettop (L);
-}
-
-static int
-dofile_done (lua_State *L, int status, lua_KContext context)
-{
-  (void) status;
-  (void) context;
-  return lua_gettop (L) - 1;
-}
-
-static int
-lua_dofile (lua_State *L)
-{
-  const char *name = luaL_checkstring (L, 1);
-
-  lua_settop (L, 1);
-  if (luaL_loadfilex (L, name, "t") != LUA_OK)
-    return lua_error (L);
-  note_mentions (L);
-  lua_callk (L, 0, LUA_MULTRET, 0, dofile_done);
-  return dofile_done (L, LUA_OK, 0);
-}
-
-/* package.searchers[2]: modules in Lua, as text. */
-static int
-search_module (lua_State *L)
-{
-  const char *name = luaL_checkstring (L, 1);
-
-  lua_getfield (L, lua_upvalueindex (1), "searchpath");
-  lua_pushstring (L, name);
-  lua_getfield (L, lua_upvalueindex (1), "path");
-  lua_call (L, 2, 2);
-  if (lua_isnil (L, -2))
-    return 1;                   /* why it was not found */
-  lua_pop (L, 1);
-  if (luaL_loadfilex (L, lua_tostring (L, -1), "t") != LUA_OK)
-    return luaL_error (L, "%s", lua_tostring (L, -1));
-  note_mentions (L);
-  lua_insert (L, -2);
-  return 2;
-}
-
 /*--------------------------------------------------------------------*/
 /* on: where scripts declare hooks. */
 
@@ -877,11 +767,7 @@ new_coroutine (lua_State *L)
   struct call *c = lua_touserdata (L, 1);
 
   c->co = lua_newthread (L);
-  lua_rawgeti (L, LUA_REGISTRYINDEX, own_ref);
-  lua_pushvalue (L, -2);
-  lua_pushboolean (L, 1);
-  lua_rawset (L, -3);
-  lua_pop (L, 1);
+  keep_coroutine (L);
   c->co_ref = luaL_ref (L, LUA_REGISTRYINDEX);
   return 0;
 }
@@ -1290,18 +1176,6 @@ hooks_wants (enum op op)
   return atomic_load_explicit (&hooks[op].count, memory_order_relaxed) > 0;
 }
 
-bool
-hooks_may_wait (void)
-{
-  return mentions_wait;
-}
-
-bool
-hooks_may_ask_stats (void)
-{
-  return mentions_stats;
-}
-
 int
 hooks_request (struct request *req)
 {
@@ -1429,215 +1303,6 @@ host_fill (void *context, void *buf, uint64_t count, uint64_t offset)
 /*--------------------------------------------------------------------*/
 /* Start and end. */
 
-/* A finalizer runs without count hooks, so one that loops could not be stopped.
- * So a script's table never has one: a guard has, a userdata that is there as
- * long as the table is.  It calls the table's __gc in a coroutine of its own,
- * which has count hooks.
- */
-static int
-guard_gc (lua_State *L)
-{
-  lua_State *co;
-  int n;
-
-  /* The table may live on, and get another guard. */
-  if (lua_getiuservalue (L, 1, 1) == LUA_TNIL)
-    return 0;
-  lua_rawgeti (L, LUA_REGISTRYINDEX, guards_ref);
-  lua_pushvalue (L, 2);
-  lua_pushnil (L);
-  lua_rawset (L, 3);
-
-  if (!lua_getmetatable (L, 2))
-    return 0;
-  co = lua_newthread (L);
-  lua_pushliteral (L, "__gc");
-  if (lua_rawget (L, 4) == LUA_TNIL)
-    return 0;
-  lua_pushvalue (L, 2);
-  lua_xmove (L, co, 2);
-  switch (lua_resume (co, L, 1, &n)) {
-  case LUA_OK:
-    return 0;
-  case LUA_YIELD:
-    return luaL_error (L, "a finalizer can't yield, or ran for too long");
-  default:
-    lua_xmove (co, L, 1);
-    return lua_error (L);
-  }
-}
-
-/* Give the table at index 1 a guard, if it has none. */
-static void
-add_guard (lua_State *L)
-{
-  int top = lua_gettop (L);
-
-  lua_rawgeti (L, LUA_REGISTRYINDEX, guards_ref);
-  lua_pushvalue (L, 1);
-  if (lua_rawget (L, -2) == LUA_TNIL) {
-    lua_newuserdatauv (L, 0, 1);
-    luaL_setmetatable (L, "guard");
-    lua_pushvalue (L, 1);
-    lua_pushvalue (L, -2);
-    lua_rawset (L, top + 1);
-    lua_pushvalue (L, 1);
-    lua_setiuservalue (L, -2, 1);
-  }
-  lua_settop (L, top);
-}
-
-/* Give value 1 the metatable 2, or nil.  Lua does not see __gc in it. */
-static int
-set_metatable (lua_State *L)
-{
-  lua_settop (L, 2);
-  lua_pushliteral (L, "__gc");
-  lua_pushnil (L);
-  if (lua_istable (L, 1) && lua_istable (L, 2)) {
-    lua_pushvalue (L, 3);
-    lua_rawget (L, 2);
-    lua_replace (L, 4);
-  }
-  if (!lua_isnil (L, 4)) {
-    add_guard (L);
-    lua_pushvalue (L, 3);
-    lua_pushnil (L);
-    lua_rawset (L, 2);
-  }
-  lua_pushvalue (L, 2);
-  lua_setmetatable (L, 1);
-  if (!lua_isnil (L, 4))
-    lua_rawset (L, 2);
-  lua_settop (L, 1);
-  return 1;
-}
-
-static int
-lua_set_metatable (lua_State *L)
-{
-  luaL_checktype (L, 1, LUA_TTABLE);
-  luaL_argexpected (L, lua_isnil (L, 2) || lua_istable (L, 2), 2,
-                    "nil or table");
-  if (luaL_getmetafield (L, 1, "__metatable") != LUA_TNIL)
-    return luaL_error (L, "cannot change a protected metatable");
-  return set_metatable (L);
-}
-
-/* debug.setmetatable and debug.getmetatable, but not for userdata: their
- * methods, written in C, trust what they are called with.
- */
-static int
-debug_setmetatable (lua_State *L)
-{
-  luaL_argcheck (L, !lua_isuserdata (L, 1), 1, "can't be a userdata");
-  luaL_argexpected (L, lua_isnil (L, 2) || lua_istable (L, 2), 2,
-                    "nil or table");
-  return set_metatable (L);
-}
-
-static int
-debug_getmetatable (lua_State *L)
-{
-  luaL_checkany (L, 1);
-  luaL_argcheck (L, !lua_isuserdata (L, 1), 1, "can't be a userdata");
-  if (!lua_getmetatable (L, 1))
-    lua_pushnil (L);
-  return 1;
-}
-
-/* coroutine.resume and coroutine.close, but not for a hook's coroutine. */
-static int
-others_only (lua_State *L)
-{
-  if (lua_isthread (L, 1)) {
-    lua_rawgeti (L, LUA_REGISTRYINDEX, own_ref);
-    lua_pushvalue (L, 1);
-    if (lua_rawget (L, -2) != LUA_TNIL)
-      return luaL_error (L, "a hook's coroutine can't be resumed or closed");
-    lua_pop (L, 2);
-  }
-  lua_pushvalue (L, lua_upvalueindex (1));
-  lua_insert (L, 1);
-  lua_call (L, lua_gettop (L) - 1, LUA_MULTRET);
-  return lua_gettop (L);
-}
-
-/* Take away what reaches into functions and userdata of the server's own. */
-static void
-tame_debug (lua_State *L)
-{
-  static const char *const unsafe[] = {
-    "getregistry", "getupvalue", "setupvalue", "setlocal", "setuservalue",
-    "sethook",                  /* the time limit is such a hook */
-    "debug",                    /* reads standard input */
-  };
-
-  lua_getglobal (L, "debug");
-  for (size_t i = 0; i < sizeof unsafe / sizeof unsafe[0]; i++) {
-    lua_pushnil (L);
-    lua_setfield (L, -2, unsafe[i]);
-  }
-  lua_pushcfunction (L, debug_setmetatable);
-  lua_setfield (L, -2, "setmetatable");
-  lua_pushcfunction (L, debug_getmetatable);
-  lua_setfield (L, -2, "getmetatable");
-
-  luaL_newmetatable (L, "guard");
-  lua_pushcfunction (L, guard_gc);
-  lua_setfield (L, -2, "__gc");
-}
-
-/* Replace what could end, block or crash the server. */
-static void
-tame_libraries (lua_State *L)
-{
-  lua_register (L, "print", lua_print);
-  lua_register (L, "dofile", lua_dofile);
-
-  lua_getglobal (L, "load");
-  lua_pushinteger (L, 3);
-  lua_pushcclosure (L, load_text, 2);
-  lua_setglobal (L, "load");
-  lua_getglobal (L, "loadfile");
-  lua_pushinteger (L, 2);
-  lua_pushcclosure (L, load_text, 2);
-  lua_setglobal (L, "loadfile");
-
-  lua_getglobal (L, "package");
-  lua_getfield (L, -1, "searchers");
-  lua_pushvalue (L, -2);
-  lua_pushcclosure (L, search_module, 1);
-  lua_rawseti (L, -2, 2);
-
-  /* Lua itself would draw another seed each time. */
-  lua_getglobal (L, "math");
-  lua_getfield (L, -1, "randomseed");
-  lua_pushinteger (L, (lua_Integer) host.config.seed);
-  lua_call (L, 1, 0);
-
-  lua_getglobal (L, "os");
-  lua_pushcfunction (L, lua_os_exit);
-  lua_setfield (L, -2, "exit");
-
-  tame_debug (L);
-  lua_register (L, "setmetatable", lua_set_metatable);
-  lua_getglobal (L, "coroutine");
-  lua_getfield (L, -1, "resume");
-  lua_pushcclosure (L, others_only, 1);
-  lua_setfield (L, -2, "resume");
-  lua_getfield (L, -1, "close");
-  lua_pushcclosure (L, others_only, 1);
-  lua_setfield (L, -2, "close");
-
-  /* With nbdkit -s, standard input and output are the client. */
-  if (luaL_dostring (L, "io.stdout = io.stderr io.output(io.stderr) "
-                     "io.input('/dev/null') io.stdin = io.input() "
-                     "getmetatable(io.stdin).__metatable = false"))
-    lua_error (L);
-  lua_settop (L, 0);
-}
-
 static void
 open_on (lua_State *L)
 {
@@ -1671,23 +1336,10 @@ open_param (lua_State *L)
   lua_setglobal (L, "param");
 }
 
-/* A reference to a new table with weak keys. */
-static int
-ref_weak (lua_State *L)
-{
-  lua_newtable (L);
-  lua_createtable (L, 0, 1);
-  lua_pushliteral (L, "k");
-  lua_setfield (L, -2, "__mode");
-  lua_setmetatable (L, -2);
-  return luaL_ref (L, LUA_REGISTRYINDEX);
-}
-
 static int
 open_host (lua_State *L)
 {
-  luaL_openlibs (L);
-  tame_libraries (L);
+  open_libraries (L);
   open_disk (L);
   lua_setglobal (L, "disk");
   open_fault (L);
@@ -1713,8 +1365,6 @@ open_host (lua_State *L)
   conns_ref = luaL_ref (L, LUA_REGISTRYINDEX);
   lua_newtable (L);
   places_ref = luaL_ref (L, LUA_REGISTRYINDEX);
-  own_ref = ref_weak (L);
-  guards_ref = ref_weak (L);
   lua_pushcfunction (L, start);
   start_ref = luaL_ref (L, LUA_REGISTRYINDEX);
   return 0;

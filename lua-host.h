@@ -145,6 +145,14 @@ int disk_method_readonly (lua_State *L);
 int disk_method_throttle (lua_State *L);
 int disk_method_stats (lua_State *L);
 
+/* lua-lib.c: the standard library, made safe; note whether the function on top of
+ * the stack mentions what hooks_may_wait or hooks_may_ask_stats want to know; keep
+ * scripts from resuming or closing the coroutine on top of the stack.
+ */
+void open_libraries (lua_State *L);
+void note_mentions (lua_State *L);
+void keep_coroutine (lua_State *L);
+
 /* Bindings: each leaves its object, or what it says, on the stack. */
 void open_disk (lua_State *L);          /* lua-disk.c */
 void open_fault (lua_State *L);         /* lua-fault.c */

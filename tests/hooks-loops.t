@@ -38,6 +38,9 @@ loop "in __tostring of the error" EIO "$on error(setmetatable({}, {__tostring = 
 loop "in sort" EIO "$on table.sort({3, 2, 1}, spin) end"
 loop "in __close, after sort" EIO "$on local a <close> = setmetatable({}, {__close = spin}) table.sort({3, 2, 1}, spin) end"
 loop "in __close, after sort that was caught" EIO "$on local a <close> = setmetatable({}, {__close = spin}) pcall(table.sort, {3, 2, 1}, spin) error 'x' end"
+co='local function f() local a <close> = setmetatable({}, {__close = spin}) table.sort({3, 2, 1}, spin) end'
+loop "in __close of a coroutine, after sort" EIO "$on $co coroutine.wrap(f)() end"
+loop "the same, closed" EIO "$on $co local c = coroutine.create(f) coroutine.resume(c) pcall(coroutine.close, c) error 'x' end"
 loop "in gsub" EIO "$on (('x'):rep(1000)):gsub('.', function() pcall(spin) end) end"
 loop "in on.fill, for disk:read" EIO "$on disk:read(0, 1) end function on.fill() if not done then done = true spin() end end"
 loop "in on.fill" EIO "function on.fill() if not done then done = true spin() end end"
