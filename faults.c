@@ -87,6 +87,11 @@ static struct list_lock locks[LOCKS] = {
 };
 static _Atomic unsigned wanted; /* union of the rules' ops */
 
+/* Those who wait until any rule fires. */
+static _Atomic unsigned waiters;
+static pthread_mutex_t fired_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t fired_cond;       /* its clock is monotonic */
+
 /*--------------------------------------------------------------------*/
 /* Locks. */
 
@@ -192,7 +197,13 @@ index_remove (struct index *x, const struct fault *f)
 void
 faults_start (const struct fault_callbacks *c)
 {
+  pthread_condattr_t attr;
+
   callbacks = *c;
+  pthread_condattr_init (&attr);
+  pthread_condattr_setclock (&attr, CLOCK_MONOTONIC);
+  pthread_cond_init (&fired_cond, &attr);
+  pthread_condattr_destroy (&attr);
 }
 
 static void
@@ -341,6 +352,17 @@ unindex_all (const struct fault *f)
   wanted = ops;
 }
 
+/* A number for a text (FNV-1a). */
+static uint64_t
+hash (const char *s)
+{
+  uint64_t h = UINT64_C (0xcbf29ce484222325);
+
+  for (; *s; s++)
+    h = (h ^ (unsigned char) *s) * UINT64_C (0x100000001b3);
+  return h;
+}
+
 /* Number a rule, name it if it has no name, and put it at the end. */
 static int
 link_locked (struct fault *f)
@@ -349,11 +371,11 @@ link_locked (struct fault *f)
   int err;
 
   f->number = last_number + 1;
-  f->chance.seed = chance_mix (callbacks.seed) ^ f->number;
   snprintf (number, sizeof number, "%llu", (unsigned long long) f->number);
   if (!f->name && !copy_text (&f->name, number))
     return ENOMEM;
   f->spec.name = f->name;
+  f->chance.seed = chance_mix (callbacks.seed) ^ hash (f->name);
   if (*find_locked (f->name))
     return EEXIST;
   err = index_all (f);
@@ -549,17 +571,12 @@ counts (const struct fault *f, uint64_t n)
     && (!f->seq || (n <= strlen (f->seq) && f->seq[n - 1] == 'x'));
 }
 
-/* Those who wait until any rule fires. */
-static _Atomic unsigned waiters;
-static pthread_mutex_t fired_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t fired_cond = PTHREAD_COND_INITIALIZER;
-
 bool
 fault_wait (struct fault *f, uint64_t ns)
 {
   struct timespec end;
 
-  clock_gettime (CLOCK_REALTIME, &end);
+  clock_gettime (CLOCK_MONOTONIC, &end);
   ns += (uint64_t) end.tv_nsec;
   end.tv_sec += (time_t) (ns / 1000000000);
   end.tv_nsec = (long) (ns % 1000000000);
@@ -690,19 +707,13 @@ look_up (const struct request *req, struct found *found)
   return complete ? 0 : ENOMEM;
 }
 
-/* How long the request is to wait.  0 or an errno code. */
-static int
-draw_delay (struct fired *c, struct request *req)
+static uint64_t
+drawn_delay (const struct fault_spec *s, uint64_t random)
 {
-  const struct fault_spec *s = &c->fault->spec;
-
-  if (s->has_delay_function)
-    return callbacks.delay (c->fault, req, &c->delay);
-  c->delay = s->delay;
-  if (s->delay_max > s->delay)
-    c->delay += (uint64_t) (chance_fraction (chance_mix (c->random))
-                            * (double) (s->delay_max - s->delay));
-  return 0;
+  if (s->delay_max <= s->delay)
+    return s->delay;
+  return s->delay + (uint64_t) (chance_fraction (chance_mix (random))
+                                * (double) (s->delay_max - s->delay));
 }
 
 /* Does it fire?  1, 0, or -errno if its function failed. */
@@ -721,10 +732,16 @@ fires (struct fired *c, struct request *req)
     c->random = chance_draw (&f->chance, request_key (req));
   if (s->has_p && chance_fraction (c->random) >= s->p)
     return 0;
-  if (!take_turn (f))
+  if (!s->has_delay_function) {
+    c->delay = drawn_delay (s, c->random);
+    return take_turn (f);
+  }
+  if (s->times && f->fired >= s->times)
     return 0;
-  r = draw_delay (c, req);
-  return r ? -r : 1;
+  r = callbacks.delay (f, req, &c->delay);
+  if (r == 0 && c->delay == 0 && s->only_delays)
+    return 0;                   /* it does nothing */
+  return take_turn (f) ? r ? -r : 1 : 0;
 }
 
 /* Keep of the rules found those that fire.  0 or an errno code. */

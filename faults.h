@@ -8,7 +8,7 @@
  * performed, but what the rule of that error keeps.
  *
  * Whether a rule with a probability fires, and what it does by chance, is
- * drawn from the seed, the rule's number, the request (operation, offset,
+ * drawn from the seed, the rule's name, the request (operation, offset,
  * count) and how often this rule has met the same request before: never from
  * time, or from the order in which threads run.
  */
@@ -48,6 +48,7 @@ struct fault_spec {
   int error;                    /* errno code */
   uint64_t delay, delay_max;    /* nanoseconds, drawn from delay to delay_max */
   bool has_delay_function;
+  bool only_delays;             /* there is no other action */
   bool hang, lose, disconnect, shutdown, has_call;
   uint64_t corrupt;             /* bits */
   const struct fault_range *keep;       /* these parts of a write only */

@@ -37,7 +37,7 @@ static _Atomic bool wanted;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;       /* for writer */
-static pthread_cond_t swapped = PTHREAD_COND_INITIALIZER;
+static pthread_cond_t swapped;  /* its clock is monotonic */
 static struct json filling;
 static uint64_t dropped;        /* since filling was full */
 static bool stuck;              /* somebody has waited for room in vain */
@@ -215,8 +215,14 @@ log_open (const char *path)
 int
 log_start (void)
 {
+  pthread_condattr_t attr;
   sigset_t all, old;
   int err;
+
+  pthread_condattr_init (&attr);
+  pthread_condattr_setclock (&attr, CLOCK_MONOTONIC);
+  pthread_cond_init (&swapped, &attr);
+  pthread_condattr_destroy (&attr);
 
   sigfillset (&all);
   pthread_sigmask (SIG_SETMASK, &all, &old);
@@ -267,7 +273,7 @@ has_room (size_t n)
   struct timespec until;
 
   if (filling.len + n > BUFFER_MAX && dropped == 0 && !stuck) {
-    clock_gettime (CLOCK_REALTIME, &until);
+    clock_gettime (CLOCK_MONOTONIC, &until);
     until.tv_nsec += WAIT_MAX;
     until.tv_sec += until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;

@@ -501,6 +501,7 @@ static void
 take_keys (lua_State *L, struct fault_spec *s)
 {
   unsigned acts = 0;            /* on these operations */
+  unsigned actions = 0;
 
   luaL_checkstack (L, 2 * (int) NR_KEYS + 10, NULL);
   check_keys (L);
@@ -515,12 +516,15 @@ take_keys (lua_State *L, struct fault_spec *s)
     if (!has_key (L, keys[i].name))
       continue;
     check_ops (L, &keys[i], s->ops);
-    if (keys[i].kind == ACTION)
+    if (keys[i].kind == ACTION) {
       acts |= keys[i].ops;
+      actions++;
+    }
   }
   if (!acts)
     luaL_error (L, "fault: there is no action, such as error = \"EIO\"");
   s->ops &= acts;
+  s->only_delays = s->has_delay_function && actions == 1;
   check_actions (L);
   check_region (L, s);
 }

@@ -60,7 +60,7 @@ int medium_heal (uint64_t count, uint64_t offset);
  */
 int medium_bad_share (double p, uint64_t seed, uint64_t count,
                       uint64_t offset);
-#define MEDIUM_BAD_MAX ((uint64_t) 16 << 20)
+#define MEDIUM_BAD_MAX ((uint64_t) 4 << 20)
 
 /* Find the first range of bad sectors that overlaps a range, and clip it to the
  * disk.  False: there is none.

@@ -13,11 +13,14 @@ local last, blocks = (disk.size - 1) // blksz, {}       -- the bad ones: how man
 for op in ("read cache write zero trim"):gmatch "%w+" do
   on[op] = function(req)
     if not enabled or not next(blocks) then return end
-    for n = req.offset // blksz, (req.offset + req.count - 1) // blksz do
-      local fails, reads = blocks[n], op == "read" or op == "cache"
-      if fails and not reads then blocks[n] = fails > 0 and fails - 1 or nil end
-      if fails and (reads or fails > 0) then fail "EIO" end
+    local first, last_one, failed = req.offset // blksz, (req.offset + req.count - 1) // blksz, false
+    for n = first, last_one do
+      local fails = blocks[n]
+      if fails and (op == "read" or op == "cache") then fail "EIO" end
+      if fails and fails > 0 then blocks[n], failed = fails - 1, true end
     end
+    if failed then fail "EIO" end
+    for n = first, last_one do blocks[n] = nil end       -- what was written is good
   end
 end
 

@@ -185,8 +185,8 @@ serve size=$(((1 << 63) - 1)) hooks=huge.lua
 sed -E 's/bad argument #-?[0-9]+ to [^ ]*/bad argument/g' log >got
 is "$(cat got)" "1	true
 2	true	true
-disk:bad: p: that would be more than 16777216 bad ranges; choose a smaller p, or a part of the disk with offset and count
-disk:bad: p: that would be more than 16777216 bad ranges; choose a smaller p, or a part of the disk with offset and count
+disk:bad: p: that would be more than 4194304 bad ranges; choose a smaller p, or a part of the disk with offset and count
+disk:bad: p: that would be more than 4194304 bad ranges; choose a smaller p, or a part of the disk with offset and count
 0
 true
 true

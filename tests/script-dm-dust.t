@@ -17,6 +17,8 @@ ctl("dust.quiet()")
 for n in 5, 6, 7: ctl("dust.addbadblock(%d)" % n)
 print(t(h.zero, 2 * K, 5 * K), ctl("dust.listbadblocks()"), r(7 * K), t(h.trim, K, 7 * K), r(7 * K))
 print(ctl("dust.clearbadblocks()"), ctl("dust.countbadblocks()"), r(67 * K))
+ctl("dust.addbadblock(1)"); ctl("dust.addbadblock(2, 1)")
+print(w(0, 3 * K), ctl("dust.listbadblocks()"), w(0, 3 * K), ctl("dust.listbadblocks()"))
 print(ctl("dust.addbadblock(262144)"), ctl("dust.queryblock([[x]])"))' \
 "[60, 67] ok ok True
 EIO EIO ok ok EIO EIO
@@ -27,6 +29,7 @@ None ok ok None EIO
 None block 2 is not bad ok
 ok [7, 67] EIO ok ok
 None 0 ok
+EIO [1, 2] ok []
 addbadblock=262144: expected a block from 0 to 262143 addbadblock=x: expected a block from 0 to 262143" "all its messages"
 is "$(grep dust log)" "dm-dust: bad	60
 dm-dust: bad	67
