@@ -1,14 +1,21 @@
 /* chance.c - randomness that can be repeated. */
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
 #include "chance.h"
 
+/* How often a request came, in a hash table with open addressing. */
 struct meeting {
   uint64_t key;                 /* 0: free */
   uint64_t count;
 };
+
+static struct meeting *meetings;
+static size_t used, size;       /* the size is a power of 2, or 0 */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static uint64_t seed;
 
 /* A step of splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number
  * generators, 2014).
@@ -29,63 +36,79 @@ chance_fraction (uint64_t random)
 }
 
 void
-chance_init (struct chance *c, uint64_t seed)
+chance_start (uint64_t n)
 {
-  *c = (struct chance) { .seed = seed };
-  pthread_mutex_init (&c->lock, NULL);
+  seed = n;
 }
 
 void
-chance_free (struct chance *c)
+chance_stop (void)
 {
-  pthread_mutex_destroy (&c->lock);
-  free (c->table);
+  free (meetings);
+  meetings = NULL;
+  used = size = 0;
 }
 
-/* The place of KEY in the table, or a free one for it. */
+/* The place of KEY in a table of so many ENTRIES, or a free one for it. */
 static struct meeting *
-find (struct meeting *table, size_t size, uint64_t key)
+find (struct meeting *table, size_t entries, uint64_t key)
 {
-  size_t i = key & (size - 1);
+  size_t i = key & (entries - 1);
 
   while (table[i].key != 0 && table[i].key != key)
-    i = (i + 1) & (size - 1);
+    i = (i + 1) & (entries - 1);
   return &table[i];
 }
 
 static bool
-grow (struct chance *c)
+grow (void)
 {
-  size_t size = c->size ? c->size * 2 : 64;
-  struct meeting *table = calloc (size, sizeof *table);
+  size_t more = size ? size * 2 : 64;
+  struct meeting *table = calloc (more, sizeof *table);
 
   if (!table)
     return false;
-  for (size_t i = 0; i < c->size; i++)
-    if (c->table[i].key)
-      *find (table, size, c->table[i].key) = c->table[i];
-  free (c->table);
-  c->table = table;
-  c->size = size;
+  for (size_t i = 0; i < size; i++)
+    if (meetings[i].key)
+      *find (table, more, meetings[i].key) = meetings[i];
+  free (meetings);
+  meetings = table;
+  size = more;
   return true;
 }
 
-uint64_t
-chance_draw (struct chance *c, uint64_t key)
+/* How often this key was met before; it is now met once more. */
+static uint64_t
+meet (uint64_t key)
 {
   uint64_t count = 0;
   struct meeting *m;
 
-  key = chance_mix (key) | 1;
-  pthread_mutex_lock (&c->lock);
-  if (c->used * 2 < c->size || grow (c)) {
-    m = find (c->table, c->size, key);
+  pthread_mutex_lock (&lock);
+  if (used * 2 < size || grow ()) {
+    m = find (meetings, size, key);
     if (m->key == 0) {
       m->key = key;
-      c->used++;
+      used++;
     }
     count = m->count++;
   }
-  pthread_mutex_unlock (&c->lock);
-  return chance_mix (chance_mix (c->seed) ^ chance_mix (key + count));
+  pthread_mutex_unlock (&lock);
+  return count;
+}
+
+uint64_t
+chance_luck (uint64_t *luck, unsigned op, uint64_t offset, uint64_t count)
+{
+  uint64_t key;
+
+  if (*luck)
+    return *luck;
+  key = chance_mix (chance_mix (chance_mix (offset) ^ count) ^ op);
+  if (key == 0)
+    key = 1;
+  *luck = chance_mix (chance_mix (seed) ^ chance_mix (key + meet (key)));
+  if (*luck == 0)
+    *luck = 1;
+  return *luck;
 }

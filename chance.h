@@ -1,34 +1,29 @@
 /* chance.h - randomness that can be repeated.
  *
- * What happens by chance to a request depends on a seed, on who asks, on the
- * request (its key), and on how often the same request came before: never on
- * time, or on the order in which threads run.
+ * What happens by chance to a request depends on the seed, on who asks, on the
+ * request (operation, offset, count), and on how often the same request came
+ * before: never on time, or on the order in which threads run.  Any thread may
+ * call these functions.
  */
 
 #ifndef CHANCE_H
 #define CHANCE_H
 
-#include <pthread.h>
-#include <stddef.h>
 #include <stdint.h>
 
-/* How often each key was met.  Memory: 16 to 64 bytes for each different key. */
-struct chance {
-  pthread_mutex_t lock;
-  uint64_t seed;
-  struct meeting *table;        /* a hash table with open addressing */
-  size_t used, size;            /* the size is a power of 2, or 0 */
-};
+/* Before chance_luck; and when no request is left. */
+void chance_start (uint64_t seed);
+void chance_stop (void);
 
-/* Numbers drawn with different seeds have nothing to do with each other. */
-void chance_init (struct chance *c, uint64_t seed);
-void chance_free (struct chance *c);
-
-/* A random number for this key, and this time that it is met.  From any
- * thread.  Without memory to count, it is as if the key was met for the first
- * time.
+/* The luck of a request, from which all make their random numbers, each in a way
+ * of its own.  It is drawn when somebody asks for it, and kept in *LUCK, which is
+ * 0 at first.  So there is one count for each request, whoever asks, and of two
+ * same requests at the same time it does not matter which is the first.  A request
+ * that is counted takes 16 to 64 bytes for each different one; without memory
+ * for that, it is as if it came for the first time.
  */
-uint64_t chance_draw (struct chance *c, uint64_t key);
+uint64_t chance_luck (uint64_t *luck, unsigned op, uint64_t offset,
+                      uint64_t count);
 
 /* A number that looks random, made of another one; no two have the same. */
 uint64_t chance_mix (uint64_t n);

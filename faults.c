@@ -60,7 +60,7 @@ struct fault {
   _Atomic bool on, removed;
   _Atomic unsigned releases;
   _Atomic uint64_t hits, fired;
-  struct chance chance;
+  uint64_t luck;                /* what is its own of a random number */
 };
 
 struct entry {
@@ -209,7 +209,6 @@ faults_start (const struct fault_callbacks *c)
 static void
 fault_free (struct fault *f)
 {
-  chance_free (&f->chance);
   free (f->keep);
   free (f->data);
   free (f->seq);
@@ -297,7 +296,6 @@ fault_new (const struct fault_spec *spec)
 
   if (!f)
     return NULL;
-  chance_init (&f->chance, 0);
   f->spec = *spec;
   f->refs = 2;                  /* the list and the caller */
   f->on = true;
@@ -375,7 +373,7 @@ link_locked (struct fault *f)
   if (!f->name && !copy_text (&f->name, number))
     return ENOMEM;
   f->spec.name = f->name;
-  f->chance.seed = chance_mix (callbacks.seed) ^ hash (f->name);
+  f->luck = hash (f->name);
   if (*find_locked (f->name))
     return EEXIST;
   err = index_all (f);
@@ -551,14 +549,6 @@ matches (const struct fault *f, const struct request *req)
                      && memmem (req->buf, req->count, f->data, s->data_len)));
 }
 
-/* The same number for the same request. */
-static uint64_t
-request_key (const struct request *req)
-{
-  return chance_mix (chance_mix (req->offset) ^ req->count)
-    ^ (unsigned) req->op;
-}
-
 /* Do the selectors match that count?  N is the number of this match. */
 static bool
 counts (const struct fault *f, uint64_t n)
@@ -729,7 +719,8 @@ fires (struct fired *c, struct request *req)
   if (!counts (f, ++f->hits))
     return 0;
   if (s->has_p || s->corrupt || s->delay_max > s->delay)
-    c->random = chance_draw (&f->chance, request_key (req));
+    c->random = chance_mix (f->luck ^ chance_luck (&req->luck, req->op,
+                                                   req->offset, req->count));
   if (s->has_p && chance_fraction (c->random) >= s->p)
     return 0;
   if (!s->has_delay_function) {

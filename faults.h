@@ -7,10 +7,8 @@
  * delays and changes apply, and the first error decides: then nothing is
  * performed, but what the rule of that error keeps.
  *
- * Whether a rule with a probability fires, and what it does by chance, is
- * drawn from the seed, the rule's name, the request (operation, offset,
- * count) and how often this rule has met the same request before: never from
- * time, or from the order in which threads run.
+ * Whether a rule with a probability fires, and what it does by chance, is made of
+ * the luck of the request (chance.h) and the rule's name.
  */
 
 #ifndef FAULTS_H
@@ -64,7 +62,6 @@ struct fault;
  * rules with has_when, has_delay_function and has_call.
  */
 struct fault_callbacks {
-  uint64_t seed;
   int (*perform) (struct request *req);
   /* 1: fires, 0: does not, or -errno. */
   int (*when) (const struct fault *f, struct request *req);

@@ -82,9 +82,6 @@ static unsigned nr_idle;
 
 static int start_ref, req_ref, conns_ref, places_ref;
 
-/* What chance() draws from. */
-static struct chance chance;
-
 /* Lua's memory in use. */
 static uint64_t memory;
 
@@ -528,24 +525,25 @@ lua_bytes (lua_State *L)
   return 1;
 }
 
-/* chance (p): true with that probability.  Drawn as for a fault rule: where a
- * rule has its number, a hook has its place among the hooks, and the place of
- * this call among those of the hook.
+/* chance (p): true with that probability.  What is its own of the request's luck:
+ * the place of the hook among the hooks, and of this call among its calls.
  */
 static int
 lua_chance (lua_State *L)
 {
   struct call *c = check_call (L, "chance", false);
-  uint64_t key = chance_mix (c->rule) ^ ++c->chances;
+  uint64_t place = chance_mix (c->rule) ^ (c->level << 8 | (unsigned) c->op);
+  uint64_t luck;
   double p = 0;
 
   luaL_argcheck (L, lua_isstring (L, 1)
                  && text_probability (lua_tostring (L, 1), &p), 1,
                  "expected a probability, such as 0.01, \"1%\" or \"1:100\"");
-  key = chance_mix (key) ^ (c->level << 8 | (unsigned) c->op);
-  key = chance_mix (key) ^ (c->req ? c->req->offset : c->offset);
-  key = chance_mix (key) ^ (c->req ? c->req->count : c->count);
-  lua_pushboolean (L, chance_fraction (chance_draw (&chance, key)) < p);
+  luck = c->req
+    ? chance_luck (&c->req->luck, c->op, c->req->offset, c->req->count)
+    : chance_luck (&c->luck, c->op, c->offset, c->count);
+  place = chance_mix (place) + ++c->chances;
+  lua_pushboolean (L, chance_fraction (chance_mix (luck ^ place)) < p);
   return 1;
 }
 
@@ -1396,7 +1394,6 @@ hooks_start (const struct hooks_config *config)
     return -1;
   }
   init_lock ();
-  chance_init (&chance, host.config.seed);
   pthread_key_create (&leave_key, give_turn);
   lua_setwarnf (host.L, warn, NULL);
   lua_sethook (host.L, tick, LUA_MASKCOUNT, TICK);
@@ -1544,7 +1541,6 @@ hooks_stop (void)
   started = 0;
   lua_close (host.L);
   host.L = NULL;
-  chance_free (&chance);
   pthread_key_delete (leave_key);
   pthread_mutex_destroy (&host.lock);
 }

@@ -825,7 +825,7 @@ open_fault (lua_State *L)
 {
   static const char *const names[] = { "list", "get", "clear", NULL };
   struct fault_callbacks callbacks = {
-    .seed = host.config.seed, .perform = host.config.perform,
+    .perform = host.config.perform,
     .when = rule_when, .delay = rule_delay, .call = rule_call,
     .wait = hooks_wait,
     .disconnect = disconnect, .shutdown = nbdkit_shutdown,

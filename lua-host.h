@@ -44,6 +44,7 @@ struct call {
                                  * that count hooks are off: its __close could
                                  * not be stopped, and is left out */
   unsigned chances;             /* calls of chance so far */
+  uint64_t luck;                /* as in struct request, where there is none */
   bool has_run;                 /* req:run was used before */
   bool done;                    /* performed, or skipped */
   int err;                      /* and how that went */

@@ -17,6 +17,7 @@
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
+#include "chance.h"
 #include "control.h"
 #include "disk.h"
 #include "faults.h"
@@ -299,6 +300,7 @@ run_scripts (void)
 
   if (config.hooks.seed == 0 && add_seed ("0") == -1)
     return -1;
+  chance_start (config.hooks.seed);
   medium_start (&callbacks);
   config.hooks.perform = perform;
   config.hooks.next = meet_faults;
@@ -465,6 +467,7 @@ memory_unload (void)
   hooks_stop ();
   faults_stop ();
   medium_stop ();
+  chance_stop ();
   stop_log ();
   disk_stop ();
   for (size_t i = 0; i < config.nr_scripts; i++) {

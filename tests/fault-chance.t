@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What happens by chance depends on the seed, the rule's number, the request and
+# What happens by chance depends on the seed, the rule's name, the request and
 # how often that came before: not on connections, order, threads, or other rules.
 . "$(dirname "$0")/lib.sh"
 need nbdsh
@@ -13,6 +13,8 @@ fault { op = "read", corrupt = 5, count = "1M" }
 fault { op = "cache", p = "30%", delay = {0, "2ms"} }
 fault { op = "write", p = "1:4", corrupt = 3 }
 fault { op = {"trim", "zero"}, p = 0.25, keep = 100 }
+-- While one waits between two rules, the same request may come again.
+fault { op = "read", when = function(r) if r.offset < 1 << 17 then sleep "1ms" return true end end, p = 0.5, corrupt = 4, count = "1M" }
 LUA
 
 # The set of requests: some twice or more, with other counts, all operations.
@@ -79,7 +81,7 @@ ok $? "and not just once"
 ORDER=b requests order hooks=chance.lua seed=7
 CLIENTS=8 ORDER=c DEPTH=16 requests eight hooks=chance.lua seed=7
 # Nothing lets time pass: serialised.
-grep -v delay chance.lua >serial.lua
+grep -v 'delay\|sleep' chance.lua >serial.lua
 requests serial1 hooks=serial.lua seed=7
 CLIENTS=8 ORDER=d DEPTH=16 requests serial8 hooks=serial.lua seed=7
 # Locks in Lua between them.

@@ -41,13 +41,13 @@ bytearray(b'\x00\x00') bytearray(b'x\x00') ok" "disconnect"
 [ $can = 1 ] || like "$(cat log)" "this nbdkit can't cut a connection \(1.34 and newer can\): the request fails with ESHUTDOWN" "the start says what it can't"
 stopped
 
-# With a nbdkit that can: here, all that it does is note it.
+# A stand-in for a nbdkit that can: all that it does is note it.
 "${CC:-cc}" -shared -fPIC -o cut.so -x c - <<'C'
 #include <stdio.h>
 int nbdkit_disconnect (int force);
 int nbdkit_disconnect (int force) { fprintf (stderr, "cut %d\n", force); return 0; }
 C
-if [ -z "$WATCH" ]; then
+if [ -z "$WATCH" ] && [ $can = 0 ]; then
     watch=(env "LD_PRELOAD=$scratch/cut.so")
     serve size=1M hooks=disconnect.lua
     watch=()

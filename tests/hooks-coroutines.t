@@ -19,7 +19,9 @@ print((select(2, pcall(again))))
 for n in wrap(function() for i = 1, 3 do coroutine.yield(i) end end) do print(n) end
 print(debug.getinfo(1, "f").func == nil, debug.getinfo(print, "f").func, debug.getinfo(1, "l").currentline)
 LUA
-is "$(nbdkit_run -U - 1M hooks=wrap.lua --run true 2>&1)" "3	3	end
+serve 1M hooks=wrap.lua
+stopped
+is "$(cat log)" "3	3	end
 false	cannot resume dead coroutine
 false	bad argument #1 to 'coroutine.wrap' (function expected, got number)
 false	wrap.lua:6: text
