@@ -250,7 +250,7 @@ report (const struct fault *f)
   const unsigned long long hits = f->hits, fired = f->fired;
 
   log_counts (f);
-  if (fired > 0)
+  if (fired > 0 || f->spec.optional)
     nbdkit_debug ("fault rule %s: matched %llu, fired %llu", f->name, hits,
                   fired);
   else
@@ -562,7 +562,7 @@ counts (const struct fault *f, uint64_t n)
 }
 
 bool
-fault_wait (struct fault *f, uint64_t ns)
+fault_wait (struct fault *f, uint64_t times, uint64_t ns)
 {
   struct timespec end;
 
@@ -573,12 +573,12 @@ fault_wait (struct fault *f, uint64_t ns)
 
   waiters++;
   pthread_mutex_lock (&fired_lock);
-  while (f->fired == 0
+  while (f->fired < times
          && pthread_cond_timedwait (&fired_cond, &fired_lock, &end) == 0)
     ;
   pthread_mutex_unlock (&fired_lock);
   waiters--;
-  return f->fired > 0;
+  return f->fired >= times;
 }
 
 /* Count one more that fires, if there may be more. */

@@ -54,6 +54,7 @@ struct fault_spec {
   int64_t misdirect;            /* bytes */
 
   const char *name;             /* NULL: its number */
+  bool optional;                /* it is no mistake if it never fires */
 };
 
 struct fault;
@@ -113,10 +114,10 @@ void fault_set_on (struct fault *f, bool on);
 /* Let the requests that hang in this rule go on. */
 void fault_release (struct fault *f);
 
-/* Wait until a rule has fired at least once, or NS nanoseconds have passed.
+/* Wait until a rule has fired at least TIMES times, or NS nanoseconds have passed.
  * Has it?
  */
-bool fault_wait (struct fault *f, uint64_t ns);
+bool fault_wait (struct fault *f, uint64_t times, uint64_t ns);
 
 struct fault_info {
   const char *name;

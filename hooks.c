@@ -121,10 +121,20 @@ unknown_name (lua_State *L, const char *what, const char *name,
 {
   const char *nearest = text_nearest (name, names);
 
+  luaL_Buffer b;
+
   if (nearest)
     return luaL_error (L, "%s has no '%s'; did you mean '%s'?", what, name,
                        nearest);
-  return luaL_error (L, "%s has no '%s'", what, name);
+  luaL_buffinit (L, &b);
+  for (; *names; names++) {
+    luaL_addstring (&b, *names);
+    if (names[1])
+      luaL_addstring (&b, ", ");
+  }
+  luaL_pushresult (&b);
+  return luaL_error (L, "%s has no '%s', but %s", what, name,
+                     lua_tostring (L, -1));
 }
 
 static int
@@ -856,7 +866,10 @@ tell_error (lua_State *L)
       lua_pushliteral (L, "an error, and another one in its __tostring");
     text = lua_tostring (L, -1);
   }
-  if (*place == '?')            /* no Lua function: not all in one */
+  /* Where there is no Lua function, and in chunks, which are all line 1 of
+   * "control", the place tells too little.
+   */
+  if (*place == '?' || strncmp (place, "control:", 8) == 0)
     place = lua_pushfstring (L, "%s: %s", title, text);
 
   lua_rawgeti (L, LUA_REGISTRYINDEX, places_ref);
@@ -1042,9 +1055,10 @@ wait_fired (const struct call *c)
 
   while (!err && (now = host_now ()) < end
          && !fault_info (c->fault).removed
-         && !fault_wait (c->fault, end - now < step ? end - now : step))
+         && !fault_wait (c->fault, c->times,
+                         end - now < step ? end - now : step))
     err = wait_unlocked (c, 1);
-  return fault_info (c->fault).fired > 0 ? 0 : err;
+  return fault_info (c->fault).fired >= c->times ? 0 : err;
 }
 
 /* Do what the hook wants done.  0: it may go on. */
@@ -1486,10 +1500,12 @@ check_params (lua_State *L)
 
   lua_getfield (L, LUA_REGISTRYINDEX, "asked");
   lua_pushnil (L);
-  while (n < 63 && lua_next (L, -2)) {
+  while (n < 40 && lua_next (L, -2)) {
     lua_pop (L, 1);
     names[n++] = lua_tostring (L, -1);
   }
+  for (const char *const *p = host.config.names; *p && n < 63; p++)
+    names[n++] = *p;
   for (size_t i = 0; i < host.config.nr_params; i++) {
     const struct param *p = &host.config.params[i];
     const char *nearest = p->used ? NULL : text_nearest (p->key, names);

@@ -74,6 +74,7 @@ struct param {
 };
 
 struct hooks_config {
+  const char *const *names;     /* of the plugin's own parameters; ends by NULL */
   struct param *params;         /* must outlive the host */
   size_t nr_params;
   uint64_t seed;

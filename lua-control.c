@@ -215,6 +215,10 @@ control_results (lua_State *L, struct chunk *c)
   struct json *j = &c->answer;
   int n = lua_gettop (L);
 
+  /* A test that only names a function arms nothing. */
+  if (n == 1 && lua_isfunction (L, 1))
+    luaL_error (L, "the result is a function: is its call, with parentheses, "
+                "missing?");
   json_add (j, "{", 1);
   if (n > 0)
     json_addf (j, "\"result\":%s", n > 1 ? "[" : "");

@@ -33,9 +33,11 @@ struct key {
 static void
 wrong (lua_State *L, const char *key, const char *expected)
 {
-  luaL_error (L, "fault: %s: expected %s, got %s", key, expected,
+  const char *quote = lua_type (L, -1) == LUA_TSTRING ? "\"" : "";
+
+  luaL_error (L, "fault: %s: expected %s, got %s%s%s", key, expected, quote,
               lua_isstring (L, -1) ? lua_tostring (L, -1)
-                                   : luaL_typename (L, -1));
+                                   : luaL_typename (L, -1), quote);
 }
 
 static uint64_t
@@ -376,6 +378,12 @@ take_name (lua_State *L, const char *key, struct fault_spec *s)
     wrong (L, key, "a name that is no number");
 }
 
+static void
+take_optional (lua_State *L, const char *key, struct fault_spec *s)
+{
+  s->optional = take_true (L, key);
+}
+
 #define REGION (REQUESTS & ~OP (FLUSH))
 
 static const struct key keys[] = {
@@ -394,6 +402,7 @@ static const struct key keys[] = {
   { "p",          take_p,          SELECTOR, ALL_OPS },
   { "when",       take_when,       SELECTOR, ALL_OPS },
   { "name",       take_name,       SELECTOR, ALL_OPS },
+  { "optional",   take_optional,   SELECTOR, ALL_OPS },
   { "error",      take_error,      ACTION,   ALL_OPS },
   { "delay",      take_delay,      ACTION,   ALL_OPS },
   { "hang",       take_hang,       ACTION,   ALL_OPS },
@@ -508,7 +517,8 @@ take_keys (lua_State *L, struct fault_spec *s)
   for (size_t i = 0; i < NR_KEYS; i++) {
     if (lua_getfield (L, 2, keys[i].name) == LUA_TNIL) {
       if (i == 0)
-        luaL_error (L, "fault: op is missing, such as op = \"write\"");
+        luaL_error (L, "fault: op is missing, such as op = \"write\" (in "
+                    "quotes)");
       lua_pop (L, 1);
       continue;
     }
@@ -522,7 +532,8 @@ take_keys (lua_State *L, struct fault_spec *s)
     }
   }
   if (!acts)
-    luaL_error (L, "fault: there is no action, such as error = \"EIO\"");
+    luaL_error (L, "fault: there is no action, such as error = \"EIO\" (in "
+                "quotes)");
   s->ops &= acts;
   s->only_delays = s->has_delay_function && actions == 1;
   check_actions (L);
@@ -598,36 +609,40 @@ rule_remove (lua_State *L)
 }
 
 static int
-wait_done (lua_State *L, int status, lua_KContext context)
+wait_done (lua_State *L, int status, lua_KContext times)
 {
   struct fault_info info = fault_info (check_rule (L));
 
   (void) status;
-  (void) context;
-  if (info.fired == 0 && info.removed)
+  if ((lua_KContext) info.fired < times && info.removed)
     return luaL_error (L, "fault rule '%s' was removed before it fired",
                        info.name);
-  if (info.fired == 0)
-    return luaL_error (L, "fault rule '%s' did not fire within %s%s (it matched "
-                       "%I requests)", info.name, luaL_tolstring (L, 2, NULL),
+  if ((lua_KContext) info.fired < times)
+    return luaL_error (L, "fault rule '%s' did not fire%s within %s%s (it matched "
+                       "%I requests)", info.name,
+                       info.fired ? " so often" : "",
+                       luaL_tolstring (L, 2, NULL),
                        lua_type (L, 2) == LUA_TNUMBER ? " s" : "",
                        (lua_Integer) info.hits);
   lua_settop (L, 1);
   return 1;
 }
 
-/* rule:wait(time): until it has fired. */
+/* rule:wait(time [, times]): until it has fired, or fired so many times. */
 static int
 rule_wait (lua_State *L)
 {
   struct fault *f = check_rule (L);
   uint64_t ns = check_time (L, 2);
+  lua_Integer times = luaL_optinteger (L, 3, 1);
   struct call *c = check_call (L, "rule:wait", true);
 
+  luaL_argcheck (L, times >= 1, 3, "expected a whole number from 1 on");
   c->command = WAIT_FIRED;
   c->fault = f;
+  c->times = (uint64_t) times;
   c->ns = ns;
-  return lua_yieldk (L, 0, 0, wait_done);
+  return lua_yieldk (L, 0, (lua_KContext) times, wait_done);
 }
 
 /* What stands for a rule in an answer of the control socket. */
@@ -657,13 +672,20 @@ static const luaL_Reg rule_methods[] = {
   { NULL, NULL }
 };
 
+static const char *const rule_names[] = {
+  "name", "hits", "fired", "off", "on", "release", "remove", "wait", NULL
+};
+
+static int
+rule_newindex (lua_State *L)
+{
+  return luaL_error (L, "a rule can't be changed: remove it, and declare another "
+                     "one");
+}
+
 static int
 rule_index (lua_State *L)
 {
-  static const char *const names[] = {
-    "name", "hits", "fired", "off", "on", "release", "remove",
-    "wait", NULL
-  };
   struct fault_info info = fault_info (check_rule (L));
   const char *name = luaL_checkstring (L, 2);
 
@@ -680,7 +702,7 @@ rule_index (lua_State *L)
   else if (strcmp (name, "fired") == 0)
     lua_pushinteger (L, (lua_Integer) info.fired);
   else
-    return unknown_name (L, "a rule", name, names);
+    return unknown_name (L, "a rule", name, rule_names);
   return 1;
 }
 
@@ -693,7 +715,9 @@ fault_call (lua_State *L)
   struct fault **rule;
   int err;
 
-  luaL_checktype (L, 2, LUA_TTABLE);
+  if (!lua_istable (L, 2))
+    return luaL_error (L, "fault: expected a table, as in fault { op = \"read\", "
+                       "error = \"EIO\" }");
   lua_settop (L, 2);
   rule = new_rule (L);
   take_keys (L, &s);
@@ -840,6 +864,8 @@ open_fault (lua_State *L)
   lua_setfield (L, -2, "__gc");
   lua_pushcfunction (L, rule_index);
   lua_setfield (L, -2, "__index");
+  lua_pushcfunction (L, rule_newindex);
+  lua_setfield (L, -2, "__newindex");
   lua_pushcfunction (L, rule_tojson);
   lua_setfield (L, -2, "__tojson");
   lua_pushboolean (L, 0);

@@ -38,7 +38,8 @@ struct call {
   int co_ref;                   /* keeps co, in the registry */
   enum command command;
   uint64_t ns;                  /* how long to WAIT; UINT64_MAX: for ever */
-  struct fault *fault;          /* to WAIT_FIRED for */
+  struct fault *fault;          /* to WAIT_FIRED for, so many times */
+  uint64_t times;
   const char *why;              /* the message of STOP */
   bool deaf;                    /* stopped by an error of its count hook, so
                                  * that count hooks are off: its __close could

@@ -31,15 +31,25 @@ check_keys (lua_State *L, int arg, const char *what, const char *const *names)
   }
 }
 
-/* A field of table ARG as bytes. */
+/* A field of the table at 2, in bytes or otherwise a number. */
 static uint64_t
-bytes_field (lua_State *L, int arg, const char *name, uint64_t max,
-             uint64_t otherwise)
+number_field (lua_State *L, const char *what, const char *name, uint64_t least,
+              uint64_t most, uint64_t otherwise)
 {
-  uint64_t n;
+  uint64_t n = otherwise;
+  bool known = true;
 
-  lua_getfield (L, arg, name);
-  n = check_bytes (L, lua_gettop (L), max, otherwise);
+  lua_getfield (L, 2, name);
+  if (lua_type (L, -1) == LUA_TSTRING)
+    known = text_size (lua_tostring (L, -1), &n);
+  else if (lua_isinteger (L, -1) && lua_tointeger (L, -1) >= 0)
+    n = (uint64_t) lua_tointeger (L, -1);
+  else
+    known = lua_isnil (L, -1);
+  if (!known || (!lua_isnil (L, -1) && (n < least || n > most)))
+    luaL_error (L, "%s: %s: expected a number from %I to %I, or a string such as "
+                "\"4K\", got %s", what, name, (lua_Integer) least,
+                (lua_Integer) most, luaL_tolstring (L, -1, NULL));
   lua_pop (L, 1);
   return n;
 }
@@ -83,8 +93,9 @@ bad_share (lua_State *L)
   if (!lua_isstring (L, -1) || !text_probability (lua_tostring (L, -1), &p))
     return luaL_error (L, "disk:bad: p: expected a probability, such as 0.001, "
                        "\"1%%\" or \"1:1000\"");
-  offset = bytes_field (L, 2, "offset", size, 0);
-  count = bytes_field (L, 2, "count", size - offset, size - offset);
+  offset = number_field (L, "disk:bad", "offset", 0, size, 0);
+  count = number_field (L, "disk:bad", "count", 0, size - offset,
+                        size - offset);
   lua_getfield (L, 2, "seed");
   seed = lua_isnil (L, -1) ? host.config.seed
     : (uint64_t) luaL_checkinteger (L, -1);
@@ -165,8 +176,8 @@ disk_method_throttle (lua_State *L)
   if (!lua_isnone (L, 2)) {
     luaL_checktype (L, 2, LUA_TTABLE);
     check_keys (L, 2, "disk:throttle", names);
-    bps = bytes_field (L, 2, "bps", INT64_MAX, 0);
-    iops = bytes_field (L, 2, "iops", INT64_MAX, 0);
+    bps = number_field (L, "disk:throttle", "bps", 1, INT64_MAX, 0);
+    iops = number_field (L, "disk:throttle", "iops", 1, INT64_MAX, 0);
   }
   medium_throttle (bps, iops);
   return 0;

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -144,6 +145,8 @@ run (const char *chunk, size_t len)
 
   send_chunk (chunk, len);
   n = getline (&answer, &size, from_server);
+  if (n >= 8 && memcmp (answer, "NBDMAGIC", 8) == 0)
+    no_server ("this is the socket of the disk, not the one of control=");
   if (n <= 0 || answer[n - 1] != '\n')
     no_server ("the server has ended, or closed the connection");
   status = print_answer (answer, (size_t) n);
@@ -168,6 +171,8 @@ run_lines (void)
   size_t size = 0;
   ssize_t n;
 
+  if (isatty (STDIN_FILENO))
+    fputs ("Each line is a piece of Lua; Ctrl-D ends.\n", stderr);
   while (fputs ("> ", stderr), (n = getline (&line, &size, stdin)) > 0) {
     if (line[n - 1] == '\n')
       n--;
@@ -200,10 +205,11 @@ static void
 show_info (int argc, char *argv[])
 {
   for (int i = 1; i < argc; i++) {
-    if (strcmp (argv[i], "--help") != 0 && strcmp (argv[i], "--version") != 0)
+    bool help = strcmp (argv[i], "--help") == 0 || strcmp (argv[i], "-h") == 0;
+
+    if (!help && strcmp (argv[i], "--version") != 0)
       continue;
-    fputs (strcmp (argv[i], "--help") == 0 ? usage : "memctl " VERSION "\n",
-           stdout);
+    fputs (help ? usage : "memctl " VERSION "\n", stdout);
     exit (OK);
   }
 }

@@ -185,8 +185,12 @@ config_seed (const char *value)
 
 /* Without making it absolute, it would be lost when nbdkit goes to /. */
 static int
-set_path (char **path, const char *value)
+set_path (char **path, const char *name, const char *value)
 {
+  if (!*value) {
+    nbdkit_error ("%s=: expected the name of a file", name);
+    return -1;
+  }
   free (*path);
   *path = nbdkit_absolute_path (value);
   return *path ? 0 : -1;
@@ -195,13 +199,13 @@ set_path (char **path, const char *value)
 static int
 config_control (const char *value)
 {
-  return set_path (&config.control, value);
+  return set_path (&config.control, "control", value);
 }
 
 static int
 config_log (const char *value)
 {
-  return set_path (&config.log, value);
+  return set_path (&config.log, "log", value);
 }
 
 static int
@@ -249,7 +253,7 @@ static const struct parameter {
   "hooks=FILE               Run this Lua script; may be repeated.\n" \
   "lua=CODE                 The same, with the script on the command line.\n" \
   "seed=N                   Seed of every random choice (default 0).\n" \
-  "control=SOCKET           Make a Unix socket for memctl(1): run-time control.\n" \
+  "control=SOCKET           Make a Unix socket for memctl: run-time control.\n" \
   "log=FILE                 Write each fault to a file, as a line of JSON.\n" \
   "allocator=sparse|malloc[,mlock=true]\n" \
   "                         malloc: allocate (and lock) all memory at start.\n" \
@@ -266,15 +270,15 @@ memory_config (const char *key, const char *value)
   return add_param (key, value);
 }
 
+/* The names of the plugin's own parameters. */
+static const char *own_names[NR_PARAMETERS + 1];
+
 /* Without a script, there is none that could know other parameters. */
 static int
 refuse_param (const struct param *p)
 {
-  const char *names[NR_PARAMETERS + 1] = { NULL }, *nearest;
+  const char *nearest = text_nearest (p->key, own_names);
 
-  for (size_t i = 0; i < NR_PARAMETERS; i++)
-    names[i] = parameters[i].name;
-  nearest = text_nearest (p->key, names);
   nbdkit_error ("%s=%.40s: unknown parameter%s%s%s; see nbdkit --help", p->key,
                 p->value, nearest ? " (did you mean " : "",
                 nearest ? nearest : "", nearest ? "?)" : "");
@@ -302,6 +306,7 @@ run_scripts (void)
     return -1;
   chance_start (config.hooks.seed);
   medium_start (&callbacks);
+  config.hooks.names = own_names;
   config.hooks.perform = perform;
   config.hooks.next = meet_faults;
   if (hooks_start (&config.hooks) == -1)
@@ -319,6 +324,8 @@ run_scripts (void)
 static int
 memory_config_complete (void)
 {
+  for (size_t i = 0; i < NR_PARAMETERS; i++)
+    own_names[i] = parameters[i].name;
   scripted = config.nr_scripts > 0 || config.control || config.log;
   for (size_t i = 0; !scripted && i < config.hooks.nr_params; i++)
     if (!config.hooks.params[i].used)

@@ -91,38 +91,51 @@ text_probability (const char *s, double *p)
 
 #define WORD_MAX 31
 
-/* How many letters must be added, left out or exchanged to make A of B
- * (Levenshtein), row by row over the letters of A.
+static int
+fold (char c)
+{
+  return c >= 'A' && c <= 'Z' ? c | ('a' - 'A') : c;
+}
+
+static size_t
+least_of (size_t a, size_t b)
+{
+  return a < b ? a : b;
+}
+
+/* How many letters must be added, left out, exchanged for another one, or swapped
+ * with their neighbour to make A of B, whatever their case (optimal string
+ * alignment), row by row over the letters of A.
  */
 static size_t
 distance (const char *a, const char *b)
 {
-  size_t len = strlen (b), row[WORD_MAX + 1];
+  size_t len = strlen (b), rows[3][WORD_MAX + 1];
 
   for (size_t j = 0; j <= len; j++)
-    row[j] = j;
-  for (; *a; a++) {
-    size_t diagonal = row[0]++;
+    rows[0][j] = j;
+  for (size_t i = 1; a[i - 1]; i++) {
+    size_t *row = rows[i % 3], *above = rows[(i + 2) % 3];
+    const size_t *two_above = rows[(i + 1) % 3];
+    const int c = fold (a[i - 1]);
 
+    row[0] = i;
     for (size_t j = 1; j <= len; j++) {
-      size_t best = diagonal + (*a != b[j - 1]);
-
-      diagonal = row[j];
-      if (row[j] + 1 < best)
-        best = row[j] + 1;
-      if (row[j - 1] + 1 < best)
-        best = row[j - 1] + 1;
-      row[j] = best;
+      row[j] = least_of (above[j - 1] + (c != fold (b[j - 1])),
+                         least_of (above[j], row[j - 1]) + 1);
+      if (i > 1 && j > 1 && c == fold (b[j - 2])
+          && fold (a[i - 2]) == fold (b[j - 1]))
+        row[j] = least_of (row[j], two_above[j - 2] + 1);
     }
   }
-  return row[len];
+  return rows[strlen (a) % 3][len];
 }
 
 const char *
 text_nearest (const char *word, const char *const *names)
 {
   const char *nearest = NULL;
-  size_t least = strlen (word) / 2 + 1;
+  size_t least = (strlen (word) + 1) / 3 + 1;
 
   if (strlen (word) > WORD_MAX)
     return NULL;

@@ -51,7 +51,9 @@ disk.size	1 << 20
 disk:read(0, 3)	"\0\0\0"
 x = 7 return x, x	[7, 7]
 x	7
-...	"function: "
+...	!.*the result is a function: is its call, with parentheses, missing\?
+fault.clear	!.*the result is a function: is its call, with parentheses, missing\?
+{print} ~= nil	True
 #("x"):rep(2^20)	1 << 20
 t = {} for i = 1, 49 do t = {t} end	NONE
 #t, t	[1, eval("[" * 50 + "]" * 50)]
@@ -75,7 +77,7 @@ error(setmetatable({}, {__tostring = function() return "told" end}))	!control:1:
 error(setmetatable({}, {__tostring = function() error "worse" end}))	!control:1: worse
 error(setmetatable({}, {__tostring = function() return {} end}))	!.*__tostring.*
 fail "EIO"	!control:1: EIO
-fail "EOI"	!control:1: NBD has no 'EOI'
+fail "EOI"	!control:1: NBD has no 'EOI'; did you mean 'EIO'\?
 nosuch.field	!control:1: attempt to index a nil value \(global 'nosuch'\)
 nosuch()	!control:1: attempt to call a nil value \(global 'nosuch'\)
 1 + {}	!control:1: attempt to perform arithmetic on a table value
@@ -89,7 +91,7 @@ disk:wriet(1)	!control:1: disk has no 'wriet'; did you mean 'write'\?
 disk:read(1 << 20, 1)	!control:1: bad argument #2 to 'read' .*
 disk:read()	!control:1: bad argument #1 to 'read' .*
 fault.get("none")	!control:1: there is no fault rule 'none'
-fault { op = "read" }	!control:1: fault: there is no action, such as error = "EIO"
+fault { op = "read" }	!control:1: fault: there is no action, such as error = "EIO" \(in quotes\)
 os.exit()	!control:1: os.exit: a script can't end the server
 coroutine.yield(1)	!control:1: a hook can't use coroutine.yield outside of coroutines of its own
 (function() local function f() return f() + 1 end return f() end)()	!control:1: stack overflow.*

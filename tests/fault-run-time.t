@@ -51,7 +51,7 @@ def controller(k):
                 'fault.get("%s"):remove()' % name, 'fault.get("%s"):off()' % name, 'fault.get("%s"):on()' % name, 'fault.get("%s"):release()' % name,
                 'fault.list()', 'fault.get("%s"):wait(0.001)' % name, 'fault.clear()' if rnd.random() < 0.2 else '#fault.list()',
                 'kept = kept or {} kept[#kept + 1] = fault.get("%s") if #kept > 50 then kept = {} collectgarbage() end' % name,
-                'for _, r in ipairs(fault.list()) do assert(r.hits >= r.fired) end', 'for _, r in ipairs(kept or {}) do r:on() r:off() r:release() r:remove() end']))
+                'for _, r in ipairs(fault.list()) do local fired = r.fired assert(r.hits >= fired) end', 'for _, r in ipairs(kept or {}) do r:on() r:off() r:release() r:remove() end']))
             if "error" in a and not any(t in a["error"] for t in ("already", "no fault rule", "did not fire", "was removed")): wrong.append(a)
             if isinstance(a.get("result"), list):
                 wrong += [r for r in a["result"] if r["fired"] > r["hits"]]

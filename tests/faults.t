@@ -180,7 +180,7 @@ is $? 0 "the server ends in good order"
 refused "op has no 'wriet'; did you mean 'write'" 'fault { op = "wriet", error = "EIO" }'
 refused "has no 'eror'; did you mean 'error'" 'fault { op = "write", eror = "EIO" }'
 refused "did you mean 'EIO'" 'fault { op = "write", error = "EIOO" }'
-refused "error: expected .* ENOTSUP" 'fault { op = "write", error = "ENOTSUP" }'
+refused "error: expected .*\"ENOTSUP\"" 'fault { op = "write", error = "ENOTSUP" }'
 refused "p: expected a probability" 'fault { op = "write", p = 2, error = "EIO" }'
 refused "op is missing" 'fault { error = "EIO" }'
 refused "there is no action" 'fault { op = "read" }'

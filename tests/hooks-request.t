@@ -64,7 +64,7 @@ is "$(tail -n "+$((lines + 1))" log | grep -v '^nbdkit\|^cache' | sed 's/^fields
 req.run can't be set
 req has no 'ofset'; did you mean 'offset'?
 req has no 'dat'; did you mean 'data'?
-req has no '1'
+req has no '1', but op, offset, count, fua, fast, conn, export, n, data, run, skip
 req.data: a cache carries no data
 bad argument
 bad argument

@@ -192,8 +192,8 @@ true
 true
 true	true
 disk:bad: p: expected a probability, such as 0.001, \"1%\" or \"1:1000\"
-disk:bad has no 'q'
-bad argument (reaches past the end of the disk)
+disk:bad has no 'q', but p, offset, count, seed
+disk:bad: count: expected a number from 0 to 0, or a string such as \"4K\", got 1
 bad argument (is negative)
 bad argument (reaches past the end of the disk)
 bad argument (number expected, got no value)" "huge disks"

@@ -64,6 +64,9 @@ main (void)
   }
   ok (nearest_is ("siez", "size") && nearest_is ("hook", "hooks")
       && nearest_is ("alocater", "allocator"), "near names are found");
+  ok (nearest_is ("SIZE", "size") && nearest_is ("Hoosk", "hooks"),
+      "whatever the case, and with swapped letters");
+  ok (nearest_is ("sour", NULL), "half of a short word is not near");
   ok (nearest_is ("frobnicate", NULL) && nearest_is ("", NULL)
       && nearest_is ("a-word-far-longer-than-any-name-of-a-parameter", NULL),
       "far ones are not");
