@@ -26,6 +26,9 @@ pids=()
 scratch=$(mktemp -d)
 cd "$scratch" || exit 1
 
+# Set by random_work: how to do the same again.
+again=
+
 # What has to be undone at the end, as shell commands; the last comes first.
 at_exit=()
 
@@ -118,7 +121,7 @@ stop ()
     end "$server"
     wait "$server"
     status=$?
-    [ $status -eq 0 ] || sed 's/^/# /' log
+    [ $status -eq 0 ] || { echo "the server ended with $status:"; cat log; } | tell
     return $status
 }
 
@@ -150,18 +153,24 @@ ok ()
     return "$1"
 }
 
+# tell: show what went wrong, read from standard input, where prove shows it too.
+tell ()
+{
+    sed 's/^/# /' >&2
+}
+
 # is GOT EXPECTED NAME
 is ()
 {
     [ "$1" = "$2" ]
-    ok $? "$3" || printf 'got:\n%s\nexpected:\n%s\n' "$1" "$2" | sed 's/^/# /'
+    ok $? "$3" || printf '%s: got:\n%s\nexpected:\n%s\n' "$3" "$1" "$2" | tell
 }
 
 # like TEXT EXTENDED-REGEX NAME
 like ()
 {
     printf '%s\n' "$1" | grep -Eq -- "$2"
-    ok $? "$3" || printf '%s\n' "$1" | sed 's/^/# got: /'
+    ok $? "$3" || printf '%s: got:\n%s\nexpected: %s\n' "$3" "$1" "$2" | tell
 }
 
 # check NAME COMMAND: the command succeeds, and its output is shown if not.
@@ -170,7 +179,7 @@ check ()
     local name=$1
     shift
     "$@" >command.out 2>&1
-    ok $? "$name" || sed 's/^/# /' command.out
+    ok $? "$name" || { echo "$name:"; cat command.out; } | tell
 }
 
 # need COMMAND...: skip the whole test where one is missing.
@@ -206,11 +215,13 @@ random_work ()
     export SEED=${SEED:-$RANDOM} WORK=$1
     [ "$WATCH" != valgrind ] || WORK=$2
     WORK=$((WORK * ${ROUNDS:-2000} / 2000))
-    echo "# SEED=$SEED ROUNDS=${ROUNDS:-2000}"
+    again="SEED=$SEED ROUNDS=${ROUNDS:-2000} "
+    echo "# $again"
 }
 
 done_testing ()
 {
     echo "1..$count"
+    [ $failed -eq 0 ] || echo "once more: ${again}bash $0" | tell
     exit $failed
 }
