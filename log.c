@@ -302,10 +302,12 @@ void
 log_add (struct json *members)
 {
   size_t before;
+  bool room;
 
   pthread_mutex_lock (&lock);
-  last_number++;
-  if (!members->failed && has_room (members->len + 100)) {
+  room = !members->failed && has_room (members->len + 100);
+  last_number++;                /* not before: while it waits, others add lines */
+  if (room) {
     before = filling.len;
     begin_line ();
     json_add (&filling, members->text, members->len);

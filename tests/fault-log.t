@@ -191,6 +191,44 @@ print([(l["matched"], l["fired"]) for l in lines if "matched" in l])')" "1101 Tr
 [(1100, 1100), (1, 1)]" "the lines and what was dropped add up"
 like "$(cat log)" "log=.*/pipe: [0-9]+ lines were lost: they came faster" "the server says so"
 
+# Several at once wait for a reader who is slow, but reads: each line has a number
+# of its own.
+cat >sips.py <<'PY'
+import os, sys, time
+fd = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
+os.set_blocking(fd, True)
+open("reading", "w").close()
+# Until the server opens it, there is nothing to read.
+while not (data := os.read(fd, 65536)):
+    time.sleep(0.0005)
+while data := data or os.read(fd, 65536):
+    sys.stdout.buffer.write(data)
+    data = b""
+    if not os.path.exists("go on"):
+        time.sleep(0.0005)
+PY
+rm -f reading "go on"
+python3 sips.py >sips.log &
+reader=$!
+at_exit+=("kill $reader 2>/dev/null")
+until [ -e reading ]; do sleep 0.02; done
+serve size=1M log=pipe lua='fault { op = "read", error = "EIO", name = ("n"):rep(60000) }'
+is "$(python 'from clients import *
+for i in range(8):
+    if os.fork() == 0:
+        c = connect()
+        for i in range(1000): outcome(c.pread, 512, 0)
+        os._exit(0)
+for i in range(8): os.wait()
+open("go on", "w").close()')" "" "eight clients that wait for the log"
+stop
+wait "$reader"
+is "$(read_log sips.log 'seq = 0
+for l in lines:
+    seq += l.get("dropped", 1)
+    if "dropped" not in l and l["seq"] != seq: print("at", seq, l["seq"])
+print(seq)')" "8001" "no number comes twice, and none is left out"
+
 # Nobody reads at all: the server ends.
 slow_reader /dev/null
 serve size=1M log=pipe lua='fault { op = "read", error = "EIO", name = ("n"):rep(50000) }'
