@@ -501,6 +501,7 @@ static void
 take_keys (lua_State *L, struct fault_spec *s)
 {
   unsigned acts = 0;            /* on these operations */
+  unsigned can = ALL_OPS;       /* have what the selectors look at */
   unsigned actions = 0;
 
   luaL_checkstack (L, 2 * (int) NR_KEYS + 10, NULL);
@@ -513,17 +514,19 @@ take_keys (lua_State *L, struct fault_spec *s)
       continue;
     }
     keys[i].take (L, keys[i].name, s);
-    if (!has_key (L, keys[i].name))
+    if (keys[i].kind == ACTION && !has_key (L, keys[i].name))
       continue;
     check_ops (L, &keys[i], s->ops);
-    if (keys[i].kind == ACTION) {
+    if (keys[i].kind == SELECTOR)
+      can &= keys[i].ops;
+    else {
       acts |= keys[i].ops;
       actions++;
     }
   }
   if (!acts)
     luaL_error (L, "fault: there is no action, such as error = \"EIO\"");
-  s->ops &= acts;
+  s->ops &= acts & can;
   s->only_delays = s->has_delay_function && actions == 1;
   check_actions (L);
   check_region (L, s);

@@ -223,11 +223,23 @@ is "$(cat got)" $'True True\nEIO' "a region at the end, and operations that are 
 like "$(cat log)" "^1	5	7$" "... and what they matched"
 stopped
 
+# Without FUA are the requests that could have it.
+serve size=1M lua='fault { op = "any", fua = false, error = "EIO" }'
+is "$(python 'from clients import *
+print(outcome(h.pread, 1, 0), outcome(h.flush), outcome(h.cache, 1, 0))
+for f, *args in (h.pwrite, b"x", 0), (h.zero, 1, 0), (h.trim, 1, 0):
+    print(outcome(f, *args), outcome(f, *args, nbd.CMD_FLAG_FUA))')" "ok ok ok
+EIO ok
+EIO ok
+EIO ok" "requests that can't have FUA are not without it"
+stopped
+
 refused "expected a function" 'fault { op = "read", when = true, error = "EIO" }'
 refused "expected a function" 'fault { op = "read", call = "x" }'
 refused "data: no read request has that" 'fault { op = "read", data = "x", error = "EIO" }'
 refused "data: no (zero|trim) request has that" 'fault { op = {"zero", "trim"}, data = "x", error = "EIO" }'
 refused "fua: no flush request has that" 'fault { op = "flush", fua = true, error = "EIO" }'
+refused "fua: no flush request has that" 'fault { op = "flush", fua = false, error = "EIO" }'
 refused "offset: no flush request has that" 'fault { op = "flush", offset = 0, error = "EIO" }'
 refused "count: no open request has that" 'fault { op = "open", count = 1, error = "EIO" }'
 refused "past the end of the disk" 'fault { op = "read", offset = "1M", error = "EIO" }'
