@@ -290,6 +290,19 @@ print(0 < sum(l.get("dropped", 0) for l in lines) < 25)')" "37 36
 True" "no line is half, and those missing are counted"
 like "$(cat log)" "log=.*/limited.log: [0-9]+ lines were lost: File too large" "the server says why"
 
+# Another one empties the file, and writes to it.
+serve size=1M log=shared.log lua='fault { op = "read", error = "EIO", name = "r" }'
+python 'from clients import *
+outcome(h.pread, 1, 0)
+until(lambda: os.path.getsize("shared.log") > 0)
+os.truncate("shared.log", 0)
+outcome(h.pread, 1, 1)
+until(lambda: os.path.getsize("shared.log") > 0)
+with open("shared.log", "a") as f: f.write("{\"note\":1}\n")
+outcome(h.pread, 1, 2)'
+stopped
+is "$(read_log shared.log 'print(*[l.get("offset", l.get("note", "end")) for l in lines])')" "1 1 2 end" "a file that is emptied, and written to by others"
+
 # What can't be opened stops the start.
 for path in /nonexistent/log . "$scratch"; do
     like "$(nbdkit_run -U x.sock size=1M log="$path" --run true 2>&1)" "log=.*: (No such file|Is a directory)" "refused: $path"
