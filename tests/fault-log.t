@@ -108,6 +108,31 @@ print([l["seq"] for l in lines] == list(range(1, len(lines) + 1)),
       all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", l["time"]) for l in lines))')" \
     "True True" "numbers and times"
 
+# Where a function fails, the other rules do nothing; doors are logged too; and
+# no more bits flip than there are.
+cat >failing.lua <<'LUA'
+fault { op = "read", name = "a", delay = "1ms", shutdown = true, error = "ENOSPC" }
+fault { op = "read", name = "b", when = function() fail "EPERM" end, error = "EIO" }
+fault { op = "read", name = "c", call = function() end }
+fault { op = "write", name = "d", corrupt = 100 }
+fault { op = "open", name = "e", when = function(conn) if conn.id == 2 then fail "EPERM" end end, error = "EIO" }
+fault { op = "open", name = "f", delay = function(conn) if conn.id == 3 then return "x" end end }
+function on.open(conn) if conn.id == 4 then fail "EINVAL" end end
+LUA
+serve size=1M log=failing.log hooks=failing.lua
+is "$(python 'from clients import *
+print(outcome(h.pread, 1, 0), outcome(h.pwrite, b"x", 0), outcome(h.flush))
+for i in range(3): outcome(connect)')" "EPERM ok ok" "functions that fail"
+stop
+is "$(read_log failing.log 'for l in lines:
+    if "did" in l: show(l)')" '{"rule":"b","op":"read","offset":0,"count":1,"conn":1,"did":{"error":"EPERM"}}
+{"rule":"a","op":"read","offset":0,"count":1,"conn":1,"did":{}}
+{"rule":"c","op":"read","offset":0,"count":1,"conn":1,"did":{}}
+{"rule":"d","op":"write","offset":0,"count":1,"conn":1,"did":{"corrupt":8}}
+{"rule":"e","op":"open","offset":0,"count":0,"conn":2,"did":{"error":"EPERM"}}
+{"rule":"f","op":"open","offset":0,"count":0,"conn":3,"did":{"error":"EIO"}}
+{"hook":"open","op":"open","offset":0,"count":0,"conn":4,"did":{"error":"EINVAL"}}' "what was done, and what not"
+
 # Under load: each fault a line, in order.
 random_work 100000 5000
 serve size=1M log=load.log lua='fault { op = "read", delay = 0.000001, name = "slow" }'
