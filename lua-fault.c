@@ -60,11 +60,16 @@ take_number (lua_State *L, const char *key, lua_Integer least)
   return (uint64_t) lua_tointeger (L, -1);
 }
 
+/* A C string, so that it can't have a zero byte. */
 static const char *
 take_string (lua_State *L, const char *key)
 {
+  size_t len;
+
   if (lua_type (L, -1) != LUA_TSTRING)
     wrong (L, key, "a string");
+  if (strlen (lua_tolstring (L, -1, &len)) != len)
+    luaL_error (L, "fault: %s: has a zero byte in it", key);
   return lua_tostring (L, -1);
 }
 
@@ -179,7 +184,8 @@ take_fua (lua_State *L, const char *key, struct fault_spec *s)
 static void
 take_data (lua_State *L, const char *key, struct fault_spec *s)
 {
-  take_string (L, key);
+  if (lua_type (L, -1) != LUA_TSTRING)
+    wrong (L, key, "a string");
   s->data = lua_tolstring (L, -1, &s->data_len);
 }
 

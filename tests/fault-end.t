@@ -267,6 +267,9 @@ for value in 'error = "ENOENT"' 'error = 5' 'error = true' 'delay = "soon"' 'del
     [[ $value != @(error|lose|misdirect|corrupt)* ]] || extra='delay = 0'
     refused "fault: |NBD has no" "fault { op = 'write', $extra, $value }"
 done
+for value in 'name = "a\0b"' 'seq = "x\0y"' 'export = "\0"' 'error = "EIO\0"'; do
+    refused "fault: [a-z]+: has a zero byte" "fault { op = 'write', delay = 0, $value }"
+done
 for nothing in '' 'hang = false' 'lose = false, shutdown = false' 'p = 1, name = "x"'; do
     refused "there is no action" "fault { op = 'read', $nothing }"
 done
