@@ -700,6 +700,7 @@ fault_call (lua_State *L)
   static const char *const functions[] = { "when", "delay", "call", NULL };
   struct fault_spec s = { 0 };
   struct fault **rule;
+  uint64_t since;
   int err;
 
   luaL_checktype (L, 2, LUA_TTABLE);
@@ -715,7 +716,9 @@ fault_call (lua_State *L)
 
   lua_getfield (L, LUA_REGISTRYINDEX, "rules");
   lua_insert (L, -2);
+  since = host_now ();
   err = fault_add (&s, rule);
+  host_excuse (since);
   if (err == EEXIST)
     return luaL_error (L, "fault: there is a rule '%s' already", s.name);
   if (err)
