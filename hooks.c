@@ -529,8 +529,8 @@ lua_bytes (lua_State *L)
 }
 
 /* chance (p): true with that probability.  Drawn as for a fault rule: where a
- * rule has its number, a hook has its place among the hooks, and the place of
- * this call among those of the hook.
+ * rule has its name, a hook has its place among the hooks, a rule's function the
+ * rule's number, and both the place of this call among their own.
  */
 static int
 lua_chance (lua_State *L)

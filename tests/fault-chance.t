@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What happens by chance depends on the seed, the rule's number, the request and
+# What happens by chance depends on the seed, the rule's name, the request and
 # how often that came before: not on connections, order, threads, or other rules.
 . "$(dirname "$0")/lib.sh"
 need nbdsh
