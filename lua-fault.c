@@ -693,6 +693,15 @@ rule_index (lua_State *L)
   return 1;
 }
 
+/* rules, functions, number: rules[number] = functions */
+static int
+keep_functions (lua_State *L)
+{
+  lua_insert (L, 2);
+  lua_rawset (L, 1);
+  return 0;
+}
+
 /* fault {...} */
 static int
 fault_call (lua_State *L)
@@ -714,6 +723,8 @@ fault_call (lua_State *L)
     else
       lua_pop (L, 1);
 
+  lua_pushcfunction (L, keep_functions);
+  lua_insert (L, -2);
   lua_getfield (L, LUA_REGISTRYINDEX, "rules");
   lua_insert (L, -2);
   since = host_now ();
@@ -723,7 +734,11 @@ fault_call (lua_State *L)
     return luaL_error (L, "fault: there is a rule '%s' already", s.name);
   if (err)
     return luaL_error (L, "fault: %s", strerror (err));
-  lua_rawseti (L, -2, (lua_Integer) fault_info (*rule).number);
+  lua_pushinteger (L, (lua_Integer) fault_info (*rule).number);
+  if (lua_pcall (L, 3, 0, 0) != LUA_OK) {
+    fault_remove (*rule);       /* without memory there is none */
+    return lua_error (L);
+  }
   lua_settop (L, 3);
   return 1;
 }

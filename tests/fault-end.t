@@ -205,6 +205,30 @@ serve size=1M control="$scratch/ctl"
 is "$(python "$(cat doors.py)")" "ok" "connections that a rule's function met, let in or not, are forgotten"
 stopped
 
+# A rule for which there is no memory is not there.
+cat >memory.lua <<'LUA'
+local spec = { op = "read", when = function() return true end, error = "EIO" }
+local failed
+for size = 1, 30 do
+  fault.clear()
+  collectgarbage() collectgarbage "stop"
+  local fill, added, ok = {}, 0, nil
+  pcall(function() while true do fill[#fill + 1] = ("x"):rep(1000) .. #fill end end)
+  for _ = 1, size do fill[#fill] = nil end
+  collectgarbage() collectgarbage "stop"
+  repeat
+    ok = pcall(fault, spec)
+    if ok then added = added + 1 else failed = true end
+  until not ok or added == 3000
+  fill = nil
+  collectgarbage()
+  if #fault.list() ~= added then print("added", added, "there", #fault.list()) end
+end
+fault.clear()
+print(failed)
+LUA
+is "$(nbdkit_run -U - size=1M hooks=memory.lua lua-memory=1M --run true 2>&1 | sort -u)" "true" "no memory for a rule"
+
 # A region may reach past the end of the disk, and "any" is every operation to
 # which one of the actions does something.
 serve size=1M lua='fault { op = "read", offset = (1 << 20) - 1, count = math.maxinteger, error = "EIO", name = "end" }
