@@ -39,6 +39,7 @@ struct client {
 
 static struct sockaddr_un address = { .sun_family = AF_UNIX };
 static bool owner;              /* this process removes the socket file */
+static struct stat made;        /* which is this one */
 static int listener = -1;
 static int stop_pipe[2] = { -1, -1 };   /* readable: stop */
 static control_answer_fn answer;
@@ -71,11 +72,16 @@ forked_child (void)
     owner = false;
 }
 
-/* When the program ends, or unloads the plugin, in whatever way. */
+/* When the program ends, or unloads the plugin, in whatever way.  Somebody may
+ * have removed the file, and another server made its own there.
+ */
 __attribute__ ((destructor)) static void
 remove_file (void)
 {
-  if (owner)
+  struct stat st;
+
+  if (owner && lstat (address.sun_path, &st) == 0
+      && st.st_dev == made.st_dev && st.st_ino == made.st_ino)
     unlink (address.sun_path);
   owner = false;
 }
@@ -124,6 +130,8 @@ control_listen (const char *path)
   err = bind (listener, (struct sockaddr *) &address, sizeof address) == -1
     ? errno : 0;
   umask (mask);
+  if (!err && lstat (address.sun_path, &made) == -1)
+    err = errno;
   if (!err) {
     owner = true;
     pthread_atfork (NULL, forked_parent, forked_child);

@@ -66,6 +66,7 @@ log_one (const struct fired *c, const struct request *req, bool fail)
   const struct fault_spec *s = c->spec;
   struct json did = { .text = NULL };
   bool keeps = s->nr_keep && !fail && CHANGES >> req->op & 1;
+  const uint64_t all = (uint64_t) req->count * 8;       /* bits */
   char error[24];
 
   if (c->delay)
@@ -92,19 +93,27 @@ log_one (const struct fired *c, const struct request *req, bool fail)
   if (keeps)
     add_keep (&did, s);
   if (s->corrupt && !fail && DAMAGED >> req->op & 1)
-    add_number (&did, "corrupt", (int64_t) s->corrupt);
+    add_number (&did, "corrupt", (int64_t) (s->corrupt < all ? s->corrupt
+                                            : all));
   log_request ("rule", c->spec->name, req, &did);
   return fail;
 }
 
-/* Before the rules act: one that hangs does so for long. */
+/* Before the rules act: one that hangs does so for long.  None does anything to a
+ * request that has FAILED already.
+ */
 static void
-log_fired (const struct fired *fired, size_t n, const struct request *req)
+log_fired (const struct fired *fired, size_t n, const struct request *req,
+           bool failed)
 {
   bool fail = false;
 
   for (size_t i = 0; i < n; i++)
-    fail = log_one (&fired[i], req, fail);
+    if (failed)
+      log_request ("rule", fired[i].spec->name, req,
+                   &(struct json) { .text = NULL });
+    else
+      fail = log_one (&fired[i], req, fail);
 }
 
 /*--------------------------------------------------------------------*/
@@ -281,7 +290,7 @@ fault_act (const struct fired *fired, size_t n, struct request *req, int err,
   const struct fault_spec *torn = NULL;
 
   if (log_wanted ())
-    log_fired (fired, n, req);
+    log_fired (fired, n, req, err != 0);
   if (!err)
     err = act_wait (fired, n, req, callbacks);
   if (!err)

@@ -20,6 +20,9 @@
  *      max_end     8          8          30         30         26
  *                                      root
  *
+ * Making all max_end right costs time for each entry.  So who adds or removes rules
+ * only says that the index is stale, and the next request for it sees to that.
+ *
  * A rule without a region has one that every request overlaps, also a flush:
  * it begins at -1.  A rule for several operations stands in several indexes.
  *
@@ -52,6 +55,7 @@
 
 struct fault {
   struct fault *next;
+  uint64_t hash;                /* of the name: its own part of any luck */
   struct fault_spec spec;
   char *name, *export_name, *seq, *data;
   struct fault_range *keep;
@@ -60,7 +64,6 @@ struct fault {
   _Atomic bool on, removed;
   _Atomic unsigned releases;
   _Atomic uint64_t hits, fired;
-  uint64_t luck;                /* what is its own of a random number */
 };
 
 struct entry {
@@ -71,6 +74,7 @@ struct entry {
 struct index {
   struct entry *entry;
   size_t n, room;
+  bool stale;                   /* some max_end may be wrong */
 };
 
 /* Neighbouring locks must not share a cache line. */
@@ -176,7 +180,7 @@ index_add (struct index *x, struct fault *f)
   for (; i > 0 && x->entry[i - 1].start > e.start; i--)
     x->entry[i] = x->entry[i - 1];
   x->entry[i] = e;
-  set_max_ends (x, 0, x->n);
+  x->stale = true;
 }
 
 static void
@@ -188,7 +192,7 @@ index_remove (struct index *x, const struct fault *f)
     if (x->entry[i].fault != f)
       x->entry[kept++] = x->entry[i];
   x->n = kept;
-  set_max_ends (x, 0, x->n);
+  x->stale = true;
 }
 
 /*--------------------------------------------------------------------*/
@@ -310,13 +314,25 @@ fault_new (const struct fault_spec *spec)
   return f;
 }
 
+/* A number for a text (FNV-1a). */
+static uint64_t
+hash (const char *s)
+{
+  uint64_t h = UINT64_C (0xcbf29ce484222325);
+
+  for (; *s; s++)
+    h = (h ^ (unsigned char) *s) * UINT64_C (0x100000001b3);
+  return h;
+}
+
 /* The link to a rule, or to NULL at the end.  The list is locked. */
 static struct fault **
 find_locked (const char *name)
 {
+  const uint64_t h = hash (name);
   struct fault **link = &faults;
 
-  while (*link && (!name || strcmp ((*link)->name, name) != 0))
+  while (*link && ((*link)->hash != h || strcmp ((*link)->name, name) != 0))
     link = &(*link)->next;
   return link;
 }
@@ -350,21 +366,11 @@ unindex_all (const struct fault *f)
   wanted = ops;
 }
 
-/* A number for a text (FNV-1a). */
-static uint64_t
-hash (const char *s)
-{
-  uint64_t h = UINT64_C (0xcbf29ce484222325);
-
-  for (; *s; s++)
-    h = (h ^ (unsigned char) *s) * UINT64_C (0x100000001b3);
-  return h;
-}
-
 /* Number a rule, name it if it has no name, and put it at the end. */
 static int
 link_locked (struct fault *f)
 {
+  struct fault **link;
   char number[24];
   int err;
 
@@ -373,14 +379,15 @@ link_locked (struct fault *f)
   if (!f->name && !copy_text (&f->name, number))
     return ENOMEM;
   f->spec.name = f->name;
-  f->luck = hash (f->name);
-  if (*find_locked (f->name))
+  f->hash = hash (f->name);
+  link = find_locked (f->name);
+  if (*link)
     return EEXIST;
   err = index_all (f);
   if (err)
     return err;
   last_number++;
-  *find_locked (NULL) = f;
+  *link = f;
   return 0;
 }
 
@@ -678,12 +685,24 @@ sort_found (struct found *found)
   }
 }
 
+/* Make an index right again. */
+static void
+refresh (struct index *x)
+{
+  write_lock ();
+  if (x->stale)
+    set_max_ends (x, 0, x->n);
+  x->stale = false;
+  write_unlock ();
+}
+
 /* Find the rules that match a request, as far as that is seen from it alone.
  * Each is kept with a reference.  0 or ENOMEM.
  */
 static int
 look_up (const struct request *req, struct found *found)
 {
+  struct index *x = &indexes[req->op];
   pthread_mutex_t *mutex;
   bool complete;
 
@@ -691,7 +710,12 @@ look_up (const struct request *req, struct found *found)
   found->n = 0;
   found->room = sizeof found->few / sizeof found->few[0];
   mutex = read_lock (req);
-  complete = search (&indexes[req->op], 0, indexes[req->op].n, req, found);
+  while (x->stale) {
+    pthread_mutex_unlock (mutex);
+    refresh (x);
+    mutex = read_lock (req);
+  }
+  complete = search (x, 0, x->n, req, found);
   pthread_mutex_unlock (mutex);
   sort_found (found);
   return complete ? 0 : ENOMEM;
@@ -719,7 +743,7 @@ fires (struct fired *c, struct request *req)
   if (!counts (f, ++f->hits))
     return 0;
   if (s->has_p || s->corrupt || s->delay_max > s->delay)
-    c->random = chance_mix (f->luck ^ chance_luck (&req->luck, req->op,
+    c->random = chance_mix (f->hash ^ chance_luck (&req->luck, req->op,
                                                    req->offset, req->count));
   if (s->has_p && chance_fraction (c->random) >= s->p)
     return 0;

@@ -536,7 +536,8 @@ lua_bytes (lua_State *L)
 }
 
 /* chance (p): true with that probability.  What is its own of the request's luck:
- * the place of the hook among the hooks, and of this call among its calls.
+ * the place of the hook among the hooks, or the rule's number, and the place of
+ * this call among theirs.
  */
 static int
 lua_chance (lua_State *L)
@@ -931,12 +932,15 @@ named_error (const struct call *c)
 static void
 log_failed (const struct call *c, int err)
 {
-  if (!c->req || !log_wanted ())
+  const struct request open = { .op = OP_OPEN, .conn = c->conn };
+  const struct request *req = c->op == OP_OPEN ? &open : c->req;
+
+  if (!req || !log_wanted ())
     return;
   if (!c->rule)
-    log_error ("hook", op_names[c->op], c->req, err);
+    log_error ("hook", op_names[c->op], req, err);
   else if (strcmp (c->function, "call") != 0)
-    log_error ("rule", c->rule_name, c->req, err);
+    log_error ("rule", c->rule_name, req, err);
 }
 
 /* A coroutine has failed: which errno code is it? */

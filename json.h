@@ -16,7 +16,9 @@ struct json {
   bool failed;
 };
 
-/* Add characters as they are: N bytes, or as printf. */
+/* Add characters as they are: N bytes, or as printf (at most 255; more set
+ * FAILED).
+ */
 void json_add (struct json *j, const char *s, size_t n);
 void json_addf (struct json *j, const char *format, ...)
   __attribute__ ((format (printf, 2, 3)));

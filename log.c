@@ -207,8 +207,11 @@ writer_thread (void *unused)
 int
 log_open (const char *path)
 {
-  /* A pipe that nobody reads must not hold up the start, or the end. */
-  fd = open (path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0666);
+  /* A pipe that nobody reads must not hold up the start, or the end.  Who empties
+   * the file meanwhile, or writes to it too, must find no holes and lose nothing.
+   */
+  fd = open (path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC
+             | O_NONBLOCK, 0666);
   return fd == -1 ? errno : 0;
 }
 
@@ -302,10 +305,12 @@ void
 log_add (struct json *members)
 {
   size_t before;
+  bool room;
 
   pthread_mutex_lock (&lock);
-  last_number++;
-  if (!members->failed && has_room (members->len + 100)) {
+  room = !members->failed && has_room (members->len + 100);
+  last_number++;                /* not before: while it waits, others add lines */
+  if (room) {
     before = filling.len;
     begin_line ();
     json_add (&filling, members->text, members->len);

@@ -62,11 +62,16 @@ take_number (lua_State *L, const char *key, lua_Integer least)
   return (uint64_t) lua_tointeger (L, -1);
 }
 
+/* A C string, so that it can't have a zero byte. */
 static const char *
 take_string (lua_State *L, const char *key)
 {
+  size_t len;
+
   if (lua_type (L, -1) != LUA_TSTRING)
     wrong (L, key, "a string");
+  if (strlen (lua_tolstring (L, -1, &len)) != len)
+    luaL_error (L, "fault: %s: has a zero byte in it", key);
   return lua_tostring (L, -1);
 }
 
@@ -181,7 +186,8 @@ take_fua (lua_State *L, const char *key, struct fault_spec *s)
 static void
 take_data (lua_State *L, const char *key, struct fault_spec *s)
 {
-  take_string (L, key);
+  if (lua_type (L, -1) != LUA_TSTRING)
+    wrong (L, key, "a string");
   s->data = lua_tolstring (L, -1, &s->data_len);
 }
 
@@ -510,6 +516,7 @@ static void
 take_keys (lua_State *L, struct fault_spec *s)
 {
   unsigned acts = 0;            /* on these operations */
+  unsigned can = ALL_OPS;       /* have what the selectors look at */
   unsigned actions = 0;
 
   luaL_checkstack (L, 2 * (int) NR_KEYS + 10, NULL);
@@ -523,10 +530,12 @@ take_keys (lua_State *L, struct fault_spec *s)
       continue;
     }
     keys[i].take (L, keys[i].name, s);
-    if (!has_key (L, keys[i].name))
+    if (keys[i].kind == ACTION && !has_key (L, keys[i].name))
       continue;
     check_ops (L, &keys[i], s->ops);
-    if (keys[i].kind == ACTION) {
+    if (keys[i].kind == SELECTOR)
+      can &= keys[i].ops;
+    else {
       acts |= keys[i].ops;
       actions++;
     }
@@ -534,7 +543,7 @@ take_keys (lua_State *L, struct fault_spec *s)
   if (!acts)
     luaL_error (L, "fault: there is no action, such as error = \"EIO\" (in "
                 "quotes)");
-  s->ops &= acts;
+  s->ops &= acts & can;
   s->only_delays = s->has_delay_function && actions == 1;
   check_actions (L);
   check_region (L, s);
@@ -706,6 +715,15 @@ rule_index (lua_State *L)
   return 1;
 }
 
+/* rules, functions, number: rules[number] = functions */
+static int
+keep_functions (lua_State *L)
+{
+  lua_insert (L, 2);
+  lua_rawset (L, 1);
+  return 0;
+}
+
 /* fault {...} */
 static int
 fault_call (lua_State *L)
@@ -713,6 +731,7 @@ fault_call (lua_State *L)
   static const char *const functions[] = { "when", "delay", "call", NULL };
   struct fault_spec s = { 0 };
   struct fault **rule;
+  uint64_t since;
   int err;
 
   if (!lua_istable (L, 2))
@@ -728,14 +747,22 @@ fault_call (lua_State *L)
     else
       lua_pop (L, 1);
 
+  lua_pushcfunction (L, keep_functions);
+  lua_insert (L, -2);
   lua_getfield (L, LUA_REGISTRYINDEX, "rules");
   lua_insert (L, -2);
+  since = host_now ();
   err = fault_add (&s, rule);
+  host_excuse (since);
   if (err == EEXIST)
     return luaL_error (L, "fault: there is a rule '%s' already", s.name);
   if (err)
     return luaL_error (L, "fault: %s", strerror (err));
-  lua_rawseti (L, -2, (lua_Integer) fault_info (*rule).number);
+  lua_pushinteger (L, (lua_Integer) fault_info (*rule).number);
+  if (lua_pcall (L, 3, 0, 0) != LUA_OK) {
+    fault_remove (*rule);       /* without memory there is none */
+    return lua_error (L);
+  }
   lua_settop (L, 3);
   return 1;
 }

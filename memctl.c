@@ -1,6 +1,7 @@
 /* memctl.c - send Lua to a server that was started with control=SOCKET. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -200,6 +201,20 @@ run_input (void)
   return status;
 }
 
+/* A standard stream that is closed must not become the socket.  What takes its
+ * place can't be read, or written.
+ */
+static void
+fill_streams (void)
+{
+  int fd;
+
+  do
+    fd = open ("/", O_PATH | O_CLOEXEC);
+  while (fd >= 0 && fd <= STDERR_FILENO);
+  close (fd);
+}
+
 /* --help or --version, anywhere. */
 static void
 show_info (int argc, char *argv[])
@@ -224,6 +239,7 @@ wrong_usage (const char *why)
 int
 main (int argc, char *argv[])
 {
+  fill_streams ();
   show_info (argc, argv);
   if (argc < 2)
     return wrong_usage ("which SOCKET?");

@@ -78,6 +78,18 @@ serve size=2M control=ctl.sock
 is "$(timeout 600 "$memctl" ctl.sock disk.size)" 2097152 "and the next one takes its place"
 stopped
 
+# Nor does a server that ends take away what another one has made there since.
+serve size=1M control=ctl.sock
+first=$server
+rm ctl.sock
+serve size=2M control=ctl.sock
+kill "$first"
+wait "$first"
+is "$(timeout 600 "$memctl" ctl.sock disk.size)" 2097152 "a server ends whose socket was replaced"
+stopped
+[ ! -e ctl.sock ]
+ok $? "the socket is gone with its own server"
+
 echo precious >file
 refused 'there is a file that is no socket' file "a file"
 is "$(cat file)" precious "which is not touched"

@@ -205,6 +205,30 @@ serve size=1M control="$scratch/ctl"
 is "$(python "$(cat doors.py)")" "ok" "connections that a rule's function met, let in or not, are forgotten"
 stopped
 
+# A rule for which there is no memory is not there.
+cat >memory.lua <<'LUA'
+local spec = { op = "read", when = function() return true end, error = "EIO" }
+local failed
+for size = 1, 30 do
+  fault.clear()
+  collectgarbage() collectgarbage "stop"
+  local fill, added, ok = {}, 0, nil
+  pcall(function() while true do fill[#fill + 1] = ("x"):rep(1000) .. #fill end end)
+  for _ = 1, size do fill[#fill] = nil end
+  collectgarbage() collectgarbage "stop"
+  repeat
+    ok = pcall(fault, spec)
+    if ok then added = added + 1 else failed = true end
+  until not ok or added == 3000
+  fill = nil
+  collectgarbage()
+  if #fault.list() ~= added then print("added", added, "there", #fault.list()) end
+end
+fault.clear()
+print(failed)
+LUA
+is "$(nbdkit_run -U - size=1M hooks=memory.lua lua-memory=1M --run true 2>&1 | sort -u)" "true" "no memory for a rule"
+
 # A region may reach past the end of the disk, and "any" is every operation to
 # which one of the actions does something.
 serve size=1M lua='fault { op = "read", offset = (1 << 20) - 1, count = math.maxinteger, error = "EIO", name = "end" }
@@ -223,11 +247,23 @@ is "$(cat got)" $'True True\nEIO' "a region at the end, and operations that are 
 like "$(cat log)" "^1	5	7$" "... and what they matched"
 stopped
 
+# Without FUA are the requests that could have it.
+serve size=1M lua='fault { op = "any", fua = false, error = "EIO" }'
+is "$(python 'from clients import *
+print(outcome(h.pread, 1, 0), outcome(h.flush), outcome(h.cache, 1, 0))
+for f, *args in (h.pwrite, b"x", 0), (h.zero, 1, 0), (h.trim, 1, 0):
+    print(outcome(f, *args), outcome(f, *args, nbd.CMD_FLAG_FUA))')" "ok ok ok
+EIO ok
+EIO ok
+EIO ok" "requests that can't have FUA are not without it"
+stopped
+
 refused "expected a function" 'fault { op = "read", when = true, error = "EIO" }'
 refused "expected a function" 'fault { op = "read", call = "x" }'
 refused "data: no read request has that" 'fault { op = "read", data = "x", error = "EIO" }'
 refused "data: no (zero|trim) request has that" 'fault { op = {"zero", "trim"}, data = "x", error = "EIO" }'
 refused "fua: no flush request has that" 'fault { op = "flush", fua = true, error = "EIO" }'
+refused "fua: no flush request has that" 'fault { op = "flush", fua = false, error = "EIO" }'
 refused "offset: no flush request has that" 'fault { op = "flush", offset = 0, error = "EIO" }'
 refused "count: no open request has that" 'fault { op = "open", count = 1, error = "EIO" }'
 refused "past the end of the disk" 'fault { op = "read", offset = "1M", error = "EIO" }'
@@ -254,6 +290,9 @@ for value in 'error = "ENOENT"' 'error = 5' 'error = true' 'delay = "soon"' 'del
     extra='error = "EIO"'
     [[ $value != @(error|lose|misdirect|corrupt)* ]] || extra='delay = 0'
     refused "fault: |NBD has no" "fault { op = 'write', $extra, $value }"
+done
+for value in 'name = "a\0b"' 'seq = "x\0y"' 'export = "\0"' 'error = "EIO\0"'; do
+    refused "fault: [a-z]+: has a zero byte" "fault { op = 'write', delay = 0, $value }"
 done
 for nothing in '' 'hang = false' 'lose = false, shutdown = false' 'p = 1, name = "x"'; do
     refused "there is no action" "fault { op = 'read', $nothing }"

@@ -108,6 +108,31 @@ print([l["seq"] for l in lines] == list(range(1, len(lines) + 1)),
       all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", l["time"]) for l in lines))')" \
     "True True" "numbers and times"
 
+# Where a function fails, the other rules do nothing; doors are logged too; and
+# no more bits flip than there are.
+cat >failing.lua <<'LUA'
+fault { op = "read", name = "a", delay = "1ms", shutdown = true, error = "ENOSPC" }
+fault { op = "read", name = "b", when = function() fail "EPERM" end, error = "EIO" }
+fault { op = "read", name = "c", call = function() end }
+fault { op = "write", name = "d", corrupt = 100 }
+fault { op = "open", name = "e", when = function(conn) if conn.id == 2 then fail "EPERM" end end, error = "EIO" }
+fault { op = "open", name = "f", delay = function(conn) if conn.id == 3 then return "x" end end }
+function on.open(conn) if conn.id == 4 then fail "EINVAL" end end
+LUA
+serve size=1M log=failing.log hooks=failing.lua
+is "$(python 'from clients import *
+print(outcome(h.pread, 1, 0), outcome(h.pwrite, b"x", 0), outcome(h.flush))
+for i in range(3): outcome(connect)')" "EPERM ok ok" "functions that fail"
+stop
+is "$(read_log failing.log 'for l in lines:
+    if "did" in l: show(l)')" '{"rule":"b","op":"read","offset":0,"count":1,"conn":1,"did":{"error":"EPERM"}}
+{"rule":"a","op":"read","offset":0,"count":1,"conn":1,"did":{}}
+{"rule":"c","op":"read","offset":0,"count":1,"conn":1,"did":{}}
+{"rule":"d","op":"write","offset":0,"count":1,"conn":1,"did":{"corrupt":8}}
+{"rule":"e","op":"open","offset":0,"count":0,"conn":2,"did":{"error":"EPERM"}}
+{"rule":"f","op":"open","offset":0,"count":0,"conn":3,"did":{"error":"EIO"}}
+{"hook":"open","op":"open","offset":0,"count":0,"conn":4,"did":{"error":"EINVAL"}}' "what was done, and what not"
+
 # Under load: each fault a line, in order.
 random_work 100000 5000
 serve size=1M log=load.log lua='fault { op = "read", delay = 0.000001, name = "slow" }'
@@ -191,6 +216,44 @@ print([(l["matched"], l["fired"]) for l in lines if "matched" in l])')" "1101 Tr
 [(1100, 1100), (1, 1)]" "the lines and what was dropped add up"
 like "$(cat log)" "log=.*/pipe: [0-9]+ lines were lost: they came faster" "the server says so"
 
+# Several at once wait for a reader who is slow, but reads: each line has a number
+# of its own.
+cat >sips.py <<'PY'
+import os, sys, time
+fd = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
+os.set_blocking(fd, True)
+open("reading", "w").close()
+# Until the server opens it, there is nothing to read.
+while not (data := os.read(fd, 65536)):
+    time.sleep(0.0005)
+while data := data or os.read(fd, 65536):
+    sys.stdout.buffer.write(data)
+    data = b""
+    if not os.path.exists("go on"):
+        time.sleep(0.0005)
+PY
+rm -f reading "go on"
+python3 sips.py >sips.log &
+reader=$!
+at_exit+=("kill $reader 2>/dev/null")
+until [ -e reading ]; do sleep 0.02; done
+serve size=1M log=pipe lua='fault { op = "read", error = "EIO", name = ("n"):rep(60000) }'
+is "$(python 'from clients import *
+for i in range(8):
+    if os.fork() == 0:
+        c = connect()
+        for i in range(1000): outcome(c.pread, 512, 0)
+        os._exit(0)
+for i in range(8): os.wait()
+open("go on", "w").close()')" "" "eight clients that wait for the log"
+stop
+wait "$reader"
+is "$(read_log sips.log 'seq = 0
+for l in lines:
+    seq += l.get("dropped", 1)
+    if "dropped" not in l and l["seq"] != seq: print("at", seq, l["seq"])
+print(seq)')" "8001" "no number comes twice, and none is left out"
+
 # Nobody reads at all: the server ends.
 slow_reader /dev/null
 serve size=1M log=pipe lua='fault { op = "read", error = "EIO", name = ("n"):rep(50000) }'
@@ -251,6 +314,19 @@ print(seq, lines[-1]["fired"])
 print(0 < sum(l.get("dropped", 0) for l in lines) < 25)')" "37 36
 True" "no line is half, and those missing are counted"
 like "$(cat log)" "log=.*/limited.log: [0-9]+ lines were lost: File too large" "the server says why"
+
+# Another one empties the file, and writes to it.
+serve size=1M log=shared.log lua='fault { op = "read", error = "EIO", name = "r" }'
+python 'from clients import *
+outcome(h.pread, 1, 0)
+until(lambda: os.path.getsize("shared.log") > 0)
+os.truncate("shared.log", 0)
+outcome(h.pread, 1, 1)
+until(lambda: os.path.getsize("shared.log") > 0)
+with open("shared.log", "a") as f: f.write("{\"note\":1}\n")
+outcome(h.pread, 1, 2)'
+stopped
+is "$(read_log shared.log 'print(*[l.get("offset", l.get("note", "end")) for l in lines])')" "1 1 2 end" "a file that is emptied, and written to by others"
 
 # What can't be opened stops the start.
 for path in /nonexistent/log . "$scratch"; do

@@ -21,8 +21,11 @@ def region():
     start = base + rnd.randrange(4 * M - size)
     return start, min(size, SIZE - start)
 rules = {}
-for i in range(300):
-    name, ops = "r%d" % i, rnd.choice([["read"], ["write"], ["read", "write"], ["read", "flush"]])
+number = 0
+def change():
+    global number
+    number += 1
+    name, ops = "r%d" % number, rnd.choice([["read"], ["write"], ["read", "write"], ["read", "flush"]])
     r = None if rnd.random() < 0.02 else region()
     where = "" if r is None else "offset=%d, count=%d," % r
     memctl('fault { name="%s", op={%s}, %s lose=true }' % (name, ",".join('"%s"' % o for o in ops), where))
@@ -31,7 +34,9 @@ for i in range(300):
         gone = rnd.choice(list(rules))
         memctl('fault.get("%s"):remove()' % gone)
         del rules[gone]
+for i in range(300): change()
 for i in range(int(os.environ["WORK"])):
+    if rnd.random() < 0.02: change()
     op = rnd.choice(["read", "write", "flush"])
     start, count = region()
     if op == "read": h.pread(count, start)
@@ -55,5 +60,15 @@ for i in range(101):
     try: h.flush()
     except nbd.Error as e: n += e.errno == "ENOSPC"
 print(n)')" '^100$' "a hundred rules count each flush"
+stopped
+
+# So many in one chunk: the time that this takes does not count as the chunk's.
+serve size=1G control="$scratch/ctl"
+is "$("$TOP/memctl" ctl 'for i = 1, 10000 do fault { op = "any", offset = i * 4096, count = 4096, error = "EIO", name = "rule" .. i } end
+return #fault.list()' 2>&1)" 10000 "ten thousand rules are soon declared"
+is "$(python 'for i in 1, 10000:
+    for offset in i * 4096 - 1, i * 4096 + 4095:
+        try: print(len(h.pread(1, offset)))
+        except nbd.Error as e: print(e.errno)')" $'1\nEIO\nEIO\nEIO' "and all are there"
 stopped
 done_testing

@@ -65,6 +65,18 @@ is "$? $(cat err)" "1 memctl: standard output: No space left on device" "a resul
 "$memctl" ctl.sock </ 2>err
 is "$? $(cat err)" "1 memctl: standard input: Is a directory" "standard input that can't be read"
 
+# Streams that are closed are not taken for the server.
+"$memctl" ctl.sock '"quiet"' >&- 2>err
+is "$? $(cat err)" "1 memctl: standard output: Bad file descriptor" "standard output is closed"
+timeout 60 "$memctl" ctl.sock <&- 2>err
+is "$? $(cat err)" "1 memctl: standard input: Bad file descriptor" "standard input is closed"
+timeout 60 "$memctl" ctl.sock - <&- 2>err
+is "$? $(cat err)" $'1 > \nmemctl: standard input: Bad file descriptor' "the same line by line"
+"$memctl" ctl.sock 'closed = true' <&- >&- 2>&-
+is "$? $("$memctl" ctl.sock closed)" "0 true" "all are closed, and none is needed"
+"$memctl" ctl.sock 'error "oops"' 2>&-
+is $? 1 "an error that can't be told"
+
 # No server.
 c=("$memctl" none.sock 1)
 gives 2 '' 'memctl: none.sock: No such file or directory' "no socket"
