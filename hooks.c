@@ -130,6 +130,30 @@ unknown_name (lua_State *L, const char *what, const char *name,
   return luaL_error (L, "%s has no '%s'", what, name);
 }
 
+size_t
+check_name (lua_State *L, const char *what, const char *name,
+            const char *const *names)
+{
+  size_t i = 0;
+
+  for (; names[i]; i++)
+    if (strcmp (name, names[i]) == 0)
+      return i;
+  unknown_name (L, what, name, names);
+  return i;
+}
+
+void
+check_keys (lua_State *L, int arg, const char *what, const char *const *names)
+{
+  lua_pushnil (L);
+  while (lua_next (L, arg)) {
+    lua_pop (L, 1);
+    check_name (L, what, luaL_tolstring (L, -1, NULL), names);
+    lua_pop (L, 1);
+  }
+}
+
 static int
 strict_index (lua_State *L)
 {
@@ -456,13 +480,9 @@ check_error (lua_State *L, const char *name)
 {
   const char *names[NR_ERRORS + 1] = { NULL };
 
-  for (size_t i = 0; i < NR_ERRORS; i++) {
+  for (size_t i = 0; i < NR_ERRORS; i++)
     names[i] = errors[i].name;
-    if (strcmp (name, names[i]) == 0)
-      return &errors[i];
-  }
-  unknown_name (L, "NBD", name, names);
-  return NULL;
+  return &errors[check_name (L, "NBD", name, names)];
 }
 
 int
@@ -556,13 +576,7 @@ lua_chance (lua_State *L)
 static enum op
 check_op (lua_State *L)
 {
-  const char *name = luaL_checkstring (L, 2);
-
-  for (unsigned i = 0; i < OP_COUNT; i++)
-    if (strcmp (name, op_names[i]) == 0)
-      return (enum op) i;
-  unknown_name (L, "on", name, op_names);
-  return OP_COUNT;
+  return (enum op) check_name (L, "on", luaL_checkstring (L, 2), op_names);
 }
 
 /* on.NAME: the hook declared last, or nil. */

@@ -115,13 +115,9 @@ op_bit (lua_State *L)
 
   if (strcmp (name, "any") == 0)
     return REQUESTS;
-  for (unsigned i = 0; i <= OP_OPEN; i++) {
+  for (unsigned i = 0; i <= OP_OPEN; i++)
     names[i] = op_names[i];
-    if (strcmp (name, names[i]) == 0)
-      return 1u << i;
-  }
-  unknown_name (L, "fault: op", name, names);
-  return 0;
+  return 1u << check_name (L, "fault: op", name, names);
 }
 
 static void
@@ -408,28 +404,6 @@ static const struct key keys[] = {
 
 #define NR_KEYS (sizeof keys / sizeof keys[0])
 
-/* Raise an error if table 2 has a key that is none of ours. */
-static void
-check_keys (lua_State *L)
-{
-  const char *names[NR_KEYS + 1] = { NULL };
-  bool known;
-
-  for (size_t i = 0; i < NR_KEYS; i++)
-    names[i] = keys[i].name;
-  lua_pushnil (L);
-  while (lua_next (L, 2)) {
-    lua_pop (L, 1);
-    known = false;
-    for (size_t i = 0; i < NR_KEYS && lua_type (L, -1) == LUA_TSTRING; i++)
-      known = known || strcmp (lua_tostring (L, -1), names[i]) == 0;
-    if (!known) {
-      lua_pushvalue (L, -1);
-      unknown_name (L, "fault", luaL_tolstring (L, -1, NULL), names);
-    }
-  }
-}
-
 /* A selector must be able to match one of the rule's operations, and an action
  * do something to all of them: what fires must have an effect.  (A rule for "any"
  * is for those to which its actions do something.)
@@ -500,11 +474,14 @@ check_region (lua_State *L, struct fault_spec *s)
 static void
 take_keys (lua_State *L, struct fault_spec *s)
 {
+  const char *names[NR_KEYS + 1] = { NULL };
   unsigned acts = 0;            /* on these operations */
   unsigned actions = 0;
 
   luaL_checkstack (L, 2 * (int) NR_KEYS + 10, NULL);
-  check_keys (L);
+  for (size_t i = 0; i < NR_KEYS; i++)
+    names[i] = keys[i].name;
+  check_keys (L, 2, "fault", names);
   for (size_t i = 0; i < NR_KEYS; i++) {
     if (lua_getfield (L, 2, keys[i].name) == LUA_TNIL) {
       if (i == 0)

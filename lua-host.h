@@ -81,6 +81,14 @@ uint64_t check_time (lua_State *L, int arg);
 int unknown_name (lua_State *L, const char *what, const char *name,
                   const char *const *names);
 
+/* The place of NAME among NAMES; such an error if it is none of them. */
+size_t check_name (lua_State *L, const char *what, const char *name,
+                   const char *const *names);
+
+/* The same for each key of table ARG. */
+void check_keys (lua_State *L, int arg, const char *what,
+                 const char *const *names);
+
 /* Give the table on top of the stack a metatable by which looking up or
  * setting anything that is not in it is such an error.  NAMES must be static.
  * Calling the table calls CALL, unless that is NULL.

@@ -3,7 +3,6 @@
  */
 
 #include <errno.h>
-#include <string.h>
 
 #include "lua-host.h"
 #include "medium.h"
@@ -12,24 +11,6 @@
 
 /*--------------------------------------------------------------------*/
 /* Tables of options. */
-
-/* Raise an error if the table ARG has a key that is none of NAMES. */
-static void
-check_keys (lua_State *L, int arg, const char *what, const char *const *names)
-{
-  lua_pushnil (L);
-  while (lua_next (L, arg)) {
-    bool known = false;
-
-    lua_pop (L, 1);
-    for (size_t i = 0; names[i] && lua_type (L, -1) == LUA_TSTRING; i++)
-      known = known || strcmp (lua_tostring (L, -1), names[i]) == 0;
-    if (!known) {
-      lua_pushvalue (L, -1);
-      unknown_name (L, what, luaL_tolstring (L, -1, NULL), names);
-    }
-  }
-}
 
 /* A field of table ARG as bytes. */
 static uint64_t
