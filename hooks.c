@@ -432,23 +432,40 @@ check_bytes (lua_State *L, int arg, uint64_t max, uint64_t otherwise)
   return n;
 }
 
+bool
+to_time (lua_State *L, int index, uint64_t *ns)
+{
+  lua_Number seconds = lua_tonumber (L, index);
+
+  if (lua_type (L, index) == LUA_TSTRING)
+    return text_time (lua_tostring (L, index), ns);
+  if (lua_type (L, index) != LUA_TNUMBER || !(seconds >= 0 && seconds < 9e9))
+    return false;
+  *ns = (uint64_t) (seconds * (double) SECOND);
+  return true;
+}
+
+bool
+to_probability (lua_State *L, int index, double *p)
+{
+  return lua_isstring (L, index)
+    && text_probability (lua_tostring (L, index), p);
+}
+
 uint64_t
 check_time (lua_State *L, int arg)
 {
-  lua_Number seconds;
   uint64_t ns = 0;
 
-  if (lua_type (L, arg) == LUA_TSTRING) {
-    if (!text_time (lua_tostring (L, arg), &ns))
-      luaL_argerror (L, arg, lua_pushfstring (L, "expected a time, such as 2 or "
-                                              "\"50ms\", got \"%s\"",
-                                              lua_tostring (L, arg)));
+  if (to_time (L, arg, &ns))
     return ns;
-  }
-  seconds = luaL_checknumber (L, arg);
-  luaL_argcheck (L, seconds >= 0 && seconds < 9e9, arg,
-                 "expected seconds, 0 to 9e9");
-  return (uint64_t) (seconds * (double) SECOND);
+  if (lua_type (L, arg) == LUA_TSTRING)
+    luaL_argerror (L, arg, lua_pushfstring (L, "expected a time, such as 2 or "
+                                            "\"50ms\", got \"%s\"",
+                                            lua_tostring (L, arg)));
+  luaL_checknumber (L, arg);
+  luaL_argerror (L, arg, "expected seconds, 0 to 9e9");
+  return 0;
 }
 
 struct call *
@@ -559,8 +576,7 @@ lua_chance (lua_State *L)
   uint64_t key = chance_mix (c->rule) ^ ++c->chances;
   double p = 0;
 
-  luaL_argcheck (L, lua_isstring (L, 1)
-                 && text_probability (lua_tostring (L, 1), &p), 1,
+  luaL_argcheck (L, to_probability (L, 1, &p), 1,
                  "expected a probability, such as 0.01, \"1%\" or \"1:100\"");
   key = chance_mix (key) ^ (c->level << 8 | (unsigned) c->op);
   key = chance_mix (key) ^ (c->req ? c->req->offset : c->offset);

@@ -76,26 +76,12 @@ take_true (lua_State *L, const char *key)
   return lua_toboolean (L, -1);
 }
 
-/* The value as nanoseconds.  False: it is no time. */
-static bool
-to_time (lua_State *L, uint64_t *ns)
-{
-  lua_Number seconds = lua_tonumber (L, -1);
-
-  if (lua_type (L, -1) == LUA_TSTRING)
-    return text_time (lua_tostring (L, -1), ns);
-  if (lua_type (L, -1) != LUA_TNUMBER || !(seconds >= 0 && seconds < 9e9))
-    return false;
-  *ns = (uint64_t) (seconds * 1e9);
-  return true;
-}
-
 static uint64_t
 take_time (lua_State *L, const char *key)
 {
   uint64_t ns = 0;
 
-  if (!to_time (L, &ns))
+  if (!to_time (L, -1, &ns))
     wrong (L, key, "a time, such as 2 or \"50ms\"");
   return ns;
 }
@@ -214,8 +200,7 @@ take_seq (lua_State *L, const char *key, struct fault_spec *s)
 static void
 take_p (lua_State *L, const char *key, struct fault_spec *s)
 {
-  if (!lua_isstring (L, -1)
-      || !text_probability (lua_tostring (L, -1), &s->p))
+  if (!to_probability (L, -1, &s->p))
     wrong (L, key, "a probability, such as 0.01, \"1%\" or \"1:100\"");
   s->has_p = true;
 }
@@ -768,7 +753,7 @@ rule_result (lua_State *L, const char *function)
 
   if (strcmp (function, "delay") != 0)
     return lua_toboolean (L, -1) != 0;
-  if (!lua_isnil (L, -1) && !to_time (L, &ns))
+  if (!lua_isnil (L, -1) && !to_time (L, -1, &ns))
     luaL_error (L, "expected a time, such as 2 or \"50ms\", or nil, got %s",
                 luaL_tolstring (L, -1, NULL));
   return ns;

@@ -74,7 +74,13 @@ extern struct host host;
  */
 uint64_t check_bytes (lua_State *L, int arg, uint64_t max, uint64_t otherwise);
 
-/* The argument as nanoseconds: seconds, or a string such as "50ms". */
+/* The value at INDEX as nanoseconds (a number of seconds, or a string such as
+ * "50ms"), or as a probability (0.01, "1%" or "1:100").  False: it is none.
+ */
+bool to_time (lua_State *L, int index, uint64_t *ns);
+bool to_probability (lua_State *L, int index, double *p);
+
+/* The argument as nanoseconds. */
 uint64_t check_time (lua_State *L, int arg);
 
 /* Raise "WHAT has no NAME", with the nearest of NAMES (ended by NULL). */

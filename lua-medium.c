@@ -7,7 +7,6 @@
 #include "lua-host.h"
 #include "medium.h"
 #include "stats.h"
-#include "text.h"
 
 /*--------------------------------------------------------------------*/
 /* Tables of options. */
@@ -61,7 +60,7 @@ bad_share (lua_State *L)
 
   check_keys (L, 2, "disk:bad", names);
   lua_getfield (L, 2, "p");
-  if (!lua_isstring (L, -1) || !text_probability (lua_tostring (L, -1), &p))
+  if (!to_probability (L, -1, &p))
     return luaL_error (L, "disk:bad: p: expected a probability, such as 0.001, "
                        "\"1%%\" or \"1:1000\"");
   offset = bytes_field (L, 2, "offset", size, 0);
