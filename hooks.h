@@ -22,6 +22,10 @@ enum op {
   OP_OPEN, OP_CLOSE, OP_FILL, OP_COUNT
 };
 
+/* Sets of operations have the bit 1 << op for each. */
+#define OP(op) (1u << OP_##op)
+#define CHANGES (OP (WRITE) | OP (ZERO) | OP (TRIM))    /* of the disk */
+
 /* Their names in scripts; NULL at the end. */
 extern const char *const op_names[OP_COUNT + 1];
 

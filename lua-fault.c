@@ -89,10 +89,8 @@ take_time (lua_State *L, const char *key)
 /*--------------------------------------------------------------------*/
 /* Selectors. */
 
-#define OP(op) (1u << OP_##op)
 #define ALL_OPS ((1u << (OP_OPEN + 1)) - 1)
 #define REQUESTS (ALL_OPS & ~OP (OPEN))
-#define WRITES (OP (WRITE) | OP (ZERO) | OP (TRIM))
 
 static unsigned
 op_bit (lua_State *L)
@@ -365,7 +363,7 @@ static const struct key keys[] = {
   { "count",      take_count,      SELECTOR, REGION },
   { "conn",       take_conn,       SELECTOR, ALL_OPS },
   { "export",     take_export,     SELECTOR, ALL_OPS },
-  { "fua",        take_fua,        SELECTOR, WRITES },
+  { "fua",        take_fua,        SELECTOR, CHANGES },
   { "data",       take_data,       SELECTOR, OP (WRITE) },
   { "nth",        take_nth,        SELECTOR, ALL_OPS },
   { "every",      take_every,      SELECTOR, ALL_OPS },
@@ -378,10 +376,10 @@ static const struct key keys[] = {
   { "error",      take_error,      ACTION,   ALL_OPS },
   { "delay",      take_delay,      ACTION,   ALL_OPS },
   { "hang",       take_hang,       ACTION,   ALL_OPS },
-  { "corrupt",    take_corrupt,    ACTION,   OP (READ) | OP (WRITE) },
-  { "keep",       take_keep,       ACTION,   WRITES },
+  { "corrupt",    take_corrupt,    ACTION,   DAMAGED },
+  { "keep",       take_keep,       ACTION,   TORN },
   { "lose",       take_lose,       ACTION,   REQUESTS },
-  { "misdirect",  take_misdirect,  ACTION,   OP (READ) | WRITES },
+  { "misdirect",  take_misdirect,  ACTION,   MOVED },
   { "disconnect", take_disconnect, ACTION,   REQUESTS },
   { "shutdown",   take_shutdown,   ACTION,   ALL_OPS },
   { "call",       take_call,       ACTION,   ALL_OPS },

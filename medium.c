@@ -18,8 +18,6 @@
 
 #define SECOND UINT64_C (1000000000)
 
-#define OP(op) (1u << OP_##op)
-#define CHANGES (OP (WRITE) | OP (ZERO) | OP (TRIM))
 #define READS (OP (READ) | OP (CACHE))
 #define THROTTLED (OP (READ) | OP (FLUSH) | CHANGES)
 
