@@ -27,7 +27,8 @@ LIBS = -pthread -ldl -lm $(shell pkg-config --libs $(LUA_PC))
 
 SOURCES = plugin.c disk.c store.c hooks.c lua-req.c lua-disk.c lua-fault.c \
 	  lua-control.c lua-medium.c lua-lib.c \
-	  faults.c fault-act.c medium.c ranges.c control.c log.c stats.c chance.c json.c text.c
+	  faults.c fault-act.c medium.c ranges.c control.c log.c stats.c chance.c json.c text.c \
+	  sys.c
 UNIT_TESTS = store-unit store-oracle store-readers store-oom store-threads text-unit ranges-unit
 TESTS ?= $(sort $(wildcard tests/*.t) $(UNIT_TESTS:%=$(BUILD)/tests/%.t))
 

@@ -36,7 +36,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
@@ -44,6 +43,7 @@
 #include "chance.h"
 #include "fault-act.h"
 #include "log.h"
+#include "sys.h"
 
 /* A lock for so many connections. */
 #define LOCKS 16
@@ -90,7 +90,7 @@ static _Atomic unsigned wanted; /* union of the rules' ops */
 /* Those who wait until any rule fires. */
 static _Atomic unsigned waiters;
 static pthread_mutex_t fired_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t fired_cond;       /* its clock is monotonic */
+static pthread_cond_t fired_cond;
 
 /*--------------------------------------------------------------------*/
 /* Locks. */
@@ -197,13 +197,8 @@ index_remove (struct index *x, const struct fault *f)
 void
 faults_start (const struct fault_callbacks *c)
 {
-  pthread_condattr_t attr;
-
   callbacks = *c;
-  pthread_condattr_init (&attr);
-  pthread_condattr_setclock (&attr, CLOCK_MONOTONIC);
-  pthread_cond_init (&fired_cond, &attr);
-  pthread_condattr_destroy (&attr);
+  sys_cond_init (&fired_cond);
 }
 
 static void
@@ -574,17 +569,11 @@ counts (const struct fault *f, uint64_t n)
 bool
 fault_wait (struct fault *f, uint64_t ns)
 {
-  struct timespec end;
-
-  clock_gettime (CLOCK_MONOTONIC, &end);
-  ns += (uint64_t) end.tv_nsec;
-  end.tv_sec += (time_t) (ns / 1000000000);
-  end.tv_nsec = (long) (ns % 1000000000);
+  const uint64_t end = sys_now () + ns;
 
   waiters++;
   pthread_mutex_lock (&fired_lock);
-  while (f->fired == 0
-         && pthread_cond_timedwait (&fired_cond, &fired_lock, &end) == 0)
+  while (f->fired == 0 && sys_cond_wait (&fired_cond, &fired_lock, end))
     ;
   pthread_mutex_unlock (&fired_lock);
   waiters--;

@@ -61,7 +61,6 @@ struct host host;
 
 /* A hook is looked at after so many VM instructions. */
 #define TICK 1000
-#define SECOND UINT64_C (1000000000)
 
 const char *const op_names[OP_COUNT + 1] = {
   [OP_READ] = "read", [OP_WRITE] = "write", [OP_FLUSH] = "flush",
@@ -185,20 +184,11 @@ make_strict (lua_State *L, const char *what, const char *const *names,
 /*--------------------------------------------------------------------*/
 /* Limits: time and memory. */
 
-uint64_t
-host_now (void)
-{
-  struct timespec t;
-
-  clock_gettime (CLOCK_MONOTONIC, &t);
-  return (uint64_t) t.tv_sec * SECOND + (uint64_t) t.tv_nsec;
-}
-
 void
 host_excuse (uint64_t since)
 {
   if (started)
-    started += host_now () - since;
+    started += sys_now () - since;
 }
 
 /* Has the client of a call gone, or is the server about to end? */
@@ -273,7 +263,7 @@ tick (lua_State *L, lua_Debug *ar)
     return;                     /* loading may take its time */
   if (host.call && L == host.call->co)
     host.call->deaf = false;    /* the error was caught */
-  now = host_now ();
+  now = sys_now ();
   if (!started) {
     started = now;
     next_look = now + SECOND / 50;
@@ -1068,11 +1058,11 @@ wait_unlocked (const struct call *c, uint64_t ns)
 static int
 wait_fired (const struct call *c)
 {
-  const uint64_t step = SECOND / 50, end = host_now () + c->ns;
+  const uint64_t step = SECOND / 50, end = sys_now () + c->ns;
   uint64_t now;
   int err = 0;
 
-  while (!err && (now = host_now ()) < end
+  while (!err && (now = sys_now ()) < end
          && !fault_info (c->fault).removed
          && !fault_wait (c->fault, end - now < step ? end - now : step))
     err = wait_unlocked (c, 1);

@@ -75,9 +75,9 @@ struct work {
 static struct work
 work_begin (const char *what, uint64_t total)
 {
-  struct work w = { .what = what, .total = total, .start = host_now () };
+  struct work w = { .what = what, .total = total, .start = sys_now () };
 
-  w.show = w.start + 1000000000;
+  w.show = w.start + SECOND;
   w.look = w.start + 20000000;
   return w;
 }
@@ -85,7 +85,7 @@ work_begin (const char *what, uint64_t total)
 static void
 work_show (lua_State *L, struct work *w, uint64_t done)
 {
-  uint64_t now = host_now ();
+  uint64_t now = sys_now ();
 
   if (now >= w->look) {
     w->look = now + 20000000;
@@ -151,7 +151,7 @@ disk_method_write (lua_State *L)
 static int
 disk_method_zero (lua_State *L)
 {
-  uint64_t offset, count, since = host_now ();
+  uint64_t offset, count, since = sys_now ();
 
   check_self (L, "zero(offset, count)");
   offset = check_offset (L, 2);

@@ -15,6 +15,7 @@
 #include "faults.h"
 #include "hooks.h"
 #include "json.h"
+#include "sys.h"
 
 /* What a hook has asked for when it yields. */
 enum command { NOTHING, RUN, WAIT, WAIT_FIRED, STOP };
@@ -121,8 +122,7 @@ uint64_t rule_result (lua_State *L, const char *function);
  */
 struct call *check_call (lua_State *L, const char *what, bool waits);
 
-/* Time that a C function needed does not count as the hook's. */
-uint64_t host_now (void);
+/* What a C function needed since a time of sys_now does not count as the hook's. */
 void host_excuse (uint64_t since);
 
 /* Raise an error if the client has gone or the server ends: to be called now

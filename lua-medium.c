@@ -53,7 +53,7 @@ static int
 bad_share (lua_State *L)
 {
   static const char *const names[] = { "p", "offset", "count", "seed", NULL };
-  const uint64_t since = host_now (), size = disk_size (disk_live ());
+  const uint64_t since = sys_now (), size = disk_size (disk_live ());
   uint64_t offset, count, seed;
   double p = 0;
   int err;

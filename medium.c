@@ -10,13 +10,11 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <time.h>
 
 #include "chance.h"
 #include "medium.h"
 #include "ranges.h"
-
-#define SECOND UINT64_C (1000000000)
+#include "sys.h"
 
 #define READS (OP (READ) | OP (CACHE))
 #define THROTTLED (OP (READ) | OP (FLUSH) | CHANGES)
@@ -336,22 +334,13 @@ medium_readonly (bool on)
   update_wanted ();
 }
 
-static uint64_t
-now (void)
-{
-  struct timespec t;
-
-  clock_gettime (CLOCK_MONOTONIC, &t);
-  return (uint64_t) t.tv_sec * SECOND + (uint64_t) t.tv_nsec;
-}
-
 /* Forget who waits: all of them queue up again.  Who has passed is through by
  * now.  The lock is held.
  */
 static void
 start_over_locked (void)
 {
-  bytes.through = requests.through = now ();
+  bytes.through = requests.through = sys_now ();
   queue++;
 }
 
@@ -400,7 +389,7 @@ static uint64_t
 queue_up (const struct request *req, unsigned *seen)
 {
   const bool moves = req->op == OP_READ || req->op == OP_WRITE;
-  const uint64_t t = now ();
+  const uint64_t t = sys_now ();
   uint64_t one, other;
 
   pthread_mutex_lock (&throttle_lock);
@@ -429,7 +418,7 @@ throttle (const struct request *req)
 {
   const uint64_t step = SECOND / 50;
   unsigned seen;
-  uint64_t turn = queue_up (req, &seen), t = now ();
+  uint64_t turn = queue_up (req, &seen), t = sys_now ();
   int err = 0;
 
   while (!err && (t < turn || queue != seen)) {
@@ -437,7 +426,7 @@ throttle (const struct request *req)
       turn = queue_up (req, &seen);
     else
       err = callbacks.wait (req->conn, turn - t < step ? turn - t : step);
-    t = now ();
+    t = sys_now ();
   }
   if (err)
     leave_queue (seen);

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define NBDKIT_API_VERSION 2
@@ -25,6 +24,7 @@
 #include "medium.h"
 #include "stats.h"
 #include "store.h"
+#include "sys.h"
 #include "text.h"
 
 /* memory_thread_model chooses among this and what is stricter. */
@@ -48,7 +48,7 @@ static struct {
   char *control, *log;          /* paths, or NULL */
   struct hooks_config hooks;
 } config = {
-  .hooks.timeout = 1000000000,
+  .hooks.timeout = SECOND,
   .hooks.memory = UINT64_C (256) << 20,
 };
 
@@ -782,24 +782,15 @@ route (struct request *req)
   return err;
 }
 
-static uint64_t
-nanoseconds (void)
-{
-  struct timespec t;
-
-  clock_gettime (CLOCK_MONOTONIC, &t);
-  return (uint64_t) t.tv_sec * 1000000000 + (uint64_t) t.tv_nsec;
-}
-
 /* Send a request on its way, and report how that went. */
 static int
 submit (struct request req)
 {
-  const uint64_t start = counting ? nanoseconds () : 0;
+  const uint64_t start = counting ? sys_now () : 0;
   const int err = route (&req);
 
   if (counting)
-    stats_add (&req, err, nanoseconds () - start);
+    stats_add (&req, err, sys_now () - start);
   return result (err, &req);
 }
 
