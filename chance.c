@@ -10,18 +10,6 @@ struct meeting {
   uint64_t count;
 };
 
-/* A step of splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number
- * generators, 2014).
- */
-uint64_t
-chance_mix (uint64_t n)
-{
-  n += UINT64_C (0x9E3779B97F4A7C15);
-  n = (n ^ (n >> 30)) * UINT64_C (0xBF58476D1CE4E5B9);
-  n = (n ^ (n >> 27)) * UINT64_C (0x94D049BB133111EB);
-  return n ^ (n >> 31);
-}
-
 double
 chance_fraction (uint64_t random)
 {
