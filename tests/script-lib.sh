@@ -44,7 +44,8 @@ $1" >got 2>&1
     is "$(cat got)" "$2" "$3"
 }
 sees='
-import json, socket, threading, time
+from control import Control
+import time
 def t(f, *a):
     try: result = f(*a)
     except nbd.Error as e: return e.errno
@@ -55,11 +56,6 @@ def r(offset, count=512):
 def w(offset, count=512, flags=0):
     return t(h.pwrite, b"w" * count, offset, flags)
 def ctl(chunk):
-    with socket.socket(socket.AF_UNIX) as s:
-        s.connect("ctl.sock")
-        f = s.makefile("rw")
-        f.write(chunk + "\n")
-        f.flush()
-        answer = json.loads(f.readline())
-        return answer.get("error", answer.get("result"))
+    answer = Control()(chunk)
+    return answer.get("error", answer.get("result"))
 '
