@@ -1,34 +1,31 @@
-# script-lib.sh - what the tests of scripts with faults share: source it after
-# lib.sh.
+# script-lib.sh - what the tests of the ready-made scripts share: source it after
+# lib.sh.  tests/script-NAME.t tests scripts/NAME.lua.
 # shellcheck shell=bash
-# lib.sh sets uri and watch.
-# shellcheck disable=SC2154
+# lib.sh sets uri and watch, and tests read usage.
+# shellcheck disable=SC2154,SC2034
 
 need nbdsh
 
-# use SCRIPT PARAMETER...: a server with the script's usage line, as if pasted
-# in the top directory, and with more parameters.
-use ()
-{
-    script=$1
-    shift
-    [ -e scripts ] || cp -r "$TOP/scripts" .
-    read -ra usage < <(sed -n "s|^-- nbdkit ./memory.so ||p" "scripts/$script")
-    serve "${usage[@]}" "$@"
-}
+script=${0##*/script-}
+script=scripts/${script%.t}.lua
+cp -r "$TOP/scripts" "$TOP/LICENSE" .
 
-# script PARAMETER...: a server with the script that was used last.
+# What is left of the script's usage line, as if pasted in the top directory, for
+# serve.
+read -ra usage < <(sed -n "s|^-- nbdkit ./memory.so ||p" "$script")
+
+# script PARAMETER...: a server with the script, of 1 MiB if they say no other size.
 script ()
 {
-    serve size=1M "hooks=scripts/$script" "$@"
+    serve size=1M "hooks=$script" "$@"
 }
 
-# refused REGEX PARAMETER...: that script refuses them.
+# refused REGEX PARAMETER...: the start fails, with this error.
 refused ()
 {
     local expected=$1
     shift
-    like "$(timeout 60 "${watch[@]}" nbdkit -U sock "$SO" size=1M "hooks=scripts/$script" "$@" \
+    like "$(timeout 60 "${watch[@]}" nbdkit -U sock "$SO" size=1M "hooks=$script" "$@" \
                 --run true 2>&1 </dev/null)" "error: $expected" "refused: $*"
 }
 
