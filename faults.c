@@ -52,7 +52,7 @@
 
 struct fault {
   struct fault *next;
-  struct fault_spec spec;
+  struct fault_spec spec;       /* what it points to is ours: */
   char *name, *export_name, *seq, *data;
   struct fault_range *keep;
   uint64_t number;              /* from 1 */
@@ -303,6 +303,9 @@ fault_new (const struct fault_spec *spec)
     fault_free (f);
     return NULL;
   }
+  f->spec.export_name = f->export_name;
+  f->spec.seq = f->seq;
+  f->spec.data = f->data;
   f->spec.keep = f->keep;
   return f;
 }

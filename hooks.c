@@ -1022,7 +1022,7 @@ leave (const struct connection *conn)
 
 int
 hooks_wait (const struct connection *conn, uint64_t ns,
-           const _Atomic unsigned *releases, unsigned seen)
+            const _Atomic unsigned *releases, unsigned seen)
 {
   const uint64_t most = releases ? SECOND / 50 : 1000000 * SECOND;
   int r = 0;

@@ -105,14 +105,15 @@ void hooks_stop (void);
 /* Is there a hook for this operation?  Takes no lock. */
 bool hooks_wants (enum op op);
 
-/* Does any script mention sleep or hang, so that a hook may use them? */
+/* Does any script mention sleep, hang or delay, so that a request may wait? */
 bool hooks_may_wait (void);
 
 /* Does any script mention stats, so that it may ask for them? */
 bool hooks_may_ask_stats (void);
 
 /* Run the hooks of a request, and perform it unless they fail or skip it.
- * Returns 0 or an errno code that NBD can carry; nbdkit_error was called.
+ * Returns 0 or an errno code.  A mistake of a hook was reported, and REQ->logged
+ * says so; what a hook failed on purpose, or the disk, is left to the caller.
  */
 int hooks_request (struct request *req);
 

@@ -131,7 +131,7 @@ void host_excuse (uint64_t since);
 void host_look (lua_State *L);
 
 /* Make the content of untouched pages: a disk_fill_fn.  The context is the
- * lua_State that wants it, or NULL outside of Lua.
+ * lua_State that wants it, or NULL outside of Lua: then without the lock held.
  */
 int host_fill (void *context, void *buf, uint64_t count, uint64_t offset);
 

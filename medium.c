@@ -123,9 +123,9 @@ medium_heal (uint64_t count, uint64_t offset)
 }
 
 /* How many sectors of a kind come before the first of the other kind, if each is
- * of the first kind with probability Q?  The binary digits of such a number are independent: digit K is
- * 1 with the odds Q^(2^K).  (The logarithm of a random number would be simpler,
- * but it is not the same on all machines.)
+ * of the first kind with probability Q?  The binary digits of such a number are
+ * independent: digit K is 1 with the odds Q^(2^K).  (The logarithm of a random
+ * number would be simpler, but it is not the same on all machines.)
  */
 static uint64_t
 draw_gap (double q, uint64_t random)

@@ -52,7 +52,7 @@ static struct {
   .hooks.memory = UINT64_C (256) << 20,
 };
 
-static bool scripted;           /* there is Lua: scripts, or the control socket */
+static bool scripted;           /* there is Lua: a script, control= or log= */
 static bool counting;           /* somebody may ask for statistics */
 
 /*--------------------------------------------------------------------*/
@@ -682,16 +682,11 @@ wrapped (const struct connection *c, enum op op)
 static int
 result (int err, const struct request *req)
 {
-  static const char *const names[] = {
-    [OP_READ] = "read", [OP_WRITE] = "write", [OP_FLUSH] = "flush",
-    [OP_TRIM] = "trim", [OP_ZERO] = "zero", [OP_EXTENTS] = "block status",
-    [OP_CACHE] = "cache",
-  };
-
   if (!err)
     return 0;
   if (err != ENOTSUP && err != ESHUTDOWN && !req->logged)
-    nbdkit_error ("%s of %lu bytes at offset %llu: %s%s%s%s", names[req->op],
+    nbdkit_error ("%s of %lu bytes at offset %llu: %s%s%s%s",
+                  req->op == OP_EXTENTS ? "block status" : op_names[req->op],
                   (unsigned long) req->count, (unsigned long long) req->offset,
                   strerror (err), req->why ? " (" : "",
                   req->why ? req->why : "", req->why ? ")" : "");
