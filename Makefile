@@ -26,9 +26,10 @@ OUR_CFLAGS = -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -fPIC -pthread \
 LIBS = -pthread -ldl -lm $(shell pkg-config --libs $(LUA_PC))
 
 SOURCES = plugin.c disk.c store.c hooks.c lua-req.c lua-disk.c lua-fault.c \
-	  lua-control.c lua-medium.c lua-lib.c \
-	  faults.c fault-act.c medium.c ranges.c control.c log.c stats.c chance.c json.c text.c
-UNIT_TESTS = store-unit store-oracle store-readers store-oom store-threads text-unit ranges-unit
+	  lua-control.c lua-medium.c lua-lib.c faults.c fault-act.c medium.c \
+	  ranges.c control.c log.c stats.c chance.c json.c text.c sys.c
+UNIT_TESTS = store-unit store-oracle store-readers store-oom store-threads \
+	     text-unit ranges-unit
 TESTS ?= $(sort $(wildcard tests/*.t) $(UNIT_TESTS:%=$(BUILD)/tests/%.t))
 
 all: $(SO) memctl nbdkit-memory-plugin.1
@@ -53,25 +54,21 @@ nbdkit-memory-plugin.1: nbdkit-memory-plugin.pod
 	$(POD2MAN) --section=1 --center=NBDKIT --release=nbdkit-memory-plugin-$(VERSION) \
 	    --name=nbdkit-memory-plugin $< $@
 
-export SO BUILD SEED ROUNDS CC
+export SO BUILD SEED ROUNDS CC WATCH
 
 check: $(SO) memctl $(filter $(BUILD)/%,$(TESTS))
 	$(PROVE) --exec "" --timer $(PROVE_FLAGS) $(TESTS)
 
-check-asan: memctl
-	$(MAKE) check BUILD=build/asan SO=build/asan/memory.so WATCH=asan \
-	    CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined"
+WATCHED = -O1 -g -fno-omit-frame-pointer
+asan_CFLAGS = $(WATCHED) -fsanitize=address,undefined -fno-sanitize-recover=undefined
+tsan_CFLAGS = $(WATCHED) -fsanitize=thread
+valgrind_CFLAGS = $(WATCHED)
 
 # A clone holds all stripes: more locks than the deadlock detector can count.
-check-tsan: memctl
-	TSAN_OPTIONS=detect_deadlocks=0 $(MAKE) check BUILD=build/tsan SO=build/tsan/memory.so WATCH=tsan \
-	    CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=thread"
+check-tsan: export TSAN_OPTIONS = detect_deadlocks=0
 
-check-valgrind: memctl
-	$(MAKE) check BUILD=build/valgrind SO=build/valgrind/memory.so \
-	    WATCH=valgrind CFLAGS="-O1 -g"
-
-export WATCH
+check-asan check-tsan check-valgrind: check-%: memctl
+	$(MAKE) check WATCH=$* BUILD=build/$* SO=build/$*/memory.so CFLAGS="$($*_CFLAGS)"
 
 bench: all
 	bench/run $(BENCH)
@@ -101,7 +98,7 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/share/nbdkit-memory-plugin/scripts
 	install -m 644 scripts/* $(DESTDIR)$(PREFIX)/share/nbdkit-memory-plugin/scripts
 
-NAME = nbdkit-memory-plugin-$(VERSION)
+dist: NAME = nbdkit-memory-plugin-$(VERSION)
 dist:
 	git archive --prefix=$(NAME)/ -o $(NAME).tar.gz HEAD
 
@@ -109,5 +106,5 @@ clean:
 	rm -rf build memory.so memctl nbdkit-memory-plugin.1
 
 -include $(wildcard $(BUILD)/*.d $(BUILD)/tests/*.d)
-.PHONY: all check check-asan check-tsan check-valgrind bench lint compile
-.PHONY: install dist clean
+.PHONY: all check check-asan check-tsan check-valgrind bench lint compile \
+	install dist clean

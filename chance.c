@@ -17,18 +17,6 @@ static size_t used, size;       /* the size is a power of 2, or 0 */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static uint64_t seed;
 
-/* A step of splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number
- * generators, 2014).
- */
-uint64_t
-chance_mix (uint64_t n)
-{
-  n += UINT64_C (0x9E3779B97F4A7C15);
-  n = (n ^ (n >> 30)) * UINT64_C (0xBF58476D1CE4E5B9);
-  n = (n ^ (n >> 27)) * UINT64_C (0x94D049BB133111EB);
-  return n ^ (n >> 31);
-}
-
 double
 chance_fraction (uint64_t random)
 {
@@ -107,8 +95,7 @@ chance_luck (uint64_t *luck, unsigned op, uint64_t offset, uint64_t count)
   key = chance_mix (chance_mix (chance_mix (offset) ^ count) ^ op);
   if (key == 0)
     key = 1;
-  *luck = chance_mix (chance_mix (seed) ^ chance_mix (key + meet (key)));
-  if (*luck == 0)
-    *luck = 1;
+  key = chance_mix (chance_mix (seed) ^ chance_mix (key + meet (key)));
+  *luck = key ? key : 1;
   return *luck;
 }

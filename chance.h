@@ -25,8 +25,21 @@ void chance_stop (void);
 uint64_t chance_luck (uint64_t *luck, unsigned op, uint64_t offset,
                       uint64_t count);
 
-/* A number that looks random, made of another one; no two have the same. */
-uint64_t chance_mix (uint64_t n);
+/* A number that looks random, made of another one; no two have the same.  The
+ * numbers of SEED, SEED + CHANCE_STEP, SEED + 2 * CHANCE_STEP, ... are those of
+ * splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators,
+ * 2014).
+ */
+#define CHANCE_STEP UINT64_C (0x9E3779B97F4A7C15)
+
+static inline uint64_t
+chance_mix (uint64_t n)
+{
+  n += CHANCE_STEP;
+  n = (n ^ (n >> 30)) * UINT64_C (0xBF58476D1CE4E5B9);
+  n = (n ^ (n >> 27)) * UINT64_C (0x94D049BB133111EB);
+  return n ^ (n >> 31);
+}
 
 /* A random number as a fraction, 0 <= it < 1. */
 double chance_fraction (uint64_t random);

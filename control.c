@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -21,11 +20,12 @@
 #include <sys/un.h>
 
 #include "control.h"
+#include "sys.h"
 
 #define CLIENTS_MAX 64
 
 /* A client that reads nothing of its answer for so long is sent away. */
-#define SEND_TIME UINT64_C (10000000000)        /* nanoseconds */
+#define SEND_TIME (10 * SECOND)
 
 struct client {
   struct client *next;
@@ -158,12 +158,8 @@ watch (int fd, short events, uint64_t ns)
   struct pollfd fds[] = {
     { .fd = fd, .events = events }, { .fd = stop_pipe[0], .events = POLLIN },
   };
-  struct timespec now;
-  uint64_t end, t;
+  uint64_t t = sys_now (), end = ns < UINT64_MAX - t ? t + ns : UINT64_MAX;
 
-  clock_gettime (CLOCK_MONOTONIC, &now);
-  t = (uint64_t) now.tv_sec * 1000000000 + (uint64_t) now.tv_nsec;
-  end = ns < UINT64_MAX - t ? t + ns : UINT64_MAX;
   for (;;) {
     uint64_t ms = (end - t + 999999) / 1000000;
     int n = poll (fds, 2, ms < 1000000 ? (int) ms : 1000000);
@@ -172,8 +168,7 @@ watch (int fd, short events, uint64_t ns)
       return -1;
     if (n > 0)
       return fds[1].revents == 0 && fds[0].revents & events ? 1 : -1;
-    clock_gettime (CLOCK_MONOTONIC, &now);
-    t = (uint64_t) now.tv_sec * 1000000000 + (uint64_t) now.tv_nsec;
+    t = sys_now ();
     if (t >= end)
       return 0;
   }
@@ -319,20 +314,6 @@ reap (bool all)
   return left;
 }
 
-/* Start a thread that no signal disturbs. */
-static int
-start_thread (pthread_t *thread, void *(*run) (void *), void *context)
-{
-  sigset_t all, old;
-  int err;
-
-  sigfillset (&all);
-  pthread_sigmask (SIG_SETMASK, &all, &old);
-  err = pthread_create (thread, NULL, run, context);
-  pthread_sigmask (SIG_SETMASK, &old, NULL);
-  return err;
-}
-
 /* NULL, or why there can be no more clients. */
 static const char *
 add_client (int fd)
@@ -344,7 +325,7 @@ add_client (int fd)
   c = calloc (1, sizeof *c);
   if (c) {
     c->fd = fd;
-    if (start_thread (&c->thread, client_thread, c) == 0) {
+    if (sys_thread (&c->thread, client_thread, c) == 0) {
       c->next = clients;
       clients = c;
       return NULL;
@@ -392,7 +373,7 @@ control_start (control_answer_fn fn)
   answer = fn;
   if (pipe2 (stop_pipe, O_CLOEXEC) == -1)
     return errno;
-  err = start_thread (&acceptor, accept_thread, NULL);
+  err = sys_thread (&acceptor, accept_thread, NULL);
   accepting = err == 0;
   return err;
 }

@@ -14,13 +14,6 @@
 #include "fault-act.h"
 #include "log.h"
 
-/* Operations that can be torn, moved and damaged; a rule for "any" may also
- * match others.
- */
-#define CHANGES (1u << OP_WRITE | 1u << OP_ZERO | 1u << OP_TRIM)
-#define MOVED (1u << OP_READ | CHANGES)
-#define DAMAGED (1u << OP_READ | 1u << OP_WRITE)
-
 /*--------------------------------------------------------------------*/
 /* The log. */
 
@@ -65,7 +58,7 @@ log_one (const struct fired *c, const struct request *req, bool fail)
 {
   const struct fault_spec *s = c->spec;
   struct json did = { .text = NULL };
-  bool keeps = s->nr_keep && !fail && CHANGES >> req->op & 1;
+  bool keeps = s->nr_keep && !fail && TORN >> req->op & 1;
   const uint64_t all = (uint64_t) req->count * 8;       /* bits */
   char error[24];
 
@@ -255,7 +248,7 @@ perform_changed (const struct fired *fired, size_t n, struct request *original,
     lose = lose || s->lose;
     if (s->misdirect && MOVED >> req.op & 1)
       req.offset = misdirected (&req, s->misdirect);
-    if (s->nr_keep && !parts && CHANGES >> req.op & 1)
+    if (s->nr_keep && !parts && TORN >> req.op & 1)
       parts = s;
     if (s->corrupt && req.op == OP_WRITE) {
       if (!copy) {
@@ -295,7 +288,7 @@ fault_act (const struct fired *fired, size_t n, struct request *req, int err,
     err = act_wait (fired, n, req, callbacks);
   if (!err)
     err = act_fail (fired, n, req, &torn, callbacks);
-  if (torn && CHANGES >> req->op & 1)
+  if (torn && TORN >> req->op & 1)
     perform_parts (req, torn, callbacks);
   return err ? err : perform_changed (fired, n, req, callbacks);
 }

@@ -39,7 +39,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
@@ -47,6 +46,7 @@
 #include "chance.h"
 #include "fault-act.h"
 #include "log.h"
+#include "sys.h"
 
 /* A lock for so many connections. */
 #define LOCKS 16
@@ -56,7 +56,7 @@
 struct fault {
   struct fault *next;
   uint64_t hash;                /* of the name: its own part of any luck */
-  struct fault_spec spec;
+  struct fault_spec spec;       /* what it points to is ours: */
   char *name, *export_name, *seq, *data;
   struct fault_range *keep;
   uint64_t number;              /* from 1 */
@@ -94,7 +94,7 @@ static _Atomic unsigned wanted; /* union of the rules' ops */
 /* Those who wait until any rule fires. */
 static _Atomic unsigned waiters;
 static pthread_mutex_t fired_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t fired_cond;       /* its clock is monotonic */
+static pthread_cond_t fired_cond;
 
 /*--------------------------------------------------------------------*/
 /* Locks. */
@@ -201,13 +201,8 @@ index_remove (struct index *x, const struct fault *f)
 void
 faults_start (const struct fault_callbacks *c)
 {
-  pthread_condattr_t attr;
-
   callbacks = *c;
-  pthread_condattr_init (&attr);
-  pthread_condattr_setclock (&attr, CLOCK_MONOTONIC);
-  pthread_cond_init (&fired_cond, &attr);
-  pthread_condattr_destroy (&attr);
+  sys_cond_init (&fired_cond);
 }
 
 static void
@@ -310,6 +305,9 @@ fault_new (const struct fault_spec *spec)
     fault_free (f);
     return NULL;
   }
+  f->spec.export_name = f->export_name;
+  f->spec.seq = f->seq;
+  f->spec.data = f->data;
   f->spec.keep = f->keep;
   return f;
 }
@@ -571,17 +569,11 @@ counts (const struct fault *f, uint64_t n)
 bool
 fault_wait (struct fault *f, uint64_t times, uint64_t ns)
 {
-  struct timespec end;
-
-  clock_gettime (CLOCK_MONOTONIC, &end);
-  ns += (uint64_t) end.tv_nsec;
-  end.tv_sec += (time_t) (ns / 1000000000);
-  end.tv_nsec = (long) (ns % 1000000000);
+  const uint64_t end = sys_now () + ns;
 
   waiters++;
   pthread_mutex_lock (&fired_lock);
-  while (f->fired < times
-         && pthread_cond_timedwait (&fired_cond, &fired_lock, &end) == 0)
+  while (f->fired < times && sys_cond_wait (&fired_cond, &fired_lock, end))
     ;
   pthread_mutex_unlock (&fired_lock);
   waiters--;

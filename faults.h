@@ -20,6 +20,13 @@
 
 #include "hooks.h"
 
+/* The operations to which keep, misdirect and corrupt do something; a rule that
+ * has other actions as well may match others.
+ */
+#define TORN CHANGES
+#define MOVED (OP (READ) | CHANGES)
+#define DAMAGED (OP (READ) | OP (WRITE))
+
 /* Bytes of a request, counted from its start. */
 struct fault_range {
   uint64_t offset, count;
@@ -28,7 +35,7 @@ struct fault_range {
 /* All fields of 0 mean: not asked for. */
 struct fault_spec {
   /* Selectors. */
-  unsigned ops;                 /* bit 1 << op for each operation; not 0 */
+  unsigned ops;                 /* a set of operations; not 0 */
   bool has_range;
   uint64_t offset, count;       /* requests that overlap this region */
   uint64_t conn;                /* number of the connection */

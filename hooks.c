@@ -61,7 +61,6 @@ struct host host;
 
 /* A hook is looked at after so many VM instructions. */
 #define TICK 1000
-#define SECOND UINT64_C (1000000000)
 
 const char *const op_names[OP_COUNT + 1] = {
   [OP_READ] = "read", [OP_WRITE] = "write", [OP_FLUSH] = "flush",
@@ -137,6 +136,30 @@ unknown_name (lua_State *L, const char *what, const char *name,
                      lua_tostring (L, -1));
 }
 
+size_t
+check_name (lua_State *L, const char *what, const char *name,
+            const char *const *names)
+{
+  size_t i = 0;
+
+  for (; names[i]; i++)
+    if (strcmp (name, names[i]) == 0)
+      return i;
+  unknown_name (L, what, name, names);
+  return i;
+}
+
+void
+check_keys (lua_State *L, int arg, const char *what, const char *const *names)
+{
+  lua_pushnil (L);
+  while (lua_next (L, arg)) {
+    lua_pop (L, 1);
+    check_name (L, what, luaL_tolstring (L, -1, NULL), names);
+    lua_pop (L, 1);
+  }
+}
+
 static int
 strict_index (lua_State *L)
 {
@@ -168,20 +191,11 @@ make_strict (lua_State *L, const char *what, const char *const *names,
 /*--------------------------------------------------------------------*/
 /* Limits: time and memory. */
 
-uint64_t
-host_now (void)
-{
-  struct timespec t;
-
-  clock_gettime (CLOCK_MONOTONIC, &t);
-  return (uint64_t) t.tv_sec * SECOND + (uint64_t) t.tv_nsec;
-}
-
 void
 host_excuse (uint64_t since)
 {
   if (started)
-    started += host_now () - since;
+    started += sys_now () - since;
 }
 
 /* Has the client of a call gone, or is the server about to end? */
@@ -256,7 +270,7 @@ tick (lua_State *L, lua_Debug *ar)
     return;                     /* loading may take its time */
   if (host.call && L == host.call->co)
     host.call->deaf = false;    /* the error was caught */
-  now = host_now ();
+  now = sys_now ();
   if (!started) {
     started = now;
     next_look = now + SECOND / 50;
@@ -415,23 +429,40 @@ check_bytes (lua_State *L, int arg, uint64_t max, uint64_t otherwise)
   return n;
 }
 
+bool
+to_time (lua_State *L, int index, uint64_t *ns)
+{
+  lua_Number seconds = lua_tonumber (L, index);
+
+  if (lua_type (L, index) == LUA_TSTRING)
+    return text_time (lua_tostring (L, index), ns);
+  if (lua_type (L, index) != LUA_TNUMBER || !(seconds >= 0 && seconds < 9e9))
+    return false;
+  *ns = (uint64_t) (seconds * (double) SECOND);
+  return true;
+}
+
+bool
+to_probability (lua_State *L, int index, double *p)
+{
+  return lua_isstring (L, index)
+    && text_probability (lua_tostring (L, index), p);
+}
+
 uint64_t
 check_time (lua_State *L, int arg)
 {
-  lua_Number seconds;
   uint64_t ns = 0;
 
-  if (lua_type (L, arg) == LUA_TSTRING) {
-    if (!text_time (lua_tostring (L, arg), &ns))
-      luaL_argerror (L, arg, lua_pushfstring (L, "expected a time, such as 2 or "
-                                              "\"50ms\", got \"%s\"",
-                                              lua_tostring (L, arg)));
+  if (to_time (L, arg, &ns))
     return ns;
-  }
-  seconds = luaL_checknumber (L, arg);
-  luaL_argcheck (L, seconds >= 0 && seconds < 9e9, arg,
-                 "expected seconds, 0 to 9e9");
-  return (uint64_t) (seconds * (double) SECOND);
+  if (lua_type (L, arg) == LUA_TSTRING)
+    luaL_argerror (L, arg, lua_pushfstring (L, "expected a time, such as 2 or "
+                                            "\"50ms\", got \"%s\"",
+                                            lua_tostring (L, arg)));
+  luaL_checknumber (L, arg);
+  luaL_argerror (L, arg, "expected seconds, 0 to 9e9");
+  return 0;
 }
 
 struct call *
@@ -463,13 +494,9 @@ check_error (lua_State *L, const char *name)
 {
   const char *names[NR_ERRORS + 1] = { NULL };
 
-  for (size_t i = 0; i < NR_ERRORS; i++) {
+  for (size_t i = 0; i < NR_ERRORS; i++)
     names[i] = errors[i].name;
-    if (strcmp (name, names[i]) == 0)
-      return &errors[i];
-  }
-  unknown_name (L, "NBD", name, names);
-  return NULL;
+  return &errors[check_name (L, "NBD", name, names)];
 }
 
 int
@@ -547,8 +574,7 @@ lua_chance (lua_State *L)
   uint64_t luck;
   double p = 0;
 
-  luaL_argcheck (L, lua_isstring (L, 1)
-                 && text_probability (lua_tostring (L, 1), &p), 1,
+  luaL_argcheck (L, to_probability (L, 1, &p), 1,
                  "expected a probability, such as 0.01, \"1%\" or \"1:100\"");
   luck = c->req
     ? chance_luck (&c->req->luck, c->op, c->req->offset, c->req->count)
@@ -565,13 +591,7 @@ lua_chance (lua_State *L)
 static enum op
 check_op (lua_State *L)
 {
-  const char *name = luaL_checkstring (L, 2);
-
-  for (unsigned i = 0; i < OP_COUNT; i++)
-    if (strcmp (name, op_names[i]) == 0)
-      return (enum op) i;
-  unknown_name (L, "on", name, op_names);
-  return OP_COUNT;
+  return (enum op) check_name (L, "on", luaL_checkstring (L, 2), op_names);
 }
 
 /* on.NAME: the hook declared last, or nil. */
@@ -1017,7 +1037,7 @@ leave (const struct connection *conn)
 
 int
 hooks_wait (const struct connection *conn, uint64_t ns,
-           const _Atomic unsigned *releases, unsigned seen)
+            const _Atomic unsigned *releases, unsigned seen)
 {
   const uint64_t most = releases ? SECOND / 50 : 1000000 * SECOND;
   int r = 0;
@@ -1053,11 +1073,11 @@ wait_unlocked (const struct call *c, uint64_t ns)
 static int
 wait_fired (const struct call *c)
 {
-  const uint64_t step = SECOND / 50, end = host_now () + c->ns;
+  const uint64_t step = SECOND / 50, end = sys_now () + c->ns;
   uint64_t now;
   int err = 0;
 
-  while (!err && (now = host_now ()) < end
+  while (!err && (now = sys_now ()) < end
          && !fault_info (c->fault).removed
          && !fault_wait (c->fault, c->times,
                          end - now < step ? end - now : step))

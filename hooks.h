@@ -22,6 +22,10 @@ enum op {
   OP_OPEN, OP_CLOSE, OP_FILL, OP_COUNT
 };
 
+/* Sets of operations have the bit 1 << op for each. */
+#define OP(op) (1u << OP_##op)
+#define CHANGES (OP (WRITE) | OP (ZERO) | OP (TRIM))    /* of the disk */
+
 /* Their names in scripts; NULL at the end. */
 extern const char *const op_names[OP_COUNT + 1];
 
@@ -103,7 +107,7 @@ void hooks_stop (void);
 /* Is there a hook for this operation?  Takes no lock. */
 bool hooks_wants (enum op op);
 
-/* Does any script mention sleep or hang, so that a hook may use them? */
+/* Does any script mention sleep, hang or delay, so that a request may wait? */
 bool hooks_may_wait (void);
 
 /* Does any script mention stats, so that it may ask for them? */

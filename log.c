@@ -12,7 +12,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +20,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "sys.h"
 
 #define BUFFER_MAX ((size_t) 8 << 20)
 
@@ -37,7 +37,7 @@ static _Atomic bool wanted;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;       /* for writer */
-static pthread_cond_t swapped;  /* its clock is monotonic */
+static pthread_cond_t swapped;
 static struct json filling;
 static uint64_t dropped;        /* since filling was full */
 static bool stuck;              /* somebody has waited for room in vain */
@@ -218,19 +218,10 @@ log_open (const char *path)
 int
 log_start (void)
 {
-  pthread_condattr_t attr;
-  sigset_t all, old;
   int err;
 
-  pthread_condattr_init (&attr);
-  pthread_condattr_setclock (&attr, CLOCK_MONOTONIC);
-  pthread_cond_init (&swapped, &attr);
-  pthread_condattr_destroy (&attr);
-
-  sigfillset (&all);
-  pthread_sigmask (SIG_SETMASK, &all, &old);
-  err = pthread_create (&writer, NULL, writer_thread, NULL);
-  pthread_sigmask (SIG_SETMASK, &old, NULL);
+  sys_cond_init (&swapped);
+  err = sys_thread (&writer, writer_thread, NULL);
   running = err == 0;
   wanted = running;
   return err;
@@ -273,15 +264,11 @@ log_wanted (void)
 static bool
 has_room (size_t n)
 {
-  struct timespec until;
-
   if (filling.len + n > BUFFER_MAX && dropped == 0 && !stuck) {
-    clock_gettime (CLOCK_MONOTONIC, &until);
-    until.tv_nsec += WAIT_MAX;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
+    const uint64_t end = sys_now () + WAIT_MAX;
+
     while (filling.len + n > BUFFER_MAX && !stuck)
-      stuck = pthread_cond_timedwait (&swapped, &lock, &until) != 0;
+      stuck = !sys_cond_wait (&swapped, &lock, end);
   }
   return filling.len + n <= BUFFER_MAX && dropped == 0;
 }

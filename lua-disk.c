@@ -13,6 +13,7 @@
 
 #include <sys/stat.h>
 
+#include "chance.h"
 #include "lua-host.h"
 
 /* Data moves in pieces that stay in the processor's cache. */
@@ -75,9 +76,9 @@ struct work {
 static struct work
 work_begin (const char *what, uint64_t total)
 {
-  struct work w = { .what = what, .total = total, .start = host_now () };
+  struct work w = { .what = what, .total = total, .start = sys_now () };
 
-  w.show = w.start + 1000000000;
+  w.show = w.start + SECOND;
   w.look = w.start + 20000000;
   return w;
 }
@@ -85,7 +86,7 @@ work_begin (const char *what, uint64_t total)
 static void
 work_show (lua_State *L, struct work *w, uint64_t done)
 {
-  uint64_t now = host_now ();
+  uint64_t now = sys_now ();
 
   if (now >= w->look) {
     w->look = now + 20000000;
@@ -151,7 +152,7 @@ disk_method_write (lua_State *L)
 static int
 disk_method_zero (lua_State *L)
 {
-  uint64_t offset, count, since = host_now ();
+  uint64_t offset, count, since = sys_now ();
 
   check_self (L, "zero(offset, count)");
   offset = check_offset (L, 2);
@@ -193,17 +194,6 @@ disk_method_fill (lua_State *L)
   return 0;
 }
 
-/* Word number I of the random bytes of SEED (splitmix64). */
-static uint64_t
-random_word (uint64_t seed, uint64_t i)
-{
-  uint64_t z = seed + (i + 1) * UINT64_C (0x9E3779B97F4A7C15);
-
-  z = (z ^ (z >> 30)) * UINT64_C (0xBF58476D1CE4E5B9);
-  z = (z ^ (z >> 27)) * UINT64_C (0x94D049BB133111EB);
-  return z ^ (z >> 31);
-}
-
 /* Put the random bytes that belong to OFFSET, a multiple of 8, into BUF:
  * little-endian, so that they are the same on any machine.
  */
@@ -211,7 +201,7 @@ static void
 random_bytes (uint8_t *buf, uint64_t words, uint64_t offset, uint64_t seed)
 {
   for (uint64_t i = 0; i < words; i++) {
-    uint64_t w = random_word (seed, offset / 8 + i);
+    uint64_t w = chance_mix (seed + (offset / 8 + i) * CHANCE_STEP);
 
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
     w = __builtin_bswap64 (w);
@@ -235,7 +225,7 @@ disk_method_random (lua_State *L)
   count = check_count (L, 3, offset);
   seed = (uint64_t) luaL_optinteger (L, 4, (lua_Integer) host.config.seed);
   /* Neighbouring seeds must not give neighbouring words. */
-  seed = random_word (seed, 0);
+  seed = chance_mix (seed);
   buf = lua_newuserdatauv (L, PIECE + 8, 0);
 
   work = work_begin ("disk:random", count);

@@ -15,6 +15,7 @@
 
 #include "faults.h"
 #include "lua-host.h"
+#include "sys.h"
 #include "text.h"
 
 /* A key of fault {...}; TAKE finds its value on top of the stack.  A selector
@@ -83,26 +84,12 @@ take_true (lua_State *L, const char *key)
   return lua_toboolean (L, -1);
 }
 
-/* The value as nanoseconds.  False: it is no time. */
-static bool
-to_time (lua_State *L, uint64_t *ns)
-{
-  lua_Number seconds = lua_tonumber (L, -1);
-
-  if (lua_type (L, -1) == LUA_TSTRING)
-    return text_time (lua_tostring (L, -1), ns);
-  if (lua_type (L, -1) != LUA_TNUMBER || !(seconds >= 0 && seconds < 9e9))
-    return false;
-  *ns = (uint64_t) (seconds * 1e9);
-  return true;
-}
-
 static uint64_t
 take_time (lua_State *L, const char *key)
 {
   uint64_t ns = 0;
 
-  if (!to_time (L, &ns))
+  if (!to_time (L, -1, &ns))
     wrong (L, key, "a time, such as 2 or \"50ms\"");
   return ns;
 }
@@ -110,10 +97,8 @@ take_time (lua_State *L, const char *key)
 /*--------------------------------------------------------------------*/
 /* Selectors. */
 
-#define OP(op) (1u << OP_##op)
 #define ALL_OPS ((1u << (OP_OPEN + 1)) - 1)
 #define REQUESTS (ALL_OPS & ~OP (OPEN))
-#define WRITES (OP (WRITE) | OP (ZERO) | OP (TRIM))
 
 static unsigned
 op_bit (lua_State *L)
@@ -122,13 +107,9 @@ op_bit (lua_State *L)
 
   if (strcmp (name, "any") == 0)
     return REQUESTS;
-  for (unsigned i = 0; i <= OP_OPEN; i++) {
+  for (unsigned i = 0; i <= OP_OPEN; i++)
     names[i] = op_names[i];
-    if (strcmp (name, names[i]) == 0)
-      return 1u << i;
-  }
-  unknown_name (L, "fault: op", name, names);
-  return 0;
+  return 1u << check_name (L, "fault: op", name, names);
 }
 
 static void
@@ -226,8 +207,7 @@ take_seq (lua_State *L, const char *key, struct fault_spec *s)
 static void
 take_p (lua_State *L, const char *key, struct fault_spec *s)
 {
-  if (!lua_isstring (L, -1)
-      || !text_probability (lua_tostring (L, -1), &s->p))
+  if (!to_probability (L, -1, &s->p))
     wrong (L, key, "a probability, such as 0.01, \"1%\" or \"1:100\"");
   s->has_p = true;
 }
@@ -398,7 +378,7 @@ static const struct key keys[] = {
   { "count",      take_count,      SELECTOR, REGION },
   { "conn",       take_conn,       SELECTOR, ALL_OPS },
   { "export",     take_export,     SELECTOR, ALL_OPS },
-  { "fua",        take_fua,        SELECTOR, WRITES },
+  { "fua",        take_fua,        SELECTOR, CHANGES },
   { "data",       take_data,       SELECTOR, OP (WRITE) },
   { "nth",        take_nth,        SELECTOR, ALL_OPS },
   { "every",      take_every,      SELECTOR, ALL_OPS },
@@ -412,38 +392,16 @@ static const struct key keys[] = {
   { "error",      take_error,      ACTION,   ALL_OPS },
   { "delay",      take_delay,      ACTION,   ALL_OPS },
   { "hang",       take_hang,       ACTION,   ALL_OPS },
-  { "corrupt",    take_corrupt,    ACTION,   OP (READ) | OP (WRITE) },
-  { "keep",       take_keep,       ACTION,   WRITES },
+  { "corrupt",    take_corrupt,    ACTION,   DAMAGED },
+  { "keep",       take_keep,       ACTION,   TORN },
   { "lose",       take_lose,       ACTION,   REQUESTS },
-  { "misdirect",  take_misdirect,  ACTION,   OP (READ) | WRITES },
+  { "misdirect",  take_misdirect,  ACTION,   MOVED },
   { "disconnect", take_disconnect, ACTION,   REQUESTS },
   { "shutdown",   take_shutdown,   ACTION,   ALL_OPS },
   { "call",       take_call,       ACTION,   ALL_OPS },
 };
 
 #define NR_KEYS (sizeof keys / sizeof keys[0])
-
-/* Raise an error if table 2 has a key that is none of ours. */
-static void
-check_keys (lua_State *L)
-{
-  const char *names[NR_KEYS + 1] = { NULL };
-  bool known;
-
-  for (size_t i = 0; i < NR_KEYS; i++)
-    names[i] = keys[i].name;
-  lua_pushnil (L);
-  while (lua_next (L, 2)) {
-    lua_pop (L, 1);
-    known = false;
-    for (size_t i = 0; i < NR_KEYS && lua_type (L, -1) == LUA_TSTRING; i++)
-      known = known || strcmp (lua_tostring (L, -1), names[i]) == 0;
-    if (!known) {
-      lua_pushvalue (L, -1);
-      unknown_name (L, "fault", luaL_tolstring (L, -1, NULL), names);
-    }
-  }
-}
 
 /* A selector must be able to match one of the rule's operations, and an action
  * do something to all of them: what fires must have an effect.  (A rule for "any"
@@ -515,12 +473,15 @@ check_region (lua_State *L, struct fault_spec *s)
 static void
 take_keys (lua_State *L, struct fault_spec *s)
 {
+  const char *names[NR_KEYS + 1] = { NULL };
   unsigned acts = 0;            /* on these operations */
   unsigned can = ALL_OPS;       /* have what the selectors look at */
   unsigned actions = 0;
 
   luaL_checkstack (L, 2 * (int) NR_KEYS + 10, NULL);
-  check_keys (L);
+  for (size_t i = 0; i < NR_KEYS; i++)
+    names[i] = keys[i].name;
+  check_keys (L, 2, "fault", names);
   for (size_t i = 0; i < NR_KEYS; i++) {
     if (lua_getfield (L, 2, keys[i].name) == LUA_TNIL) {
       if (i == 0)
@@ -751,7 +712,7 @@ fault_call (lua_State *L)
   lua_insert (L, -2);
   lua_getfield (L, LUA_REGISTRYINDEX, "rules");
   lua_insert (L, -2);
-  since = host_now ();
+  since = sys_now ();
   err = fault_add (&s, rule);
   host_excuse (since);
   if (err == EEXIST)
@@ -842,7 +803,7 @@ rule_result (lua_State *L, const char *function)
 
   if (strcmp (function, "delay") != 0)
     return lua_toboolean (L, -1) != 0;
-  if (!lua_isnil (L, -1) && !to_time (L, &ns))
+  if (!lua_isnil (L, -1) && !to_time (L, -1, &ns))
     luaL_error (L, "expected a time, such as 2 or \"50ms\", or nil, got %s",
                 luaL_tolstring (L, -1, NULL));
   return ns;

@@ -15,6 +15,7 @@
 #include "faults.h"
 #include "hooks.h"
 #include "json.h"
+#include "sys.h"
 
 /* What a hook has asked for when it yields. */
 enum command { NOTHING, RUN, WAIT, WAIT_FIRED, STOP };
@@ -76,12 +77,26 @@ extern struct host host;
  */
 uint64_t check_bytes (lua_State *L, int arg, uint64_t max, uint64_t otherwise);
 
-/* The argument as nanoseconds: seconds, or a string such as "50ms". */
+/* The value at INDEX as nanoseconds (a number of seconds, or a string such as
+ * "50ms"), or as a probability (0.01, "1%" or "1:100").  False: it is none.
+ */
+bool to_time (lua_State *L, int index, uint64_t *ns);
+bool to_probability (lua_State *L, int index, double *p);
+
+/* The argument as nanoseconds. */
 uint64_t check_time (lua_State *L, int arg);
 
 /* Raise "WHAT has no NAME", with the nearest of NAMES (ended by NULL). */
 int unknown_name (lua_State *L, const char *what, const char *name,
                   const char *const *names);
+
+/* The place of NAME among NAMES; such an error if it is none of them. */
+size_t check_name (lua_State *L, const char *what, const char *name,
+                   const char *const *names);
+
+/* The same for each key of table ARG. */
+void check_keys (lua_State *L, int arg, const char *what,
+                 const char *const *names);
 
 /* Give the table on top of the stack a metatable by which looking up or
  * setting anything that is not in it is such an error.  NAMES must be static.
@@ -109,8 +124,7 @@ uint64_t rule_result (lua_State *L, const char *function);
  */
 struct call *check_call (lua_State *L, const char *what, bool waits);
 
-/* Time that a C function needed does not count as the hook's. */
-uint64_t host_now (void);
+/* What a C function needed since a time of sys_now does not count as the hook's. */
 void host_excuse (uint64_t since);
 
 /* Raise an error if the client has gone or the server ends: to be called now
@@ -119,7 +133,7 @@ void host_excuse (uint64_t since);
 void host_look (lua_State *L);
 
 /* Make the content of untouched pages: a disk_fill_fn.  The context is the
- * lua_State that wants it, or NULL outside of Lua.
+ * lua_State that wants it, or NULL outside of Lua: then without the lock held.
  */
 int host_fill (void *context, void *buf, uint64_t count, uint64_t offset);
 

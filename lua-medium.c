@@ -3,7 +3,6 @@
  */
 
 #include <errno.h>
-#include <string.h>
 
 #include "lua-host.h"
 #include "medium.h"
@@ -12,24 +11,6 @@
 
 /*--------------------------------------------------------------------*/
 /* Tables of options. */
-
-/* Raise an error if the table ARG has a key that is none of NAMES. */
-static void
-check_keys (lua_State *L, int arg, const char *what, const char *const *names)
-{
-  lua_pushnil (L);
-  while (lua_next (L, arg)) {
-    bool known = false;
-
-    lua_pop (L, 1);
-    for (size_t i = 0; names[i] && lua_type (L, -1) == LUA_TSTRING; i++)
-      known = known || strcmp (lua_tostring (L, -1), names[i]) == 0;
-    if (!known) {
-      lua_pushvalue (L, -1);
-      unknown_name (L, what, luaL_tolstring (L, -1, NULL), names);
-    }
-  }
-}
 
 /* A field of the table at 2, in bytes or otherwise a number. */
 static uint64_t
@@ -83,14 +64,14 @@ static int
 bad_share (lua_State *L)
 {
   static const char *const names[] = { "p", "offset", "count", "seed", NULL };
-  const uint64_t since = host_now (), size = disk_size (disk_live ());
+  const uint64_t since = sys_now (), size = disk_size (disk_live ());
   uint64_t offset, count, seed;
   double p = 0;
   int err;
 
   check_keys (L, 2, "disk:bad", names);
   lua_getfield (L, 2, "p");
-  if (!lua_isstring (L, -1) || !text_probability (lua_tostring (L, -1), &p))
+  if (!to_probability (L, -1, &p))
     return luaL_error (L, "disk:bad: p: expected a probability, such as 0.001, "
                        "\"1%%\" or \"1:1000\"");
   offset = number_field (L, "disk:bad", "offset", 0, size, 0);

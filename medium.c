@@ -10,16 +10,12 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <time.h>
 
 #include "chance.h"
 #include "medium.h"
 #include "ranges.h"
+#include "sys.h"
 
-#define SECOND UINT64_C (1000000000)
-
-#define OP(op) (1u << OP_##op)
-#define CHANGES (OP (WRITE) | OP (ZERO) | OP (TRIM))
 #define READS (OP (READ) | OP (CACHE))
 #define THROTTLED (OP (READ) | OP (FLUSH) | CHANGES)
 
@@ -127,9 +123,9 @@ medium_heal (uint64_t count, uint64_t offset)
 }
 
 /* How many sectors of a kind come before the first of the other kind, if each is
- * of the first kind with probability Q?  The binary digits of such a number are independent: digit K is
- * 1 with the odds Q^(2^K).  (The logarithm of a random number would be simpler,
- * but it is not the same on all machines.)
+ * of the first kind with probability Q?  The binary digits of such a number are
+ * independent: digit K is 1 with the odds Q^(2^K).  (The logarithm of a random
+ * number would be simpler, but it is not the same on all machines.)
  */
 static uint64_t
 draw_gap (double q, uint64_t random)
@@ -338,22 +334,13 @@ medium_readonly (bool on)
   update_wanted ();
 }
 
-static uint64_t
-now (void)
-{
-  struct timespec t;
-
-  clock_gettime (CLOCK_MONOTONIC, &t);
-  return (uint64_t) t.tv_sec * SECOND + (uint64_t) t.tv_nsec;
-}
-
 /* Forget who waits: all of them queue up again.  Who has passed is through by
  * now.  The lock is held.
  */
 static void
 start_over_locked (void)
 {
-  bytes.through = requests.through = now ();
+  bytes.through = requests.through = sys_now ();
   queue++;
 }
 
@@ -402,7 +389,7 @@ static uint64_t
 queue_up (const struct request *req, unsigned *seen)
 {
   const bool moves = req->op == OP_READ || req->op == OP_WRITE;
-  const uint64_t t = now ();
+  const uint64_t t = sys_now ();
   uint64_t one, other;
 
   pthread_mutex_lock (&throttle_lock);
@@ -431,7 +418,7 @@ throttle (const struct request *req)
 {
   const uint64_t step = SECOND / 50;
   unsigned seen;
-  uint64_t turn = queue_up (req, &seen), t = now ();
+  uint64_t turn = queue_up (req, &seen), t = sys_now ();
   int err = 0;
 
   while (!err && (t < turn || queue != seen)) {
@@ -439,7 +426,7 @@ throttle (const struct request *req)
       turn = queue_up (req, &seen);
     else
       err = callbacks.wait (req->conn, turn - t < step ? turn - t : step);
-    t = now ();
+    t = sys_now ();
   }
   if (err)
     leave_queue (seen);

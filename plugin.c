@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define NBDKIT_API_VERSION 2
@@ -26,6 +25,7 @@
 #include "medium.h"
 #include "stats.h"
 #include "store.h"
+#include "sys.h"
 #include "text.h"
 
 /* memory_thread_model chooses among this and what is stricter. */
@@ -49,11 +49,11 @@ static struct {
   char *control, *log;          /* paths, or NULL */
   struct hooks_config hooks;
 } config = {
-  .hooks.timeout = 1000000000,
+  .hooks.timeout = SECOND,
   .hooks.memory = UINT64_C (256) << 20,
 };
 
-static bool scripted;           /* there is Lua: scripts, or the control socket */
+static bool scripted;           /* there is Lua: a script, control= or log= */
 static bool counting;           /* somebody may ask for statistics */
 
 /*--------------------------------------------------------------------*/
@@ -692,16 +692,11 @@ wrapped (const struct connection *c, enum op op)
 static int
 result (int err, const struct request *req)
 {
-  static const char *const names[] = {
-    [OP_READ] = "read", [OP_WRITE] = "write", [OP_FLUSH] = "flush",
-    [OP_TRIM] = "trim", [OP_ZERO] = "zero", [OP_EXTENTS] = "block status",
-    [OP_CACHE] = "cache",
-  };
-
   if (!err)
     return 0;
   if (err != ENOTSUP && err != ESHUTDOWN && !req->logged)
-    nbdkit_error ("%s of %lu bytes at offset %llu: %s%s%s%s", names[req->op],
+    nbdkit_error ("%s of %lu bytes at offset %llu: %s%s%s%s",
+                  req->op == OP_EXTENTS ? "block status" : op_names[req->op],
                   (unsigned long) req->count, (unsigned long long) req->offset,
                   strerror (err), req->why ? " (" : "",
                   req->why ? req->why : "", req->why ? ")" : "");
@@ -792,24 +787,15 @@ route (struct request *req)
   return err;
 }
 
-static uint64_t
-nanoseconds (void)
-{
-  struct timespec t;
-
-  clock_gettime (CLOCK_MONOTONIC, &t);
-  return (uint64_t) t.tv_sec * 1000000000 + (uint64_t) t.tv_nsec;
-}
-
 /* Send a request on its way, and report how that went. */
 static int
 submit (struct request req)
 {
-  const uint64_t start = counting ? nanoseconds () : 0;
+  const uint64_t start = counting ? sys_now () : 0;
   const int err = route (&req);
 
   if (counting)
-    stats_add (&req, err, nanoseconds () - start);
+    stats_add (&req, err, sys_now () - start);
   return result (err, &req);
 }
 

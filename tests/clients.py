@@ -1,4 +1,4 @@
-"""What the tests of the hooks share: for nbdsh, from clients import *"""
+"""What the tests share that run in nbdsh: from clients import *"""
 
 import errno
 import json
@@ -10,7 +10,7 @@ import time
 
 import nbd
 
-from control import Control as Client
+from control import Control as Client, until
 
 # Nothing here may wait for ever.
 signal.alarm(100)
@@ -39,12 +39,6 @@ def extents(h, count, offset=0):
     entries = []
     h.block_status(count, offset, lambda _, __, e, ___: entries.extend(e))
     return list(zip(entries[::2], entries[1::2]))
-
-
-def until(true):
-    """Wait for something that will happen."""
-    while not true():
-        time.sleep(0.01)
 
 
 def log():

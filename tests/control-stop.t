@@ -8,29 +8,27 @@ need python3
 limit=5
 [ -z "$WATCH" ] || limit=30
 
-# Ten clients for each line of Lua, or other bytes; the file "ready" says that
-# they are at it.  Prints what they are answered.
-cat >clients.py <<'PY'
+# Ten clients send the same bytes; the file "ready" says that they are at it, that
+# is, that so many have made the server say "begin".  Prints what they are answered.
+cat >ten.py <<'PY'
 from control import *
 import ast, sys
-what = ast.literal_eval(sys.argv[1])
+what, begun = ast.literal_eval(sys.argv[1]), int(sys.argv[2])
 clients = [Control() for i in range(10)]
 for c in clients:
     c.send(what)
-# While one is in a loop, the others wait for the lock.
-if b"begin" in what:
-    until(lambda: open("log").read().count("begin") >= (1 if b"while true" in what and b"end" in what and b"sleep" not in what and b"wait" not in what in what else 10))
+until(lambda: open("log").read().count("begin") >= begun)
 open("ready", "w").close()
 print(*{str(c.answer()) for c in clients})
 PY
 
-# stops NAME BYTES: with such clients.
+# stops NAME BYTES [BEGUN]: with such clients.
 stops ()
 {
     local start
     rm -f ready
     serve size=1M control=ctl.sock lua='r = fault { op = "read", error = "EIO" }' hook-timeout=100000
-    python3 clients.py "b'''$2'''" >out 2>&1 &
+    python3 ten.py "b'''$2'''" "${3:-0}" >out 2>&1 &
     clients=$!
     until [ -e ready ]; do
         kill -0 "$clients" 2>/dev/null || { sed 's/^/# /' out log; bail "the clients did not start"; }
@@ -45,13 +43,14 @@ stops ()
 }
 stops "clients that say nothing" ''
 stops "half a line" 'half a li'
-stops "sleep" 'print "begin" sleep "1000m"\n'
-stops "sleeps" 'print "begin" while true do sleep(0) end\n'
-stops "hang" 'print "begin" pcall(hang) print "NEVER"\n'
+stops "sleep" 'print "begin" sleep "1000m"\n' 10
+stops "sleeps" 'print "begin" while true do sleep(0) end\n' 10
+stops "hang" 'print "begin" pcall(hang) print "NEVER"\n' 10
 is "$(grep -c NEVER log)" 0 "what hangs does not go on"
-stops "wait" 'print "begin" r:wait "1000m"\n'
-stops "waits" 'print "begin" while true do pcall(r.wait, r, 0) pcall(r.wait, r, "10ms") end\n'
-stops "endless loops, one after the other" 'print "begin" while true do end\n'
-stops "endless loops around pcall" 'print "begin" while true do pcall(function() while true do end end) end\n'
+stops "wait" 'print "begin" r:wait "1000m"\n' 10
+stops "waits" 'print "begin" while true do pcall(r.wait, r, 0) pcall(r.wait, r, "10ms") end\n' 10
+# While one is in a loop, the others wait for the lock.
+stops "endless loops, one after the other" 'print "begin" while true do end\n' 1
+stops "endless loops around pcall" 'print "begin" while true do pcall(function() while true do end end) end\n' 1
 stops "answers that nobody reads" "string.rep('x', 15 << 20)\\n"
 done_testing

@@ -69,6 +69,16 @@ is "$(python "$(cat both.py)")" "9 30 10 10 1
 (60, 30) (60, 20) (15, 15) (60, 60) (60, 5) (60, 1)" "each rule counts for itself, the first error decides"
 stopped
 
+# In the order of declaration, not of their regions; and a request that rules have
+# changed still says why the medium fails it.
+serve size=1M lua='fault { op = "read", offset = 512, error = "EIO" } fault { op = "read", error = "ENOSPC" }
+fault { op = "write", misdirect = 512 } fault { op = "write", keep = 100 } disk:readonly()'
+is "$(python 'from clients import *
+print(outcome(h.pread, 1024, 0), outcome(h.pread, 512, 0), outcome(h.pwrite, b"x", 0))')" "EIO ENOSPC EPERM" \
+    "the rule declared first decides"
+like "$(cat log)" "Operation not permitted \(disk:readonly\)" "the medium's reason is not lost"
+stopped
+
 # The connection counts as nothing but "open".
 serve size=1M lua='a = fault { op = "any", delay = 0, times = 1 } b = fault { op = {"open", "any"}, delay = 0 }
 c = fault { op = "open", delay = 0 }

@@ -15,7 +15,7 @@ export PATH="/usr/bin:/bin:/usr/sbin:/sbin:$PATH"
 export LC_ALL=C
 
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-# For raw_nbd.py.
+# For the modules in tests/.
 export PYTHONPATH=$TOP/tests PYTHONDONTWRITEBYTECODE=1
 SO=$(realpath "$TOP/${SO:-memory.so}")
 WATCH=${WATCH:-}

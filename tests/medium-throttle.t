@@ -3,11 +3,11 @@
 . "$(dirname "$0")/lib.sh"
 need nbdsh
 
-# measure.py, with CASE="RATE UNIT CONNECTIONS DEPTH SIZE [SOCKET]": keep so many requests of SIZE
-# bytes in flight for ten seconds, while SOCKET sets the same rate over and over.
-# Prints whether the rate was at most, and at
-# least, what it should be.  Too slow does not count if the machine stood still
-# at times, which a thread finds out that only sleeps.
+# measure.py, with CASE="RATE UNIT CONNECTIONS DEPTH SIZE [SOCKET]": keep so many
+# requests of SIZE bytes in flight for ten seconds, while SOCKET sets the same rate
+# over and over.  Prints whether the rate was at most, and at least, what it should
+# be.  Too slow does not count if the machine stood still at times, which a thread
+# finds out that only sleeps.
 cat >measure.py <<'PY'
 from clients import *
 import threading

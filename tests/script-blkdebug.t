@@ -6,7 +6,7 @@
 
 all='def all(): print(r(0), w(0), t(h.flush), t(h.zero, 512, 0), t(h.trim, 512, 0))
 '
-use blkdebug.lua
+serve "${usage[@]}"
 sees "$all
 all(); all()" "ok EIO ok ok ok
 ok ok ok ok ok" "once"
@@ -15,7 +15,7 @@ stopped
 # blkdebug EXPECTED PARAMETER...
 blkdebug ()
 {
-    serve size=1M hooks=scripts/blkdebug.lua "${@:2}"
+    script "${@:2}"
     sees "$all
 all()" "$1" "${*:2}"
     stop
@@ -28,13 +28,13 @@ blkdebug "ok ok EIO EINVAL ok" inject-error.0.event=flush_to_os inject-error.1.e
 blkdebug "ok ok ok ok EIO" inject-error.0.event=none inject-error.0.iotype=discard
 blkdebug "EIO EIO EIO EIO EIO" inject-error.0.event=none
 
-serve size=1M hooks=scripts/blkdebug.lua inject-error.0.event=read_aio inject-error.0.sector=3
+script inject-error.0.event=read_aio inject-error.0.sector=3
 sees 'S = 512
 print(r(2 * S), r(3 * S), r(4 * S), r(0, 8 * S), r(3 * S - 1, 1), r(3 * S + 1, 5))' "ok EIO ok EIO ok ok" "a sector"
 stopped
 
 # Only the write after a flush that comes after a read.
-serve size=1M hooks=scripts/blkdebug.lua inject-error.0.event=write_aio inject-error.0.state=3 \
+script inject-error.0.event=write_aio inject-error.0.state=3 \
     set-state.0.event=read_aio set-state.0.state=1 set-state.0.new_state=2 \
     set-state.1.event=flush_to_disk set-state.1.state=2 set-state.1.new_state=3 \
     set-state.2.event=write_aio set-state.2.state=3 set-state.2.new_state=1

@@ -7,7 +7,7 @@ time='def took(least, f, *a):
     start = time.monotonic(); f(*a)
     return time.monotonic() - start >= least
 '
-use dm-delay.lua
+serve "${usage[@]}"
 sees "$time
 print(took(.05, h.pread, 512, 0), took(.1, h.pwrite, bytes(512), 0), took(.1, h.trim, 512, 0),
       took(.1, h.zero, 512, 0), took(.333, h.flush))
@@ -19,7 +19,7 @@ True True 2
 True True True" "the usage line, and other delays at run time"
 stopped
 
-serve size=1M hooks=scripts/dm-delay.lua delay=20
+script delay=20
 sees "$time
 print(took(.02, h.pread, 512, 0), took(.02, h.pwrite, bytes(512), 0), took(.02, h.flush))" \
     "True True True" "one delay is for all"

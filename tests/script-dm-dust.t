@@ -3,7 +3,7 @@
 . "$(dirname "$0")/lib.sh"
 . "$TOP/tests/script-lib.sh"
 
-use dm-dust.lua
+serve "${usage[@]}"
 sees 'K = 4096
 print(ctl("dust.listbadblocks()"), r(60 * K), w(60 * K), ctl("dust.queryblock(60)"))
 ctl("dust.enable()")
@@ -38,7 +38,7 @@ dm-dust: bad	2
 dm-dust: removed	2" "and what it says"
 stopped
 
-serve size=1000 hooks=scripts/dm-dust.lua addbadblock=1 enable=true
+script size=1000 addbadblock=1 enable=true
 sees 'print(r(0), r(512, 488))' "ok EIO" "a short last block"
 stopped
 

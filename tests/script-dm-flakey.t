@@ -6,7 +6,7 @@
 
 all='def all(): print(r(0), w(0), t(h.flush), t(h.zero, 512, 1024), t(h.trim, 512, 1024))
 '
-use dm-flakey.lua control=ctl.sock
+serve "${usage[@]}" control=ctl.sock
 sees "$all
 h.pwrite(b'a' * 512, 0); all()
 ctl('flakey(0, 5)')
@@ -20,7 +20,7 @@ stopped
 
 down ()
 {
-    serve size=1M hooks=scripts/dm-flakey.lua down_interval=1 "${@:2}"
+    script down_interval=1 "${@:2}"
     sees "$all
 all()" "$1" "down ${*:2}"
     stop
@@ -31,7 +31,7 @@ down "ok EIO EIO EIO EIO" error_writes=true
 down "EIO EIO EIO EIO EIO" error_reads=true error_writes=true
 
 # Both a good and a bad second, twice.
-serve size=1M hooks=scripts/dm-flakey.lua up_interval=1 down_interval=1
+script up_interval=1 down_interval=1
 sees 'end, seen = time.monotonic() + 60, [""]
 while len(seen) < 6 and time.monotonic() < end:
     now = r(0)
@@ -40,11 +40,11 @@ while len(seen) < 6 and time.monotonic() < end:
 print(*sorted(seen[2:]))' "EIO EIO ok ok" "up and down by the clock"
 stopped
 
-serve size=1M hooks=scripts/dm-flakey.lua down_interval=1 corrupt_bio_byte="32 r 255 0"
+script down_interval=1 corrupt_bio_byte="32 r 255 0"
 sees 'print(h.pread(512, 512) == bytes(31) + b"\xff" + bytes(480), h.pread(31, 0) == bytes(31), w(0))' "True True ok" \
     "corrupt_bio_byte of reads"
 stopped
-serve size=1M hooks=scripts/dm-flakey.lua down_interval=1 control=ctl.sock corrupt_bio_byte="1 w 7 0"
+script down_interval=1 control=ctl.sock corrupt_bio_byte="1 w 7 0"
 sees 'h.pwrite(b"abc", 512); print(h.pread(3, 512)); ctl("flakey(100, 0)")
 h.pwrite(b"abc", 512); print(h.pread(3, 512))' "bytearray(b'\\x07bc')
 bytearray(b'abc')" "corrupt_bio_byte of writes"
@@ -52,11 +52,11 @@ stopped
 
 bits='def bits(b): return sum(bin(x).count("1") for x in b)
 '
-serve size=1M hooks=scripts/dm-flakey.lua down_interval=1 random_read_corrupt=1000000000 error_writes=true
+script down_interval=1 random_read_corrupt=1000000000 error_writes=true
 sees "$bits
 print(bits(h.pread(4096, 0)), bits(h.pread(4096, 4096)), w(0))" "1 1 EIO" "random_read_corrupt"
 stopped
-serve size=1M hooks=scripts/dm-flakey.lua down_interval=1 random_write_corrupt=500000000
+script down_interval=1 random_write_corrupt=500000000
 sees "$bits
 for i in range(100): h.pwrite(bytes(512), i * 512)
 print(20 < bits(h.pread(51200, 0)) < 80)" "True" "random_write_corrupt"

@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 . "$TOP/tests/script-lib.sh"
 
-use fsync-lies.lua
+serve "${usage[@]}"
 sees 'h.pwrite(b"kept", 0)
 print(t(h.flush), h.pread(4, 0))
 h.pwrite(b"lost", 0); h.pwrite(b"gone", 1 << 20)

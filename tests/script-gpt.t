@@ -2,20 +2,8 @@
 # scripts/gpt.lua: sfdisk and sgdisk find the partitions that were asked for,
 # and nothing to complain about.
 . "$(dirname "$0")/lib.sh"
-need nbdcopy nbdinfo nbdsh
-
-# The usage line, as if pasted in the top directory.
-cp -r "$TOP/scripts" "$TOP/LICENSE" .
-read -ra usage < <(sed -n "s|^-- nbdkit ./memory.so ||p" scripts/gpt.lua)
-
-# refused REGEX PARAMETER...: the start fails, with this error.
-refused ()
-{
-    local expected=$1
-    shift
-    like "$(timeout 60 "${watch[@]}" nbdkit -U sock "$SO" hooks=scripts/gpt.lua "$@" \
-                --run true 2>&1 </dev/null)" "error: $expected" "refused: $*"
-}
+. "$TOP/tests/script-lib.sh"
+need nbdcopy nbdinfo
 
 # dump IMAGE: number, start and size of each partition.
 dump ()
@@ -53,7 +41,7 @@ stopped
 # content PARAMETER...: a checksum of both tables, into the file sum.
 content ()
 {
-    serve size=10M hooks=scripts/gpt.lua parts=1M,2M "$@"
+    script size=10M parts=1M,2M "$@"
     python 'import hashlib
 data = h.pread(1 << 20, 0) + h.pread(1 << 20, h.get_size() - (1 << 20))
 print(hashlib.sha256(data).hexdigest()[:16])' >sum
@@ -65,7 +53,7 @@ content seed=1
 is "$(cat sum)" b5e04b73db88db66 "another seed gives others"
 
 many=$(printf '1M,%.0s' {1..127})
-serve size=1G hooks=scripts/gpt.lua "parts=${many}rest"
+script size=1G "parts=${many}rest"
 nbdcopy "$uri" image
 if command -v sfdisk >/dev/null; then
     check "sfdisk --verify" sfdisk --verify image

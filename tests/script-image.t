@@ -2,20 +2,8 @@
 # scripts/image.lua: a file is on the disk, from an offset on, and its holes
 # are holes.
 . "$(dirname "$0")/lib.sh"
+. "$TOP/tests/script-lib.sh"
 need nbdcopy nbdinfo cmp truncate
-
-# The usage line, as if pasted in the top directory.
-cp -r "$TOP/scripts" "$TOP/LICENSE" .
-read -ra usage < <(sed -n "s|^-- nbdkit ./memory.so ||p" scripts/image.lua)
-
-# refused REGEX PARAMETER...: the start fails, with this error.
-refused ()
-{
-    local expected=$1
-    shift
-    like "$(timeout 60 "${watch[@]}" nbdkit -U sock "$SO" hooks=scripts/image.lua "$@" \
-                --run true 2>&1 </dev/null)" "error: $expected" "refused: $*"
-}
 
 serve "${usage[@]}"
 check "copy it back" nbdcopy "$uri" out
@@ -28,7 +16,7 @@ stopped
 truncate -s 64M image
 printf start | dd of=image conv=notrunc status=none
 printf end >>image
-serve size=1G hooks=scripts/image.lua file=image offset=1M
+script size=1G file=image offset=1M
 check "copy it back" nbdcopy "$uri" out
 check "what lies from the offset on is the file" cmp -n $(((64 << 20) + 3)) -i 0:1048576 image out
 is "$(nbdinfo --map "$uri" | awk '{ printf "%s+%s:%s ", $1, $2, $3 }')" \

@@ -1,34 +1,31 @@
-# script-lib.sh - what the tests of scripts with faults share: source it after
-# lib.sh.
+# script-lib.sh - what the tests of the ready-made scripts share: source it after
+# lib.sh.  tests/script-NAME.t tests scripts/NAME.lua.
 # shellcheck shell=bash
-# lib.sh sets uri and watch.
-# shellcheck disable=SC2154
+# lib.sh sets uri and watch, and tests read usage.
+# shellcheck disable=SC2154,SC2034
 
 need nbdsh
 
-# use SCRIPT PARAMETER...: a server with the script's usage line, as if pasted
-# in the top directory, and with more parameters.
-use ()
-{
-    script=$1
-    shift
-    [ -e scripts ] || cp -r "$TOP/scripts" .
-    read -ra usage < <(sed -n "s|^-- nbdkit ./memory.so ||p" "scripts/$script")
-    serve "${usage[@]}" "$@"
-}
+script=${0##*/script-}
+script=scripts/${script%.t}.lua
+cp -r "$TOP/scripts" "$TOP/LICENSE" .
 
-# script PARAMETER...: a server with the script that was used last.
+# What is left of the script's usage line, as if pasted in the top directory, for
+# serve.
+read -ra usage < <(sed -n "s|^-- nbdkit ./memory.so ||p" "$script")
+
+# script PARAMETER...: a server with the script, of 1 MiB if they say no other size.
 script ()
 {
-    serve size=1M "hooks=scripts/$script" "$@"
+    serve size=1M "hooks=$script" "$@"
 }
 
-# refused REGEX PARAMETER...: that script refuses them.
+# refused REGEX PARAMETER...: the start fails, with this error.
 refused ()
 {
     local expected=$1
     shift
-    like "$(timeout 60 "${watch[@]}" nbdkit -U sock "$SO" size=1M "hooks=scripts/$script" "$@" \
+    like "$(timeout 60 "${watch[@]}" nbdkit -U sock "$SO" size=1M "hooks=$script" "$@" \
                 --run true 2>&1 </dev/null)" "error: $expected" "refused: $*"
 }
 
@@ -44,7 +41,8 @@ $1" >got 2>&1
     is "$(cat got)" "$2" "$3"
 }
 sees='
-import json, socket, threading, time
+from control import Control
+import time
 def t(f, *a):
     try: result = f(*a)
     except nbd.Error as e: return e.errno
@@ -55,11 +53,6 @@ def r(offset, count=512):
 def w(offset, count=512, flags=0):
     return t(h.pwrite, b"w" * count, offset, flags)
 def ctl(chunk):
-    with socket.socket(socket.AF_UNIX) as s:
-        s.connect("ctl.sock")
-        f = s.makefile("rw")
-        f.write(chunk + "\n")
-        f.flush()
-        answer = json.loads(f.readline())
-        return answer.get("error", answer.get("result"))
+    answer = Control()(chunk)
+    return answer.get("error", answer.get("result"))
 '

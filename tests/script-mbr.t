@@ -1,20 +1,8 @@
 #!/usr/bin/env bash
 # scripts/mbr.lua: sfdisk finds the partitions that were asked for.
 . "$(dirname "$0")/lib.sh"
-need nbdcopy nbdinfo nbdsh sha256sum
-
-# The usage line, as if pasted in the top directory.
-cp -r "$TOP/scripts" "$TOP/LICENSE" .
-read -ra usage < <(sed -n "s|^-- nbdkit ./memory.so ||p" scripts/mbr.lua)
-
-# refused REGEX PARAMETER...: the start fails, with this error.
-refused ()
-{
-    local expected=$1
-    shift
-    like "$(timeout 60 "${watch[@]}" nbdkit -U sock "$SO" hooks=scripts/mbr.lua "$@" \
-                --run true 2>&1 </dev/null)" "error: $expected" "refused: $*"
-}
+. "$TOP/tests/script-lib.sh"
+need nbdcopy nbdinfo sha256sum
 
 if command -v sfdisk >/dev/null; then
     serve "${usage[@]}"
@@ -26,7 +14,7 @@ if command -v sfdisk >/dev/null; then
 3 : start= 616448, size= 1480704, type=83" "three partitions, of these types"
     stopped
 
-    serve size=10M hooks=scripts/mbr.lua parts=512,1000K,1M,4M
+    script size=10M parts=512,1000K,1M,4M
     nbdcopy "$uri" image2
     check "sfdisk --verify" sfdisk --verify image2
     is "$(sfdisk --dump image2 | sed -n 's/^image2p//p' | tr -s ' ')" \
@@ -36,7 +24,7 @@ if command -v sfdisk >/dev/null; then
 4 : start= 8192, size= 8192, type=83" "four partitions, each at a whole MiB"
     stopped
 
-    serve size=2T hooks=scripts/mbr.lua parts=rest
+    script size=2T parts=rest
     python 'open("first", "wb").write(h.pread(512, 0))'
     truncate -s 2T first && check "2 TiB" sfdisk --verify first
     stopped

@@ -11,13 +11,13 @@ time='def took(least, f, *a):
 def connect():
     nbd.NBD().connect_uri(h.get_uri())
 '
-use nbdkit-delay.lua
+serve "${usage[@]}"
 sees "$time
 print(took(.05, h.pread, 512, 0), took(.1, h.pwrite, bytes(512), 0), took(.1, h.trim, 512, 0), took(.1, h.zero, 512, 0))" \
     "True True True True" "the usage line"
 stopped
 
-serve size=1M hooks=scripts/nbdkit-delay.lua delay-read=20ms wdelay=20ms delay-zero=60ms \
+script delay-read=20ms wdelay=20ms delay-zero=60ms \
     delay-cache=20ms delay-open=50ms delay-fast-zero=false
 sees "$time
 print(took(.02, h.pread, 512, 0), took(.02, h.pwrite, bytes(512), 0), took(.02, h.trim, 512, 0),
@@ -26,7 +26,7 @@ print(took(.02, h.pread, 512, 0), took(.02, h.pwrite, bytes(512), 0), took(.02, 
     "True True True True True True ENOTSUP" "each operation"
 stopped
 
-serve size=1M hooks=scripts/nbdkit-delay.lua delay-extents=50ms
+script delay-extents=50ms
 nbdsh --base-allocation -u "$uri" -c "$sees$time
 print(took(.05, h.block_status, 512, 0, lambda *a: 0), t(h.zero, 512, 0, nbd.CMD_FLAG_FAST_ZERO))" >got
 is "$(cat got)" "True ok" "extents; a fast zero"

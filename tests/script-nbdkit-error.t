@@ -3,7 +3,7 @@
 . "$(dirname "$0")/lib.sh"
 . "$TOP/tests/script-lib.sh"
 
-use nbdkit-error.lua control=ctl.sock
+serve "${usage[@]}" control=ctl.sock
 sees 'got = [w(i * 512) for i in range(2000)]
 print(140 < got.count("ENOSPC") < 260, set(got) == {"ok", "ENOSPC"})
 print({r(i * 512) for i in range(2000)}, t(h.zero, 512, 0), t(h.flush))
@@ -20,7 +20,7 @@ all='print(r(0), w(0), t(h.trim, 512, 0), t(h.zero, 512, 0), t(h.cache, 512, 0),
       t(h.block_status, 512, 0, lambda *a: 0), t(h.flush))'
 sees_all ()
 {
-    serve size=1M hooks=scripts/nbdkit-error.lua "${@:2}"
+    script "${@:2}"
     nbdsh --base-allocation -u "$uri" -c "$sees$all" >got 2>&1
     is "$(cat got)" "$1" "${*:2}"
     stop

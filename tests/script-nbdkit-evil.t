@@ -9,7 +9,7 @@ lib='def wrong(data): return [i * 8 + b for i, x in enumerate(data) if x for b i
 M = 1 << 20
 def read(count=M, offset=0): return wrong(h.pread(count, offset))
 '
-use nbdkit-evil.lua
+serve "${usage[@]}"
 sees "$lib
 one, again = read(), read()
 print(20 < len(one) < 65, one == again)
@@ -27,7 +27,7 @@ stopped
 
 bits ()
 {
-    serve size=64M hooks=scripts/nbdkit-evil.lua "$@"
+    script size=64M "$@"
     nbdsh -u "$uri" -c "$lib
 print(read()[:10])"
     stop
@@ -36,21 +36,21 @@ is "$(bits evil-probability=1:100000)" "$(bits evil=stuck-bits evil-probability=
 [ "$(bits evil-probability=1:100000 evil-seed=1)" != "$(bits evil-probability=1:100000)" ]
 ok $? "another seed, other bits"
 
-serve size=64M hooks=scripts/nbdkit-evil.lua evil-probability=1:10000 evil-stuck-probability=50%
+script size=64M evil-probability=1:10000 evil-stuck-probability=50%
 sees "$lib
 reads = [len(read()) for i in range(3)]
 print(all(140 < n < 280 for n in reads), len({str(read()) for i in range(4)}))" \
     "True 4" "bits that are stuck half of the time"
 stopped
 
-serve size=64M hooks=scripts/nbdkit-evil.lua evil=stuck-wires evil-probability=1:100000
+script size=64M evil=stuck-wires evil-probability=1:100000
 sees "$lib
 one = read()
 print(20 < len(one) < 65, one == read(M, 5 * M), read(M // 2, 77) == [b for b in one if b < 4 * M])" \
     "True True True" "stuck wires are the same in each request"
 stopped
 
-serve size=64M hooks=scripts/nbdkit-evil.lua evil=cosmic-rays evil-probability=1:100000
+script size=64M evil=cosmic-rays evil-probability=1:100000
 sees "$lib
 reads = [read() for i in range(5)]
 print(all(50 < len(r) < 125 for r in reads), len(set(map(str, reads))))
@@ -60,16 +60,16 @@ print(read()[:5], file=open('first', 'w'))" \
     "True 5
 True True" "cosmic rays hit other bits each time"
 stopped
-serve size=64M hooks=scripts/nbdkit-evil.lua evil=cosmic-rays evil-probability=1:100000
+script size=64M evil=cosmic-rays evil-probability=1:100000
 sees "$lib
 for i in range(5): read()
 print(read()[:5])" "$(cat first)" "but the same ones when all is repeated"
 stopped
 
-serve size=64M hooks=scripts/nbdkit-evil.lua evil=cosmic-rays evil-probability=1
+script size=64M evil=cosmic-rays evil-probability=1
 sees "print(h.pread(512, 0) == b'\xff' * 512)" True "every bit"
 stopped
-serve size=64M hooks=scripts/nbdkit-evil.lua evil-probability=0
+script size=64M evil-probability=0
 sees "print(h.pread(512, 0) == bytes(512))" True "no bit"
 stopped
 

@@ -3,7 +3,7 @@
 . "$(dirname "$0")/lib.sh"
 . "$TOP/tests/script-lib.sh"
 
-use null_blk.lua control=ctl.sock
+serve "${usage[@]}" control=ctl.sock
 sees 'S = 512
 print(r(15 * S), r(16 * S), r(31 * S), r(32 * S), r(64 * S), r(65 * S), w(16 * S), r(16 * S), t(h.trim, S, 16 * S))
 print(t(h.pwrite, b"a" * 20 * S, 10 * S), h.pread(S, 15 * S) == b"a" * S, h.pread(S, 32 * S) == bytes(S))
@@ -19,7 +19,7 @@ EIO True
 badblocks=-5-4: expected +FIRST-LAST or -FIRST-LAST, in sectors of the disk" "bad blocks, and what comes before them"
 stopped
 
-serve size=1M hooks=scripts/null_blk.lua badblocks=+1-1,+3-4 badblocks_once=1
+script badblocks=+1-1,+3-4 badblocks_once=1
 sees 'S = 512
 print(t(h.pwrite, b"a" * 5 * S, 0), h.pread(S, 0) == bytes(S))
 print(r(S), r(4 * S), r(3 * S), w(0, 5 * S), r(0, 5 * S))' "EIO True

@@ -2,20 +2,8 @@
 # scripts/pattern.lua: each 8 bytes hold their offset, as in nbdkit's pattern
 # plugin, as long as nobody writes there.
 . "$(dirname "$0")/lib.sh"
-need nbdcopy nbdinfo nbdsh cmp
-
-# The usage line, as if pasted in the top directory.
-cp -r "$TOP/scripts" "$TOP/LICENSE" .
-read -ra usage < <(sed -n "s|^-- nbdkit ./memory.so ||p" scripts/pattern.lua)
-
-# refused REGEX PARAMETER...: the start fails, with this error.
-refused ()
-{
-    local expected=$1
-    shift
-    like "$(timeout 60 "${watch[@]}" nbdkit -U sock "$SO" hooks=scripts/pattern.lua "$@" \
-                --run true 2>&1 </dev/null)" "error: $expected" "refused: $*"
-}
+. "$TOP/tests/script-lib.sh"
+need nbdcopy nbdinfo cmp
 
 serve "${usage[@]}"
 is "$(nbdinfo --size "$uri")" 9007199254740992 "8 PiB are served"
@@ -42,7 +30,7 @@ stopped
 
 if nbdkit --dump-plugin pattern >/dev/null 2>&1; then
     # A size that is no multiple of 8 or of a page.
-    serve size=10000003 hooks=scripts/pattern.lua
+    script size=10000003
     is "$(nbdinfo --map --totals "$uri" | awk '{ print $1, $3 }')" "10000003 0" "all is data"
     nbdkit -U - pattern size=10000003 --run "nbdcopy \"\$uri\" stock"
     check "copy" nbdcopy "$uri" ours
@@ -52,7 +40,7 @@ else
     skip "nbdkit's pattern plugin gives the same" "it is not installed"
 fi
 
-serve size=$((2**63 - 1)) hooks=scripts/pattern.lua
+script size=$((2**63 - 1))
 is "$(python 'print(h.pread(9, h.get_size() - 9).hex())')" fff07fffffffffffff "the end of the largest disk"
 stopped
 

@@ -1,25 +1,13 @@
 #!/usr/bin/env bash
 # scripts/random.lua: random bytes, the same for the same seed.
 . "$(dirname "$0")/lib.sh"
+. "$TOP/tests/script-lib.sh"
 need nbdcopy nbdinfo sha256sum
-
-# The usage line, as if pasted in the top directory.
-cp -r "$TOP/scripts" "$TOP/LICENSE" .
-read -ra usage < <(sed -n "s|^-- nbdkit ./memory.so ||p" scripts/random.lua)
-
-# refused REGEX PARAMETER...: the start fails, with this error.
-refused ()
-{
-    local expected=$1
-    shift
-    like "$(timeout 60 "${watch[@]}" nbdkit -U sock "$SO" hooks=scripts/random.lua "$@" \
-                --run true 2>&1 </dev/null)" "error: $expected" "refused: $*"
-}
 
 # content PARAMETER...: its checksum, into the file sum.
 content ()
 {
-    serve size=1000003 hooks=scripts/random.lua "$@"
+    script size=1000003 "$@"
     nbdcopy "$uri" - | sha256sum | cut -c1-16 >sum
     stop
 }

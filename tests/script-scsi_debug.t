@@ -3,14 +3,14 @@
 . "$(dirname "$0")/lib.sh"
 . "$TOP/tests/script-lib.sh"
 
-use scsi_debug.lua
+serve "${usage[@]}"
 sees 'S = 512
 print(r(4659 * S), r(4660 * S), r(4669 * S), r(4670 * S), r(0, 4661 * S))
 print(w(4660 * S), r(4660 * S))' "ok EIO EIO ok EIO
 ok EIO" "medium errors, which writes do not cure"
 stopped
 
-serve size=1M hooks=scripts/scsi_debug.lua opts=0x10 every_nth=3 control=ctl.sock
+script opts=0x10 every_nth=3 control=ctl.sock
 sees 'print(*[r(0) for i in range(7)])
 print(t(h.flush), w(0))
 ctl("scsi_debug { every_nth = -3 }")
@@ -36,7 +36,7 @@ None
 False None" "each third, all from the third on, other sectors, a command that hangs"
 stopped
 
-serve size=1M hooks=scripts/scsi_debug.lua opts=20
+script opts=20
 sees 'print(*[r(i * 512) for i in range(20)])' "ok ok ok ok ok ok ok ok ok ok ok ok ok ok ok ok ok ok ok ok" "nothing without every_nth"
 stopped
 

@@ -3,7 +3,7 @@
 . "$(dirname "$0")/lib.sh"
 . "$TOP/tests/script-lib.sh"
 
-use spdk-error.lua
+serve "${usage[@]}"
 sees 'def inject(**e): return ctl("bdev_error_inject_error { %s }" % ", ".join("%s = [[%s]]" % i for i in e.items()))
 print(*[r(0) for i in range(5)], w(0))
 print(inject(io_type="write", error_type="nomem", num=2), *[w(0) for i in range(3)])

@@ -3,7 +3,7 @@
 . "$(dirname "$0")/lib.sh"
 . "$TOP/tests/script-lib.sh"
 
-use spinning-disk.lua log=delays
+serve "${usage[@]}" log=delays
 sees 'G = 1 << 30
 start = time.monotonic()
 r(0); r(512); w(1024)                   # in order
@@ -16,7 +16,7 @@ is "$(sed -n 's/.*"offset":\([0-9]*\),.*"delay":\([0-9.]*\).*/\1 \2/p' delays | 
 1073741312 191.7
 268435456 172.2" "how long: nothing in order, 15 ms and half a turn across the disk"
 
-serve size=1G hooks=scripts/spinning-disk.lua log=delays rpm=60000 seek_min=1ms seek_max=1ms
+script size=1G log=delays rpm=60000 seek_min=1ms seek_max=1ms
 sees 'print(r(512), r(0))' "ok ok" "a faster one"
 stopped
 is "$(grep -c '"delay":0.0015}' delays)" 2 "its time"

@@ -3,7 +3,7 @@
 . "$(dirname "$0")/lib.sh"
 . "$TOP/tests/script-lib.sh"
 
-use thin-pool.lua
+serve "${usage[@]}"
 sees 'print(ctl("pool.status()"), w(0), ctl("pool.status()"))
 print(t(h.pwrite, bytes(range(256)) * 4096, 1 << 39), ctl("pool.status()"))' \
 "{'size': 1073741824, 'used': 0} ok {'size': 1073741824, 'used': 4096}

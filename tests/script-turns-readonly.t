@@ -3,7 +3,7 @@
 . "$(dirname "$0")/lib.sh"
 . "$TOP/tests/script-lib.sh"
 
-use turns-readonly.lua lua='fault { op = "read", offset = "1M", error = "EIO" }'
+serve "${usage[@]}" lua='fault { op = "read", offset = "1M", error = "EIO" }'
 sees 'print(r(1 << 20), r(1 << 20), w(0), r(1 << 20), w(0), r(0), t(h.flush))
 print(ctl("disk:readonly(false)"), r(1 << 20), w(0))' "EIO EIO ok EIO EPERM ok ok
 None EIO ok" "after three errors, until it is made writable"

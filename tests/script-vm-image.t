@@ -1,20 +1,8 @@
 #!/usr/bin/env bash
 # scripts/vm-image.lua: an MBR, and random data in a share of the partition.
 . "$(dirname "$0")/lib.sh"
-need nbdcopy nbdinfo nbdsh sha256sum cmp
-
-# The usage line, as if pasted in the top directory.
-cp -r "$TOP/scripts" "$TOP/LICENSE" .
-read -ra usage < <(sed -n "s|^-- nbdkit ./memory.so ||p" scripts/vm-image.lua)
-
-# refused REGEX PARAMETER...: the start fails, with this error.
-refused ()
-{
-    local expected=$1
-    shift
-    like "$(timeout 60 "${watch[@]}" nbdkit -U sock "$SO" hooks=scripts/vm-image.lua "$@" \
-                --run true 2>&1 </dev/null)" "error: $expected" "refused: $*"
-}
+. "$TOP/tests/script-lib.sh"
+need nbdcopy nbdinfo sha256sum cmp
 
 # share: how much of the disk holds data, in per mille.
 share () { nbdinfo --map --totals "$uri" | awk '{ all += $1 } $3 == 0 { data = $1 } END { printf "%d", 1000 * data / all }'; }
@@ -28,7 +16,7 @@ clusters=$(nbdinfo --map "$uri" | wc -l)
 ok $? "in many clusters" || echo "# $clusters"
 stopped
 
-serve size=64M hooks=scripts/vm-image.lua
+script size=64M
 if command -v sfdisk >/dev/null; then
     nbdcopy "$uri" image
     check "sfdisk --verify" sfdisk --verify image
@@ -45,7 +33,7 @@ stopped
 # content PARAMETER...: its checksum, and one of its holes.
 content ()
 {
-    serve size=64M hooks=scripts/vm-image.lua "$@"
+    script size=64M "$@"
     nbdcopy "$uri" - | sha256sum | cut -c1-16
     nbdinfo --map "$uri" | awk '{ print $1, $2, $3 }' | sha256sum | cut -c1-16
     stop
@@ -62,7 +50,7 @@ content variant=2 >variant
 is "$(cat default variant | sort -u | wc -l)" 4 "another variant: other places"
 
 for full in 1 50 99.5 100%; do
-    serve size=64M hooks=scripts/vm-image.lua full=$full
+    script size=64M full=$full
     expected=$(awk "BEGIN { print int (10 * ${full%\%}) }")
     got=$(share)
     # The first MiB is no part of it, and clusters are whole pages.

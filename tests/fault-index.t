@@ -6,21 +6,16 @@ need nbdsh
 random_work 2000 200
 
 cat >index.py <<'PY'
-import json, os, random, socket, nbd
+from clients import *
+import random
 rnd = random.Random(int(os.environ["SEED"]))
 M, SIZE = 1 << 20, (1 << 63) - 1
-def memctl(chunk):
-    s = socket.socket(socket.AF_UNIX); s.connect("ctl")
-    f = s.makefile("rw"); f.write(chunk + "\n"); f.flush()
-    answer = json.loads(f.readline())
-    if "error" in answer: raise Exception(answer["error"])
-    return answer.get("result")
 def region():
     size = rnd.choice([1, 511, 4096, 65536, M])
     base = rnd.choice([0, 0, 0, 1 << 40, SIZE - 4 * M])
     start = base + rnd.randrange(4 * M - size)
     return start, min(size, SIZE - start)
-rules = {}
+made = {}
 number = 0
 def change():
     global number
@@ -28,12 +23,12 @@ def change():
     name, ops = "r%d" % number, rnd.choice([["read"], ["write"], ["read", "write"], ["read", "flush"]])
     r = None if rnd.random() < 0.02 else region()
     where = "" if r is None else "offset=%d, count=%d," % r
-    memctl('fault { name="%s", op={%s}, %s lose=true }' % (name, ",".join('"%s"' % o for o in ops), where))
-    rules[name] = [ops, r, 0]
+    control('fault { name="%s", op={%s}, %s lose=true }' % (name, ",".join('"%s"' % o for o in ops), where))
+    made[name] = [ops, r, 0]
     if rnd.random() < 0.3:
-        gone = rnd.choice(list(rules))
-        memctl('fault.get("%s"):remove()' % gone)
-        del rules[gone]
+        gone = rnd.choice(list(made))
+        control('fault.get("%s"):remove()' % gone)
+        del made[gone]
 for i in range(300): change()
 for i in range(int(os.environ["WORK"])):
     if rnd.random() < 0.02: change()
@@ -42,11 +37,11 @@ for i in range(int(os.environ["WORK"])):
     if op == "read": h.pread(count, start)
     elif op == "write": h.pwrite(bytes(count), start)
     else: h.flush()
-    for r in rules.values():
+    for r in made.values():
         if op in r[0] and (r[1] is None or (op != "flush" and r[1][0] < start + count and start < sum(r[1]))):
             r[2] += 1
-got = {r["name"]: r["hits"] for r in memctl("fault.list()")}
-want = {name: r[2] for name, r in rules.items()}
+got = {name: r["hits"] for name, r in rules().items()}
+want = {name: r[2] for name, r in made.items()}
 wrong = {name: (got.get(name), n) for name, n in want.items() if got.get(name) != n}
 print(len(got) == len(want), wrong)
 PY

@@ -1,0 +1,47 @@
+/* sys.c - time and threads. */
+
+#include <signal.h>
+#include <time.h>
+
+#include "sys.h"
+
+uint64_t
+sys_now (void)
+{
+  struct timespec t;
+
+  clock_gettime (CLOCK_MONOTONIC, &t);
+  return (uint64_t) t.tv_sec * SECOND + (uint64_t) t.tv_nsec;
+}
+
+void
+sys_cond_init (pthread_cond_t *cond)
+{
+  pthread_condattr_t attr;
+
+  pthread_condattr_init (&attr);
+  pthread_condattr_setclock (&attr, CLOCK_MONOTONIC);
+  pthread_cond_init (cond, &attr);
+  pthread_condattr_destroy (&attr);
+}
+
+bool
+sys_cond_wait (pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t end)
+{
+  const struct timespec t = { (time_t) (end / SECOND), (long) (end % SECOND) };
+
+  return pthread_cond_timedwait (cond, lock, &t) == 0;
+}
+
+int
+sys_thread (pthread_t *thread, void *(*run) (void *), void *context)
+{
+  sigset_t all, old;
+  int err;
+
+  sigfillset (&all);
+  pthread_sigmask (SIG_SETMASK, &all, &old);
+  err = pthread_create (thread, NULL, run, context);
+  pthread_sigmask (SIG_SETMASK, &old, NULL);
+  return err;
+}

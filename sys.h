@@ -1,0 +1,26 @@
+/* sys.h - time and threads, as this program uses them.
+ *
+ * Times are nanoseconds, of the clock that nobody sets.
+ */
+
+#ifndef SYS_H
+#define SYS_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define SECOND UINT64_C (1000000000)
+
+uint64_t sys_now (void);
+
+/* Make a condition for which sys_cond_wait can wait. */
+void sys_cond_init (pthread_cond_t *cond);
+
+/* Wait for a condition until the time is END.  False: that is over. */
+bool sys_cond_wait (pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t end);
+
+/* Start a thread that no signal disturbs.  0 or an errno code. */
+int sys_thread (pthread_t *thread, void *(*run) (void *), void *context);
+
+#endif /* SYS_H */
