@@ -37,11 +37,19 @@ for _, kind in ipairs { "set-state", "inject-error" } do
   end
 end
 
-blkdebug = {
-  break_at = function(event, tag)
-    fault { op = events[event] or error("there is no event " .. event, 0), name = tag, times = 1, hang = true }
-  end,
-  wait_break = function(tag) fault.get(tag):wait(1e9) end,
-  resume = function(tag) fault.get(tag):remove() end,   -- which lets it go on
-}
-blkdebug.remove_break = blkdebug.resume
+local function wrong(tag, what) error(("tag=%s: %s"):format(tag, what), 0) end
+local function breakpoint(tag)
+  local ok, rule = pcall(fault.get, "breakpoint " .. tostring(tag))
+  return ok and rule or wrong(tag, "there is no breakpoint with this tag")
+end
+blkdebug = { wait_break = function(tag) breakpoint(tag):wait(1e9) end,
+             remove_break = function(tag) breakpoint(tag):remove() end }    -- which lets the request go on
+function blkdebug.break_at(event, tag)
+  local op = params.of { event = tostring(event) }.choice("event", events)
+  if type(tag) ~= "string" then wrong(tag, 'expected a name, such as "A"') end
+  fault { op = op, name = "breakpoint " .. tag, times = 1, hang = true }
+end
+function blkdebug.resume(tag)
+  if breakpoint(tag).fired == 0 then wrong(tag, "no request waits at this breakpoint") end
+  blkdebug.remove_break(tag)
+end

@@ -6,17 +6,19 @@
 local params = require "params"
 local rules = {}
 
-local function add(op, ms)
-  if ms > 0 then rules[#rules + 1] = fault { op = op, delay = ms / 1000 } end
-end
-
 function dm_delay(delay, write_delay, flush_delay)
+  local p = params.of { delay = tostring(delay), write_delay = write_delay, flush_delay = flush_delay }
+  local new, ops = {}, {}       -- what has no delay of its own has the next one
+  for name, all in ("flush_delay=flush write_delay=write,zero,trim delay=read"):gmatch "(%g+)=(%g+)" do
+    local ms = p.number(name, nil, 0, 0xffffffff, "milliseconds")
+    for op in all:gmatch "%a+" do ops[#ops + 1] = op end
+    if ms then
+      new[#new + 1] = ms > 0 and { op = ops, delay = ms / 1000, name = "dm-delay " .. name } or nil
+      ops = {}
+    end
+  end
   for _, rule in ipairs(rules) do rule:remove() end
-  rules, write_delay = {}, write_delay or delay
-  add("read", delay)
-  add({ "write", "zero", "trim" }, write_delay)
-  add("flush", flush_delay or write_delay)
+  rules = {}
+  for i, rule in ipairs(new) do rules[i] = fault(rule) end
 end
-
-local function ms(name, default) return params.number(name, default, 0, nil, "milliseconds") end
-dm_delay(ms("delay", 0), ms("write_delay"), ms("flush_delay"))
+dm_delay(param.delay or 0, param.write_delay, param.flush_delay)

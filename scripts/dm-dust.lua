@@ -6,8 +6,10 @@
 -- Blocks are of blksz= bytes (512).  A request that touches several blocks fails as a whole.
 
 local params = require "params"
-local blksz, enabled, loud = params.bytes("blksz", 512), false, true
-if blksz < 512 then error("blksz=" .. blksz .. ": expected 512 at least", 0) end
+local blksz, enabled, loud = params.bytes("blksz", 512), params.flag("enable", false), true
+if blksz < 512 or blksz > 1 << 30 or blksz & (blksz - 1) ~= 0 then
+  error("blksz=" .. blksz .. ": expected a power of two from 512 to 1G", 0)
+end
 local last, blocks = (disk.size - 1) // blksz, {}       -- the bad ones: how many writes fail yet
 
 for op in ("read cache write zero trim"):gmatch "%w+" do
@@ -24,20 +26,18 @@ for op in ("read cache write zero trim"):gmatch "%w+" do
   end
 end
 
+local function block(n, name) return params.of { [name] = tostring(n) }.number(name, nil, 0, last) end
 local function change(what, n, is_bad, fails)
   if dust.queryblock(n) ~= is_bad then error("block " .. n .. " is " .. (is_bad and "not bad" or "bad already"), 0) end
-  blocks[n] = fails
+  blocks[block(n, "block")] = fails
   if loud then print("dm-dust: " .. what, n) end
 end
 dust = {
   enable = function() enabled = true end, disable = function() enabled = false end,
   quiet = function() loud = not loud end, clearbadblocks = function() blocks = {} end,
-  addbadblock = function(n, count) change("bad", n, false, count or 0) end,
+  addbadblock = function(n, count) change("bad", n, false, params.of { count = count }.number("count", 0)) end,
   removebadblock = function(n) change("removed", n, true) end,
-  queryblock = function(n)
-    if math.type(n) == "integer" and n >= 0 and n <= last then return blocks[n] ~= nil end
-    error("addbadblock=" .. tostring(n) .. ": expected a block from 0 to " .. last, 0)
-  end,
+  queryblock = function(n) return blocks[block(n, "block")] ~= nil end,
   listbadblocks = function()
     local list = {}
     for n in pairs(blocks) do list[#list + 1] = n end
@@ -46,5 +46,4 @@ dust = {
   end,
   countbadblocks = function() return #dust.listbadblocks() end,
 }
-for n in (param.addbadblock or ""):gmatch "[^,]+" do dust.addbadblock(math.tointeger(tonumber(n)) or n) end
-enabled = params.flag("enable", false)
+for n in (param.addbadblock or ""):gmatch "[^,]+" do dust.addbadblock(block(n, "addbadblock")) end

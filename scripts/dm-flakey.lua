@@ -9,23 +9,27 @@ local bits, params = require "bits", require "params"
 local up, down, since
 
 function flakey(up_interval, down_interval)
-  if up_interval + down_interval <= 0 then error("dm-flakey.lua: up_interval= and down_interval= are both 0", 0) end
-  up, down, since = up_interval, down_interval, os.time()
+  local p = params.of { up_interval = tostring(up_interval), down_interval = tostring(down_interval) }
+  local new_up = p.number("up_interval", nil, 0, 0xffffffff, "seconds")
+  local new_down = p.number("down_interval", nil, 0, 0xffffffff, "seconds")
+  if new_up + new_down == 0 then error("dm-flakey.lua: up_interval= and down_interval= are both 0", 0) end
+  up, down, since = new_up, new_down, os.time()
 end
-flakey(params.number("up_interval", 0, 0, nil, "seconds"), params.number("down_interval", 0, 0, nil, "seconds"))
+flakey(param.up_interval or 0, param.down_interval or 0)
 
 local function is_down() return (os.time() - since) % (up + down) >= up end
 local WRITES <const>, some = { "write", "zero", "trim", "flush" }, false
-local function feature(on, rule)
-  some, rule.when = some or on, is_down
+local function feature(name, on, rule)
+  some, rule.name, rule.when, rule.optional = some or on, name, is_down, up > 0
   if on then fault(rule) end
 end
-feature(params.flag("error_reads", false), { op = { "read", "cache" }, error = "EIO" })
-feature(params.flag("error_writes", false), { op = WRITES, error = "EIO" })
-feature(params.flag("drop_writes", false), { op = WRITES, lose = true })
+feature("error_reads", params.flag("error_reads", false), { op = { "read", "cache" }, error = "EIO" })
+feature("error_writes", params.flag("error_writes", false), { op = WRITES, error = "EIO" })
+feature("drop_writes", params.flag("drop_writes", false), { op = WRITES, lose = true })
 for _, op in ipairs { "read", "write" } do
-  local n = params.number("random_" .. op .. "_corrupt", 0, 0, 1000000000)
-  feature(n > 0, { op = op, p = n / 1e9, corrupt = 1 })
+  local name = "random_" .. op .. "_corrupt"
+  local n = params.number(name, 0, 0, 1000000000)
+  feature(name, n > 0, { op = op, p = n / 1e9, corrupt = 1 })
 end
 
 local spec = param.corrupt_bio_byte
@@ -38,4 +42,4 @@ if spec then
     req.data = bits.change_byte(req.data, nth, function() return value end)
   end
 end
-feature(not some and not spec, { op = { "read", "cache", table.unpack(WRITES) }, error = "EIO" })
+feature("down", not some and not spec, { op = { "read", "cache", table.unpack(WRITES) }, error = "EIO" })

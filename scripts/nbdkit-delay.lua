@@ -5,13 +5,21 @@
 -- There is no delay-close=: when nbdkit tells a plugin that a client leaves, the connection has ended.
 
 local params = require "params"
-local rdelay, wdelay = params.time("rdelay", 0), params.time("wdelay", 0)
-local general = { read = rdelay, write = wdelay, zero = wdelay, trim = wdelay }
 
-for op in ("read write zero trim extents cache open"):gmatch "%w+" do
-  local delay = params.time("delay-" .. op, general[op] or 0)
-  if delay > 0 then fault { op = op, delay = delay, name = "delay-" .. op } end
+local function add(name, ops)
+  local delay = params.time(name, 0)
+  if delay > 0 and #ops > 0 then fault { op = ops, delay = delay, name = name } end
 end
+
+-- A rule for each parameter: the operations that have none of their own share one.
+local shared = { rdelay = {}, wdelay = {} }
+local general = { read = "rdelay", write = "wdelay", zero = "wdelay", trim = "wdelay" }
+for op in ("read write zero trim extents cache open"):gmatch "%w+" do
+  local name, ops = "delay-" .. op, shared[general[op]]
+  if param[name] or not ops then add(name, { op }) else ops[#ops + 1] = op end
+end
+add("rdelay", shared.rdelay)
+add("wdelay", shared.wdelay)
 
 if not params.flag("delay-fast-zero", true) then
   function on.zero(req)

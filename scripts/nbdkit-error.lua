@@ -5,17 +5,26 @@
 -- memctl SOCKET 'inject(true)' or 'inject(false)' begins or ends them.
 
 local params = require "params"
-local rules = {}
+local rules, others = {}, {}
 local all, all_rate = params.errno("error", "EIO"), params.rate("error-rate", 0)
 
--- In a fixed order: the luck of a rule depends on its number.
+local function add(name, ops, rate, errno)
+  if rate > 0 and #ops > 0 then rules[#rules + 1] = fault { op = ops, p = rate, error = errno, name = name }
+  elseif param[name] and not param[name .. "-rate"] then
+    print(("nbdkit-error.lua: %s=%s does nothing without %s-rate="):format(name, errno, name))
+  end
+end
+
+-- A rule for each parameter: the operations that have none of their own share one.
 for name, op in ("pread=read pwrite=write trim=trim zero=zero extents=extents cache=cache"):gmatch "(%w+)=(%w+)" do
   name = "error-" .. name
   local errno, rate = params.errno(name, all), params.rate(name .. "-rate", all_rate)
-  if rate > 0 then rules[#rules + 1] = fault { op = op, p = rate, error = errno, name = name } end
+  if param[name] or param[name .. "-rate"] then add(name, { op }, rate, errno) else others[#others + 1] = op end
 end
+if #rules == 0 or all_rate > 0 then add("error", others, all_rate, all) end
 
 function inject(on)
+  if type(on) ~= "boolean" then error("inject=" .. tostring(on) .. ": expected true or false", 0) end
   for _, rule in ipairs(rules) do
     if on then rule:on() else rule:off() end
   end

@@ -1,14 +1,24 @@
 -- For scripts, not for hooks=: local params = require "params".  params.time("delay-open", 0) is that parameter in
 -- seconds, or 0 if there is none.  A wrong value is an error that names the parameter and what is expected.
--- params.of(table) has the same functions for the values of a table, which memctl has passed.
+-- params.of(table) has the same functions for the values of a table, which memctl has passed.  With "a b", a string of
+-- the known keys, after the table, other keys are errors.
 
 local flags = { ["true"] = true, yes = true, on = true, ["1"] = true,
                 ["false"] = false, no = false, off = false, ["0"] = false }
 local errnos = { EPERM = 1, EIO = 1, ENOMEM = 1, EINVAL = 1, ENOSPC = 1, ESHUTDOWN = 1 }
 local units = { [""] = 1, s = 1, ms = 1e-3, us = 1e-6, m = 60 }
 
-local function of(source)
+local function of(source, known)
   local params = {}
+  if known then
+    local list = known:gsub(" ", ", ")
+    if type(source) ~= "table" then error(("expected a table of %s, got %s"):format(list, source), 0) end
+    for key in pairs(source) do
+      if not (" " .. known .. " "):find(" " .. tostring(key) .. " ", 1, true) then
+        error(("there is no %s; expected %s"):format(key, list), 0)
+      end
+    end
+  end
 
   -- A reader of values; READ gives nil, or an error, for what it can't read.
   local function reader(expected, read)

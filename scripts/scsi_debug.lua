@@ -6,17 +6,18 @@
 -- With control=SOCKET, memctl SOCKET 'scsi_debug { opts = 4, every_nth = -1 }' changes some and counts anew.
 
 local params = require "params"
-local rules, now = {}, {
-  opts = params.number("opts", 0), every_nth = params.number("every_nth", 0, math.mininteger),
-  medium_error_start = params.number("medium_error_start", 0x1234),
-  medium_error_count = params.number("medium_error_count", 10, 1),
-}
+local rules, now = {}, { opts = 0, every_nth = 0, medium_error_start = 0x1234, medium_error_count = 10 }
 
-function scsi_debug(changes)
-  for name, value in pairs(changes) do
-    if not now[name] then error("scsi_debug: there is no " .. name, 0) end
-    now[name] = value
+local function set(p)
+  local new, last = {
+    opts = p.number("opts", now.opts), every_nth = p.number("every_nth", now.every_nth, -0x80000000, 0x7fffffff),
+    medium_error_start = p.number("medium_error_start", now.medium_error_start),
+    medium_error_count = p.number("medium_error_count", now.medium_error_count, 1, math.maxinteger // 512),
+  }, (disk.size - 1) // 512
+  if new.opts & 2 ~= 0 and new.medium_error_start > last then
+    error(("medium_error_start=%d: expected a sector of the disk, up to %d"):format(new.medium_error_start, last), 0)
   end
+  now = new
   for _, rule in ipairs(rules) do rule:remove() end
   rules = {}
   if now.opts & 2 ~= 0 then
@@ -31,4 +32,5 @@ function scsi_debug(changes)
     }
   end
 end
-scsi_debug {}
+set(params)
+function scsi_debug(changes) set(params.of(changes, "opts every_nth medium_error_start medium_error_count")) end

@@ -12,22 +12,27 @@ local types = { read = { "read" }, write = { "write" }, unmap = { "trim" }, flus
 local effects = { failure = { "EIO" }, nomem = { "ENOMEM" }, pending = { "EIO", true }, corrupt_data = {} }
 local rules, corrupt = {}, {}   -- of each operation
 
-local function inject(p)
-  local ops, effect = p.choice("io_type", types, {}), p.choice("error_type", effects, effects.failure)
-  local num = p.number("num", 1, 1)
+local KEYS <const> = "io_type error_type num corrupt_offset corrupt_value"
+
+function bdev_error_inject_error(e)
+  local p = params.of(e, KEYS)
+  local effect, num = p.choice("error_type", effects, effects.failure), p.number("num", 1, 1)
   local place, value = p.number("corrupt_offset", 0) + 1, p.number("corrupt_value", 255, 1, 255)
+  local ops = params.of { io_type = tostring(e.io_type) }.choice("io_type", types)
   for _, op in ipairs(ops) do
     if rules[op] then rules[op]:remove() end
     rules[op], corrupt[op] = nil, nil
     if ops ~= clear and effect[1] then
-      rules[op] = fault { op = op, times = num, error = effect[1], hang = effect[2] }
+      rules[op] = fault { op = op, times = num, error = effect[1], hang = effect[2], name = "bdev_error " .. op,
+                          optional = ops == all }
     elseif ops ~= clear then
       corrupt[op] = { left = num, place = place, value = value }
     end
   end
 end
-inject(params)
-function bdev_error_inject_error(e) inject(params.of(e)) end
+local first = {}
+for key in KEYS:gmatch "%g+" do first[key] = param[key] end
+if next(first) then bdev_error_inject_error(first) end
 
 for _, op in ipairs { "read", "write" } do
   on[op] = function(req)

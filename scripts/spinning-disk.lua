@@ -8,7 +8,7 @@ local head, turn = 0, 60 / params.number("rpm", 7200, 1)
 local least, most = params.time("seek_min", 0.0005), params.time("seek_max", 0.015)
 if most < least then error("seek_max=" .. most .. ": expected seek_min at least, which is " .. least, 0) end
 
-fault { op = { "read", "write" }, name = "seek", delay = function(req)
+fault { op = { "read", "write" }, name = "seek", optional = true, delay = function(req)
   local distance = math.abs(req.offset - head)
   head = req.offset + req.count
   return distance > 0 and least + (most - least) * math.sqrt(distance / disk.size) + turn / 2 or 0

@@ -10,7 +10,9 @@ disk:limit(size)
 
 pool = {
   grow = function(by)
-    size = size + params.of { grow = by }.bytes("grow", 0)
+    local more = params.of { grow = tostring(by) }.bytes "grow"
+    if more > math.maxinteger - size then error("grow=" .. by .. ": expected less than 8E in all", 0) end
+    size = size + more
     disk:limit(size)
     return pool.status()
   end,

@@ -50,12 +50,22 @@ print(h.pread(1, 0), w(512), h.aio_command_completed(c), ctl("blkdebug.resume([[
 while not h.aio_command_completed(c): h.poll(-1)
 print(h.pread(1, 0), w(0))
 print(ctl("blkdebug.break_at([[read_aio]], [[B]])"), ctl("blkdebug.remove_break([[B]])"), r(0))
-print(ctl("blkdebug.break_at([[l2_load]], [[C]])"), ctl("blkdebug.resume([[A]])").split(": ")[-1])' "None
+print(ctl("blkdebug.break_at([[write_iao]], [[C]])"))
+print(ctl("blkdebug.break_at([[write_aio]])"))
+for f in "wait_break", "resume", "remove_break": print(ctl("blkdebug.%s([[A]])" % f), ctl("blkdebug.%s()" % f))
+print(ctl("blkdebug.break_at([[read_aio]], [[A]])"), ctl("blkdebug.resume([[A]])"))
+print("already" in ctl("blkdebug.break_at([[write_aio]], [[A]])"), ctl("#fault.list()"))' "None
 None
 bytearray(b'\\x00') ok False None
 bytearray(b'x') ok
 None None ok
-there is no event l2_load there is no fault rule 'A'" "a breakpoint"
+event=write_iao: expected flush_to_disk, flush_to_os, none, pwritev, pwritev_zero, read_aio, write_aio
+tag=nil: expected a name, such as \"A\"
+tag=A: there is no breakpoint with this tag tag=nil: there is no breakpoint with this tag
+tag=A: there is no breakpoint with this tag tag=nil: there is no breakpoint with this tag
+tag=A: there is no breakpoint with this tag tag=nil: there is no breakpoint with this tag
+None tag=A: no request waits at this breakpoint
+True 1" "a breakpoint"
 stopped
 
 refused 'inject-error.0.event=l2_load: expected flush_to_disk' inject-error.0.event=l2_load

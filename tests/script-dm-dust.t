@@ -19,7 +19,9 @@ print(t(h.zero, 2 * K, 5 * K), ctl("dust.listbadblocks()"), r(7 * K), t(h.trim, 
 print(ctl("dust.clearbadblocks()"), ctl("dust.countbadblocks()"), r(67 * K))
 ctl("dust.addbadblock(1)"); ctl("dust.addbadblock(2, 1)")
 print(w(0, 3 * K), ctl("dust.listbadblocks()"), w(0, 3 * K), ctl("dust.listbadblocks()"))
-print(ctl("dust.addbadblock(262144)"), ctl("dust.queryblock([[x]])"))' \
+print(ctl("dust.addbadblock(262144)"), ctl("dust.queryblock([[x]])"))
+print(ctl("dust.addbadblock()"), ctl("dust.removebadblock(-1)"))
+print(ctl("dust.addbadblock(7, [[x]])"), ctl("dust.addbadblock(7, -1)"), ctl("dust.listbadblocks()"))' \
 "[60, 67] ok ok True
 EIO EIO ok ok EIO EIO
 ok ok [67]
@@ -30,7 +32,9 @@ None block 2 is not bad ok
 ok [7, 67] EIO ok ok
 None 0 ok
 EIO [1, 2] ok []
-addbadblock=262144: expected a block from 0 to 262143 addbadblock=x: expected a block from 0 to 262143" "all its messages"
+block=262144: expected a whole number from 0 to 262143 block=x: expected a whole number from 0 to 262143
+block=nil: expected a whole number from 0 to 262143 block=-1: expected a whole number from 0 to 262143
+count=x: expected a whole number from 0 on count=-1: expected a whole number from 0 on []" "all its messages"
 is "$(grep dust log)" "dm-dust: bad	60
 dm-dust: bad	67
 dm-dust: bad	1
@@ -43,8 +47,10 @@ sees 'print(r(0), r(512, 488))' "ok EIO" "a short last block"
 stopped
 
 refused 'blksz=x: expected bytes' blksz=x
-refused 'blksz=256: expected 512' blksz=256
-refused 'addbadblock=2048: expected a block from 0 to 2047' addbadblock=2048
-refused 'addbadblock=x: expected a block' addbadblock=1,x
+refused 'blksz=256: expected a power of two from 512 to 1G' blksz=256
+refused 'blksz=4095: expected a power of two' blksz=4095
+refused 'blksz=2147483648: expected a power of two' blksz=2G
+refused 'addbadblock=2048: expected a whole number from 0 to 2047' addbadblock=2048
+refused 'addbadblock=x: expected a whole number' addbadblock=1,x
 refused 'enable=x: expected true' enable=x
 done_testing

@@ -12,11 +12,28 @@ h.pwrite(b'a' * 512, 0); all()
 ctl('flakey(0, 5)')
 all(); h.pwrite(b'b' * 512, 0); print(h.pread(1, 0))
 ctl('flakey(5000, 1)')
-h.pwrite(b'c' * 512, 0); print(h.pread(1, 0), ctl('flakey(0, 0)'))" "ok ok ok ok ok
+h.pwrite(b'c' * 512, 0); print(h.pread(1, 0), ctl('flakey(0, 0)'))
+for call in '0.5, 0.5', '-5, 1', '1', '', '1, true': print(ctl('flakey(' + call + ')'))
+h.pwrite(b'd' * 512, 0); print(h.pread(1, 0))" "ok ok ok ok ok
 ok ok ok ok ok
 bytearray(b'w')
-bytearray(b'c') dm-flakey.lua: up_interval= and down_interval= are both 0" "up, and down with writes lost"
+bytearray(b'c') dm-flakey.lua: up_interval= and down_interval= are both 0
+up_interval=0.5: expected a whole number of seconds from 0 to 4294967295
+up_interval=-5: expected a whole number of seconds from 0 to 4294967295
+down_interval=nil: expected a whole number of seconds from 0 to 4294967295
+up_interval=nil: expected a whole number of seconds from 0 to 4294967295
+down_interval=true: expected a whole number of seconds from 0 to 4294967295
+bytearray(b'd')" "up, and down with writes lost"
 stopped
+
+script up_interval=5000 down_interval=1 error_reads=true
+sees "print(r(0))" ok "always up"
+stopped
+no_complaints
+script down_interval=1 error_writes=true
+sees "print(r(0))" ok "always down, but no writes"
+stopped
+like "$(cat log)" 'fault rule error_writes never fired' "which is pointed out"
 
 down ()
 {

@@ -29,6 +29,12 @@ refused ()
                 --run true 2>&1 </dev/null)" "error: $expected" "refused: $*"
 }
 
+# no_complaints: the server, when it ended, complained of no rule that never fired.
+no_complaints ()
+{
+    is "$(grep "never fired" log)" "" "no complaint of a rule that nobody asked for"
+}
+
 # sees CODE EXPECTED NAME: what a client prints.  CODE is Python, in which
 #   t(f, ...)              calls f: its result, or "ok", or the name of the error
 #   r(offset, count)       a read, "ok" or the name of the error

@@ -32,6 +32,17 @@ print(took(.05, h.block_status, 512, 0, lambda *a: 0), t(h.zero, 512, 0, nbd.CMD
 is "$(cat got)" "True ok" "extents; a fast zero"
 stopped
 
+serve size=1M hooks=scripts/nbdkit-delay.lua wdelay=20ms delay-trim=10ms log=delays
+sees 'print(t(h.zero, 512, 0), t(h.trim, 512, 0))' "ok ok" "one of those that wdelay= is for"
+stopped
+no_complaints
+is "$(sed -n 's/.*"rule":"\(.*\)","op".*"delay":\(.*\)}}/\1 \2/p' delays)" "wdelay 0.02
+delay-trim 0.01" "rules have the names of the parameters"
+serve size=1M hooks=scripts/nbdkit-delay.lua rdelay=20ms wdelay=20ms
+sees 'print(r(0))' ok "no writes"
+stopped
+like "$(cat log)" 'fault rule wdelay never fired' "which is pointed out"
+
 refused 'rdelay=soon: expected a time, such as' rdelay=soon
 refused 'delay-open=-1: expected a time' delay-open=-1
 refused 'delay-fast-zero=2: expected true or false' delay-fast-zero=2

@@ -10,9 +10,15 @@ print({r(i * 512) for i in range(2000)}, t(h.zero, 512, 0), t(h.flush))
 ctl("inject(false)")
 print({w(i * 512) for i in range(2000)})
 ctl("inject(true)")
+print("ENOSPC" in [w(i * 512) for i in range(2000)])
+for arg in "", "[[no]]", "0": print(ctl("inject(%s)" % arg))
 print("ENOSPC" in [w(i * 512) for i in range(2000)])' "True True
 {'ok'} ok ok
 {'ok'}
+True
+inject=nil: expected true or false
+inject=no: expected true or false
+inject=0: expected true or false
 True" "the rate of one operation, and the trigger"
 stopped
 
@@ -28,6 +34,21 @@ sees_all ()
 sees_all "EIO EIO EIO EIO EIO EIO ok" error-rate=100%
 sees_all "EIO EPERM ok EIO EIO ENOMEM ok" error-rate=1 error-pwrite=EPERM error-extents=ENOMEM error-trim-rate=0
 sees_all "ok ok ok ok ok ok ok" error-rate=1 inject=false
+
+serve size=1M hooks=scripts/nbdkit-error.lua error-rate=1 error-trim=EPERM error-trim-rate=1
+sees 'print(w(0), t(h.trim, 512, 0))' "EIO EPERM" "only some operations"
+stopped
+no_complaints
+for given in error error-pread; do
+    serve size=1M hooks=scripts/nbdkit-error.lua $given=EPERM
+    sees 'print(r(0))' ok "$given= without a rate does nothing, as in nbdkit"
+    like "$(cat log)" "^nbdkit-error.lua: $given=EPERM does nothing without $given-rate=$" "and says so"
+    stop
+done
+serve size=1M hooks=scripts/nbdkit-error.lua error=EPERM error-pread-rate=1
+sees 'print(r(0), w(0))' "EPERM ok" "error= with the rate of one operation"
+stopped
+is "$(cat log)" "" "there is nothing to say"
 
 refused 'error=EFOO: expected EPERM, EIO' error=EFOO
 refused 'error-pread=EDOM: expected EPERM, EIO' error-pread=EDOM

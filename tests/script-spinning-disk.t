@@ -21,6 +21,11 @@ sees 'print(r(512), r(0))' "ok ok" "a faster one"
 stopped
 is "$(grep -c '"delay":0.0015}' delays)" 2 "its time"
 
+script rpm=7200
+sees 'print(r(0), r(512))' "ok ok" "in order"
+stopped
+no_complaints
+
 refused 'rpm=0: expected a whole number from 1' rpm=0
 refused 'seek_max=fast: expected a time' seek_max=fast
 refused 'seek_max=0.001: expected seek_min at least' seek_min=2ms seek_max=1ms

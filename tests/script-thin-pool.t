@@ -15,10 +15,15 @@ sees 'K = 4096
 print(*[w(i * K) for i in range(6)], w(0, 5))
 print(ctl("pool.grow([[4K]])"), w(4 * K), w(5 * K))
 print(t(h.trim, K, 0), w(5 * K), w(0), r(0))
-print(ctl("pool.grow([[x]])"))' "ok ok ok ok ENOSPC ENOSPC ok
+for arg in "[[x]]", "", "-1", "1 << 62": print(ctl("pool.grow(%s)" % arg))
+print(ctl("pool.grow(1 << 62)"), ctl("pool.status().size"))' "ok ok ok ok ENOSPC ENOSPC ok
 {'size': 20480, 'used': 16384} ok ENOSPC
 ok ok ENOSPC ok
-grow=x: expected bytes, such as 512 or 4K" "full, larger, full, and room again"
+grow=x: expected bytes, such as 512 or 4K
+grow=nil: expected bytes, such as 512 or 4K
+grow=-1: expected bytes, such as 512 or 4K
+{'size': 4611686018427408384, 'used': 20480}
+grow=4611686018427387904: expected less than 8E in all 4611686018427408384" "full, larger, full, and room again"
 stopped
 
 script pool=4K no_space_timeout=300 control=ctl.sock
