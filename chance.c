@@ -85,17 +85,23 @@ meet (uint64_t key)
   return count;
 }
 
+/* The luck of a request that comes once more; never 0. */
+static uint64_t
+draw (unsigned op, uint64_t offset, uint64_t count)
+{
+  uint64_t key = chance_mix (chance_mix (chance_mix (offset) ^ count) ^ op);
+  uint64_t n;
+
+  if (key == 0)
+    key = 1;                    /* 0 is a free place */
+  n = chance_mix (chance_mix (seed) ^ chance_mix (key + meet (key)));
+  return n ? n : 1;
+}
+
 uint64_t
 chance_luck (uint64_t *luck, unsigned op, uint64_t offset, uint64_t count)
 {
-  uint64_t key;
-
-  if (*luck)
-    return *luck;
-  key = chance_mix (chance_mix (chance_mix (offset) ^ count) ^ op);
-  if (key == 0)
-    key = 1;
-  key = chance_mix (chance_mix (seed) ^ chance_mix (key + meet (key)));
-  *luck = key ? key : 1;
+  if (*luck == 0)
+    *luck = draw (op, offset, count);
   return *luck;
 }
