@@ -40,6 +40,15 @@ add_number (struct json *did, const char *key, int64_t n)
 }
 
 static void
+add_error (struct json *did, int err)
+{
+  char text[24];
+
+  snprintf (text, sizeof text, "\"%s\"", errno_name (err));
+  add_did (did, "error", text);
+}
+
+static void
 add_keep (struct json *did, const struct fault_spec *s)
 {
   add_did (did, "keep", "[");
@@ -50,63 +59,74 @@ add_keep (struct json *did, const struct fault_spec *s)
   json_add (did, "]", 1);
 }
 
-/* What a rule that fired does to a request, unless one before has let it FAIL
- * already.  True: this one does.
- */
-static bool
-log_one (const struct fired *c, const struct request *req, bool fail)
+/* What rules before this one have done to the request. */
+struct so_far {
+  bool failed, torn;
+};
+
+/* Log what a rule does to a request after what others did. */
+static void
+log_one (const struct fired *c, const struct request *req,
+         struct so_far *so_far)
 {
   const struct fault_spec *s = c->spec;
-  struct json did = { .text = NULL };
-  bool keeps = s->nr_keep && !fail && TORN >> req->op & 1;
   const uint64_t all = (uint64_t) req->count * 8;       /* bits */
-  char error[24];
+  const bool open = !so_far->failed;
+  struct json did = { .text = NULL };
+  int err = 0;
 
   if (c->delay)
     add_seconds (&did, "delay", c->delay);
   if (s->hang)
     add_did (&did, "hang", "true");
-  if (s->has_call && !fail)
+  if (s->has_call && open) {
     add_did (&did, "call", "true");
+    err = c->call_error;
+  }
   if (s->shutdown)
     add_did (&did, "shutdown", "true");
-  if (s->disconnect && !fail) {
+  if (s->disconnect && open && !err)
     add_did (&did, "disconnect", "true");
-    fail = true;
-  }
-  if (s->error && !fail) {
-    snprintf (error, sizeof error, "\"%s\"", errno_name (s->error));
-    add_did (&did, "error", error);
-    fail = true;
-  }
-  if (s->lose && !fail)
-    add_did (&did, "lose", "true");
-  if (s->misdirect && !fail && MOVED >> req->op & 1)
-    add_number (&did, "misdirect", s->misdirect);
-  if (keeps)
+  else if (open && !err)
+    err = s->error;
+  if (err)
+    add_error (&did, err);
+  so_far->failed = so_far->failed || s->disconnect || err;
+
+  if (s->nr_keep && open && !c->call_error && !so_far->torn
+      && TORN >> req->op & 1) {
     add_keep (&did, s);
-  if (s->corrupt && !fail && DAMAGED >> req->op & 1)
-    add_number (&did, "corrupt", (int64_t) (s->corrupt < all ? s->corrupt
-                                            : all));
-  log_request ("rule", c->spec->name, req, &did);
-  return fail;
+    so_far->torn = true;
+  }
+  if (so_far->failed)
+    ;                           /* the rest has no effect */
+  else if (s->lose)
+    add_did (&did, "lose", "true");
+  else {
+    if (s->misdirect && MOVED >> req->op & 1)
+      add_number (&did, "misdirect", s->misdirect);
+    if (s->corrupt && DAMAGED >> req->op & 1)
+      add_number (&did, "corrupt",
+                  (int64_t) (s->corrupt < all ? s->corrupt : all));
+  }
+  log_request ("rule", s->name, req, &did);
 }
 
-/* Before the rules act: one that hangs does so for long.  None does anything to a
- * request that has FAILED already.
- */
+/* None does anything to a request that has FAILED already. */
 static void
 log_fired (const struct fired *fired, size_t n, const struct request *req,
            bool failed)
 {
-  bool fail = false;
+  struct so_far so_far = { .failed = false };
 
+  if (!log_wanted ())
+    return;
   for (size_t i = 0; i < n; i++)
     if (failed)
       log_request ("rule", fired[i].spec->name, req,
                    &(struct json) { .text = NULL });
     else
-      fail = log_one (&fired[i], req, fail);
+      log_one (&fired[i], req, &so_far);
 }
 
 /*--------------------------------------------------------------------*/
@@ -133,7 +153,7 @@ act_wait (const struct fired *fired, size_t n, const struct request *req,
  * for that and keeps a part of the request, TORN is that rule.
  */
 static int
-act_fail (const struct fired *fired, size_t n, struct request *req,
+act_fail (struct fired *fired, size_t n, struct request *req,
           const struct fault_spec **torn,
           const struct fault_callbacks *callbacks)
 {
@@ -143,7 +163,7 @@ act_fail (const struct fired *fired, size_t n, struct request *req,
     const struct fault_spec *s = fired[i].spec;
 
     if (s->has_call && !err)
-      err = callbacks->call (fired[i].fault, req);
+      err = fired[i].call_error = callbacks->call (fired[i].fault, req);
     if (s->shutdown)
       callbacks->shutdown ();
     if (err || !(s->disconnect || s->error))
@@ -189,7 +209,9 @@ flip_bits (uint8_t *buf, uint64_t count, uint64_t bits, uint64_t random)
     step += 2;
   for (; bits > 0; bits--) {
     buf[bit / 8] ^= (uint8_t) (1 << bit % 8);
-    bit = (bit + step) % all;
+    bit += step;
+    if (bit >= all)
+      bit -= all;
   }
 }
 
@@ -276,18 +298,34 @@ perform_changed (const struct fired *fired, size_t n, struct request *original,
   return err;
 }
 
+static bool
+calls (const struct fired *fired, size_t n)
+{
+  bool calls = false;
+
+  for (size_t i = 0; i < n; i++)
+    calls = calls || fired[i].spec->has_call;
+  return calls;
+}
+
+/* One that hangs does so for long, so the log is first to know, unless what
+ * happens depends on a function.
+ */
 int
-fault_act (const struct fired *fired, size_t n, struct request *req, int err,
+fault_act (struct fired *fired, size_t n, struct request *req, int err,
            const struct fault_callbacks *callbacks)
 {
+  const bool late = !err && calls (fired, n);
   const struct fault_spec *torn = NULL;
 
-  if (log_wanted ())
+  if (!late)
     log_fired (fired, n, req, err != 0);
   if (!err)
     err = act_wait (fired, n, req, callbacks);
   if (!err)
     err = act_fail (fired, n, req, &torn, callbacks);
+  if (late)
+    log_fired (fired, n, req, false);
   if (torn && TORN >> req->op & 1)
     perform_parts (req, torn, callbacks);
   return err ? err : perform_changed (fired, n, req, callbacks);

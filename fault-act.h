@@ -11,6 +11,7 @@ struct fired {
   const struct fault_spec *spec;
   uint64_t random;
   uint64_t delay;               /* nanoseconds */
+  int call_error;               /* errno code, from its function */
   const _Atomic unsigned *releases;     /* of the rule */
   unsigned seen;                /* of releases, when the rule was looked up: one
                                  * that is removed after that lets nobody hang */
@@ -20,7 +21,7 @@ struct fired {
  * it.  ERR: an errno code with which it has failed already, so that there is only
  * something to log.  0 or an errno code.
  */
-int fault_act (const struct fired *fired, size_t n, struct request *req, int err,
+int fault_act (struct fired *fired, size_t n, struct request *req, int err,
                const struct fault_callbacks *callbacks);
 
 #endif /* FAULT_ACT_H */

@@ -510,8 +510,8 @@ struct fault_info
 fault_info (const struct fault *f)
 {
   return (struct fault_info) {
-    .name = f->name, .number = f->number, .on = f->on, .removed = f->removed,
-    .hits = f->hits, .fired = f->fired,
+    .name = f->name, .number = f->number, .hash = f->hash, .on = f->on,
+    .removed = f->removed, .hits = f->hits, .fired = f->fired,
   };
 }
 
@@ -781,8 +781,11 @@ faults_request (struct request *req)
   struct found found;
   int err = look_up (req, &found);
 
-  if (!err)
-    err = choose (req, &found);
+  if (err) {
+    found_free (&found);
+    return err;
+  }
+  err = choose (req, &found);
   if (found.n > 0)
     err = fault_act (found.item, found.n, req, err, &callbacks);
   else if (!err)

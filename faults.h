@@ -129,6 +129,7 @@ bool fault_wait (struct fault *f, uint64_t times, uint64_t ns);
 struct fault_info {
   const char *name;
   uint64_t number;
+  uint64_t hash;                /* of the name */
   bool on, removed;
   uint64_t hits, fired;         /* requests matched, and acted on */
 };

@@ -563,14 +563,14 @@ lua_bytes (lua_State *L)
 }
 
 /* chance (p): true with that probability.  What is its own of the request's luck:
- * the place of the hook among the hooks, or the rule's number, and the place of
- * this call among theirs.
+ * the place of the hook among the hooks, or the rule's name, and the place of this
+ * call among theirs.
  */
 static int
 lua_chance (lua_State *L)
 {
   struct call *c = check_call (L, "chance", false);
-  uint64_t place = chance_mix (c->rule) ^ (c->level << 8 | (unsigned) c->op);
+  uint64_t place = chance_mix (c->rule_hash) ^ (c->level << 8 | (unsigned) c->op);
   uint64_t luck;
   double p = 0;
 
@@ -1263,7 +1263,7 @@ host_rule (const struct fault *f, const char *function, struct request *req,
 {
   const struct fault_info info = fault_info (f);
   struct call c = { .op = req->op, .req = req, .rule = info.number,
-                    .rule_name = info.name, .function = function };
+                    .rule_hash = info.hash, .rule_name = info.name, .function = function };
   int err;
 
   if (req->op == OP_OPEN) {

@@ -56,6 +56,7 @@ struct call {
   const struct connection *conn;
   void *buf;                    /* for fill */
   uint64_t count, offset;
+  uint64_t rule_hash;           /* of its name */
   uint64_t rule;                /* this rule's function, not a hook */
   const char *rule_name, *function;
   uint64_t result;              /* what it returned: rule_result */

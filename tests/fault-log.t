@@ -81,7 +81,7 @@ is "$(read_log the.log 'for l in lines: show(l)')" '{"rule":"1","op":"write","of
 {"rule":"4","op":"write","offset":12288,"count":512,"conn":1,"did":{"keep":[[0,100],[200,50]]}}
 {"rule":"5","op":"write","offset":16384,"count":512,"conn":1,"did":{"misdirect":-4096}}
 {"rule":"a \"name\"\\\n\t\u0001\u007f","op":"read","offset":20480,"count":512,"conn":1,"did":{"corrupt":3}}
-{"rule":"\u00ff\u00fe\u00e9\u00ed\u00a0\u0080","op":"write","offset":24576,"count":512,"conn":1,"did":{"call":true}}
+{"rule":"\u00ff\u00fe\u00e9\u00ed\u00a0\u0080","op":"write","offset":24576,"count":512,"conn":1,"did":{"call":true,"error":"EPERM"}}
 {"rule":"both","op":"zero","offset":28672,"count":512,"conn":1,"did":{"delay":0.001,"error":"EIO"}}
 {"rule":"hang","op":"read","offset":32768,"count":512,"conn":1,"did":{"hang":true}}
 {"rule":"second flush","op":"flush","offset":0,"count":0,"conn":1,"did":{"error":"EIO"}}
@@ -115,20 +115,28 @@ fault { op = "read", name = "a", delay = "1ms", shutdown = true, error = "ENOSPC
 fault { op = "read", name = "b", when = function() fail "EPERM" end, error = "EIO" }
 fault { op = "read", name = "c", call = function() end }
 fault { op = "write", name = "d", corrupt = 100 }
+fault { op = "zero", name = "g", call = function() fail "EPERM" end }
+fault { op = "zero", name = "h", delay = "1ms", error = "ENOSPC" }
+fault { op = "trim", name = "i", keep = 1 }
+fault { op = "trim", name = "j", keep = 2 }
 fault { op = "open", name = "e", when = function(conn) if conn.id == 2 then fail "EPERM" end end, error = "EIO" }
 fault { op = "open", name = "f", delay = function(conn) if conn.id == 3 then return "x" end end }
 function on.open(conn) if conn.id == 4 then fail "EINVAL" end end
 LUA
 serve size=1M log=failing.log hooks=failing.lua
 is "$(python 'from clients import *
-print(outcome(h.pread, 1, 0), outcome(h.pwrite, b"x", 0), outcome(h.flush))
-for i in range(3): outcome(connect)')" "EPERM ok ok" "functions that fail"
+print(outcome(h.pread, 1, 0), outcome(h.pwrite, b"x", 0), outcome(h.flush), outcome(h.zero, 1, 0), outcome(h.trim, 1, 0))
+for i in range(3): outcome(connect)')" "EPERM ok ok EPERM ok" "functions that fail"
 stop
 is "$(read_log failing.log 'for l in lines:
     if "did" in l: show(l)')" '{"rule":"b","op":"read","offset":0,"count":1,"conn":1,"did":{"error":"EPERM"}}
 {"rule":"a","op":"read","offset":0,"count":1,"conn":1,"did":{}}
 {"rule":"c","op":"read","offset":0,"count":1,"conn":1,"did":{}}
 {"rule":"d","op":"write","offset":0,"count":1,"conn":1,"did":{"corrupt":8}}
+{"rule":"g","op":"zero","offset":0,"count":1,"conn":1,"did":{"call":true,"error":"EPERM"}}
+{"rule":"h","op":"zero","offset":0,"count":1,"conn":1,"did":{"delay":0.001}}
+{"rule":"i","op":"trim","offset":0,"count":1,"conn":1,"did":{"keep":[[0,1]]}}
+{"rule":"j","op":"trim","offset":0,"count":1,"conn":1,"did":{}}
 {"rule":"e","op":"open","offset":0,"count":0,"conn":2,"did":{"error":"EPERM"}}
 {"rule":"f","op":"open","offset":0,"count":0,"conn":3,"did":{"error":"EIO"}}
 {"hook":"open","op":"open","offset":0,"count":0,"conn":4,"did":{"error":"EINVAL"}}' "what was done, and what not"

@@ -87,7 +87,7 @@ def fill(n, r):
         count = r.choice((4096, 4096, 8192, 5000))
         offset = r.randrange(0, 1 << 18) * 4096
         if r.random() < 0.1:
-            c.trim(65536, offset)
+            c.trim(65536, min(offset, (1 << 30) - 65536))
             continue
         got = outcome(c.pwrite, bytes([n + 1]) * count, offset)
         if got == "ENOSPC":
