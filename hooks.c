@@ -91,6 +91,30 @@ static uint64_t started, next_look;
 static const struct call *failed;
 
 /*--------------------------------------------------------------------*/
+/* The lock. */
+
+/* How often to look at it before going to sleep: for some microseconds. */
+#define LOOKS 300
+
+/* It is mostly held for a fraction of a microsecond, so whoever finds it taken
+ * does better to look again than to go to sleep.
+ */
+static void
+lock_host (void)
+{
+  for (unsigned i = 0; i < LOOKS; i++) {
+    if (pthread_mutex_trylock (&host.lock) == 0)
+      return;
+#if defined __x86_64__ || defined __i386__
+    __builtin_ia32_pause ();
+#elif defined __aarch64__
+    __asm__ volatile ("yield");
+#endif
+  }
+  pthread_mutex_lock (&host.lock);
+}
+
+/*--------------------------------------------------------------------*/
 /* Names. */
 
 /* The errors that NBD can carry: others would turn into EINVAL.  ENOTSUP is
@@ -1109,7 +1133,7 @@ obey (struct call *c)
   case WAIT_FIRED:
     pthread_mutex_unlock (&host.lock);
     err = command == WAIT ? wait_unlocked (c, c->ns) : wait_fired (c);
-    pthread_mutex_lock (&host.lock);
+    lock_host ();
     return err;
   default:
     c->why = "a hook can't use coroutine.yield outside of coroutines of its "
@@ -1150,7 +1174,7 @@ perform (struct request *req)
 
   pthread_mutex_unlock (&host.lock);
   err = host.config.next (req);
-  pthread_mutex_lock (&host.lock);
+  lock_host ();
   return err;
 }
 
@@ -1198,7 +1222,7 @@ run_locked (struct call *c)
 {
   int err;
 
-  pthread_mutex_lock (&host.lock);
+  lock_host ();
   if (c->req)
     c->req->n = ++hooks[c->op].n;
   err = run_level (c, 0);
@@ -1226,7 +1250,7 @@ run_single (struct call *c)
 {
   int err = EIO;
 
-  pthread_mutex_lock (&host.lock);
+  lock_host ();
   if (c->req && c->req->n == 0)
     c->req->n = ++hooks[c->op].n;       /* no hook has seen it */
   if (take_coroutine (c) == 0)
@@ -1297,7 +1321,7 @@ hooks_connection (enum op op, const struct connection *conn)
 void
 hooks_forget (const struct connection *conn)
 {
-  pthread_mutex_lock (&host.lock);
+  lock_host ();
   protected (forget_conn, conn);
   pthread_mutex_unlock (&host.lock);
 }
@@ -1406,22 +1430,6 @@ open_host (lua_State *L)
   return 0;
 }
 
-/* It is held for a fraction of a microsecond, so whoever finds it taken does
- * better to look again than to go to sleep.
- */
-static void
-init_lock (void)
-{
-  pthread_mutexattr_t attr;
-
-  pthread_mutexattr_init (&attr);
-#ifdef PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP
-  pthread_mutexattr_settype (&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
-#endif
-  pthread_mutex_init (&host.lock, &attr);
-  pthread_mutexattr_destroy (&attr);
-}
-
 int
 hooks_start (const struct hooks_config *config)
 {
@@ -1431,7 +1439,7 @@ hooks_start (const struct hooks_config *config)
     nbdkit_error ("lua-memory: too little even to start Lua");
     return -1;
   }
-  init_lock ();
+  pthread_mutex_init (&host.lock, NULL);
   pthread_key_create (&leave_key, give_turn);
   lua_setwarnf (host.L, warn, NULL);
   lua_sethook (host.L, tick, LUA_MASKCOUNT, TICK);
