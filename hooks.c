@@ -430,24 +430,34 @@ message (void)
 /*--------------------------------------------------------------------*/
 /* Arguments. */
 
+bool
+to_bytes (lua_State *L, int index, uint64_t *n)
+{
+  int is_whole;
+  lua_Integer i;
+
+  if (lua_type (L, index) == LUA_TSTRING)
+    return text_size (lua_tostring (L, index), n);
+  i = lua_tointegerx (L, index, &is_whole);
+  if (!is_whole || i < 0)
+    return false;
+  *n = (uint64_t) i;
+  return true;
+}
+
 uint64_t
 check_bytes (lua_State *L, int arg, uint64_t max, uint64_t otherwise)
 {
   uint64_t n = 0;
-  lua_Integer i;
 
   if (otherwise != UINT64_MAX && lua_isnoneornil (L, arg))
     return otherwise;
-  if (lua_type (L, arg) == LUA_TSTRING) {
-    if (!text_size (lua_tostring (L, arg), &n))
-      luaL_argerror (L, arg, lua_pushfstring (L, "expected bytes, such as 512 "
-                                              "or \"4K\", got \"%s\"",
-                                              lua_tostring (L, arg)));
-  }
-  else {
-    i = luaL_checkinteger (L, arg);
-    luaL_argcheck (L, i >= 0, arg, "is negative");
-    n = (uint64_t) i;
+  if (!to_bytes (L, arg, &n)) {
+    if (lua_type (L, arg) != LUA_TSTRING)
+      luaL_argcheck (L, luaL_checkinteger (L, arg) >= 0, arg, "is negative");
+    luaL_argerror (L, arg, lua_pushfstring (L, "expected bytes, such as 512 or "
+                                            "\"4K\", got \"%s\"",
+                                            lua_tostring (L, arg)));
   }
   luaL_argcheck (L, n <= max, arg, "reaches past the end of the disk");
   return n;

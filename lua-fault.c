@@ -46,10 +46,7 @@ take_bytes (lua_State *L, const char *key)
 {
   uint64_t n = 0;
 
-  if (lua_isinteger (L, -1) && lua_tointeger (L, -1) >= 0)
-    return (uint64_t) lua_tointeger (L, -1);
-  if (lua_type (L, -1) != LUA_TSTRING
-      || !text_size (lua_tostring (L, -1), &n))
+  if (!to_bytes (L, -1, &n))
     wrong (L, key, "bytes, such as 512 or \"4K\"");
   return n;
 }

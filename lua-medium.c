@@ -7,7 +7,6 @@
 #include "lua-host.h"
 #include "medium.h"
 #include "stats.h"
-#include "text.h"
 
 /*--------------------------------------------------------------------*/
 /* Tables of options. */
@@ -18,16 +17,9 @@ number_field (lua_State *L, const char *what, const char *name, uint64_t least,
               uint64_t most, uint64_t otherwise)
 {
   uint64_t n = otherwise;
-  bool known = true;
 
-  lua_getfield (L, 2, name);
-  if (lua_type (L, -1) == LUA_TSTRING)
-    known = text_size (lua_tostring (L, -1), &n);
-  else if (lua_isinteger (L, -1) && lua_tointeger (L, -1) >= 0)
-    n = (uint64_t) lua_tointeger (L, -1);
-  else
-    known = lua_isnil (L, -1);
-  if (!known || (!lua_isnil (L, -1) && (n < least || n > most)))
+  if (lua_getfield (L, 2, name) != LUA_TNIL
+      && (!to_bytes (L, -1, &n) || n < least || n > most))
     luaL_error (L, "%s: %s: expected a number from %I to %I, or a string such as "
                 "\"4K\", got %s", what, name, (lua_Integer) least,
                 (lua_Integer) most, luaL_tolstring (L, -1, NULL));

@@ -108,6 +108,16 @@ print([l["seq"] for l in lines] == list(range(1, len(lines) + 1)),
       all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", l["time"]) for l in lines))')" \
     "True True" "numbers and times"
 
+# Rules that are cleared.
+serve size=1M log=clear.log lua='fault { op = "read", offset = disk.size / 2, count = 512, error = "EIO", name = "half" }
+fault { op = "trim", error = "EIO", name = "none" } function on.flush() fault.clear() end'
+python 'from clients import *
+print(outcome(h.pread, 1, 1 << 19), outcome(h.pread, 1, 0), outcome(h.flush))' >got
+is "$(cat got)" "EIO ok ok" "a rule for the second half"
+stop
+is "$(read_log clear.log 'for l in lines: show(l)' | tail -2)" '{"rule":"half","matched":1,"fired":1,"removed":true}
+{"rule":"none","matched":0,"fired":0,"never_fired":true,"removed":true}' "fault.clear() has a line for each"
+
 # Where a function fails, the other rules do nothing; doors are logged too; and
 # no more bits flip than there are.
 cat >failing.lua <<'LUA'
