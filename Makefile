@@ -26,7 +26,7 @@ OUR_CFLAGS = -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -fPIC -pthread \
 LIBS = -pthread -ldl -lm $(shell pkg-config --libs $(LUA_PC))
 
 SOURCES = plugin.c disk.c store.c hooks.c lua-req.c lua-disk.c lua-fault.c \
-	  lua-control.c lua-medium.c lua-lib.c faults.c fault-act.c medium.c \
+	  lua-control.c lua-medium.c lua-lib.c lua-args.c faults.c fault-act.c medium.c \
 	  ranges.c control.c log.c stats.c chance.c json.c text.c sys.c
 UNIT_TESTS = store-unit store-oracle store-readers store-oom store-threads \
 	     text-unit ranges-unit

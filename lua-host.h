@@ -73,7 +73,7 @@ struct host {
 
 extern struct host host;
 
-/* The value at INDEX as bytes: a whole number that is not negative, or a string such
+/* lua-args.c.  The value at INDEX as bytes: a whole number that is not negative, or a string such
  * as "4K".  False: it is neither.
  */
 bool to_bytes (lua_State *L, int index, uint64_t *n);
