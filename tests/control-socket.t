@@ -71,7 +71,7 @@ timeout 600 "$memctl" ctl.sock 'os.execute("exit 3")' >out
 [ "$WATCH" = tsan ] || is "$(cat out)" '[null,"exit",3]' "a chunk runs a command"
 is "$(timeout 600 "$memctl" ctl.sock 1)" 1 "which does not take the socket away"
 kill -KILL "$server"
-wait "$server" 2>/dev/null
+{ wait "$server"; } 2>/dev/null
 [ -S ctl.sock ]
 ok $? "a server that was killed leaves its socket"
 serve size=2M control=ctl.sock

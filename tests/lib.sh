@@ -69,7 +69,8 @@ tsan)
            "TSAN_OPTIONS=detect_deadlocks=0:exitcode=99:suppressions=$TOP/tests/tsan.supp") ;;
 valgrind)
     # nbdkit unloads the plugin before the leaks are counted.
-    watch=(valgrind -q --error-exitcode=99 --leak-check=full
+    # Forty connections of sixteen threads.
+    watch=(valgrind -q --max-threads=2000 --error-exitcode=99 --leak-check=full
            --show-leak-kinds=definite --errors-for-leak-kinds=definite
            --keep-debuginfo=yes
            "--suppressions=$TOP/tests/valgrind.supp") ;;

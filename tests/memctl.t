@@ -109,6 +109,7 @@ timeout 600 "$memctl" ctl.sock 'print "begun" hang()' >out 2>err &
 a=$!
 begun 1
 kill -KILL "$server"
+{ wait "$server"; } 2>/dev/null
 wait "$a"
 is "$? $(cat out err)" "2 memctl: ctl.sock: the server has ended, or closed the connection" "the server is killed while a chunk runs"
 wait "$server" 2>/dev/null
