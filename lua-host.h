@@ -73,13 +73,14 @@ struct host {
 
 extern struct host host;
 
-/* lua-args.c.  The value at INDEX as bytes: a whole number that is not negative, or a string such
- * as "4K".  False: it is neither.
+/* The value at INDEX as bytes: a whole number that is not negative, or a string
+ * such as "4K".  False: it is neither.  (This and what follows up to make_strict
+ * is in lua-args.c.)
  */
 bool to_bytes (lua_State *L, int index, uint64_t *n);
 
-/* The argument as such bytes; at most
- * MAX.  OTHERWISE is what it is when left out, unless that is UINT64_MAX.
+/* The argument as such bytes, at most MAX.  OTHERWISE is what it is when left out,
+ * unless that is UINT64_MAX.
  */
 uint64_t check_bytes (lua_State *L, int arg, uint64_t max, uint64_t otherwise);
 

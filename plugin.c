@@ -622,7 +622,7 @@ memory_close (void *handle)
 {
   struct connection *c = handle;
 
-  if (scripted)
+  if (scripted && hooks_wants (OP_CLOSE))
     hooks_connection (OP_CLOSE, c);
   connection_free (c);
 }

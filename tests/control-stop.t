@@ -4,10 +4,6 @@
 . "$(dirname "$0")/lib.sh"
 need python3
 
-# Slack for a busy machine and for the watches.
-limit=5
-[ -z "$WATCH" ] || limit=30
-
 # Ten clients send the same bytes; the file "ready" says that they are at it, that
 # is, that so many have made the server say "begin".  Prints what they are answered.
 cat >ten.py <<'PY'
@@ -25,21 +21,11 @@ PY
 # stops NAME BYTES [BEGUN]: with such clients.
 stops ()
 {
-    local start
-    rm -f ready
     serve size=1M control=ctl.sock lua='r = fault { op = "read", error = "EIO" }' hook-timeout=100000
-    python3 ten.py "b'''$2'''" "${3:-0}" >out 2>&1 &
-    clients=$!
-    until [ -e ready ]; do
-        kill -0 "$clients" 2>/dev/null || { sed 's/^/# /' out log; bail "the clients did not start"; }
-        sleep 0.02
-    done
-    start=$SECONDS
-    stop
-    is $? 0 "$1: in good order"
-    ok $((SECONDS - start > limit)) "$1: at once" || echo "# after $((SECONDS - start)) s"
-    wait "$clients"
-    is "$(cat out)" closed "$1: no answer"
+    at_work python3 ten.py "b'''$2'''" "${3:-0}"
+    stopped_at_once "$1"
+    wait "$client"
+    is "$(cat client.out)" closed "$1: no answer"
 }
 stops "clients that say nothing" ''
 stops "half a line" 'half a li'

@@ -260,6 +260,14 @@ EIO ok
 EIO ok" "requests that can't have FUA are not without it"
 stopped
 
+# Extents that a rule lets pass are given once.
+serve size=1M lua='disk:write("64K", "x") fault { op = "extents", delay = "1ms", p = 1 }'
+is "$(nbdinfo --map "$uri" | awk '{ print $1, $2 }')" "0 65536
+65536 4096
+69632 978944" "the map is that of the disk"
+is "$(grep error log)" "" "... and nothing is wrong with it"
+stopped
+
 refused "expected a function" 'fault { op = "read", when = true, error = "EIO" }'
 refused "expected a function" 'fault { op = "read", call = "x" }'
 refused "data: no read request has that" 'fault { op = "read", data = "x", error = "EIO" }'

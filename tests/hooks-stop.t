@@ -4,10 +4,6 @@
 . "$(dirname "$0")/lib.sh"
 need nbdsh
 
-# Slack for a busy machine and for the watches.
-limit=5
-[ -z "$WATCH" ] || limit=30
-
 cat >client.py <<'PY'
 from clients import *
 all = [connect() for i in range(2)]
@@ -32,20 +28,10 @@ PY
 # to stop.
 stops ()
 {
-    local name=$1 start
     export op=$2
-    rm -f ready
     serve size=1M lua="$3" "${@:4}"
-    nbdsh -c - <client.py >client.out 2>&1 &
-    client=$!
-    until [ -e ready ]; do
-        kill -0 "$client" 2>/dev/null || { sed 's/^/# /' client.out; bail "the client did not start"; }
-        sleep 0.02
-    done
-    start=$SECONDS
-    stop
-    is $? 0 "$name: in good order"
-    ok $((SECONDS - start > limit)) "$name: at once" || echo "# after $((SECONDS - start)) s"
+    at_work nbdsh -c "$(cat client.py)"
+    stopped_at_once "$1"
     wait "$client"
 }
 stops "hangs" pread 'function on.read() print "begin" hang() print "NEVER" end'

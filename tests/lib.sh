@@ -126,6 +126,30 @@ stop ()
     return $status
 }
 
+# at_work COMMAND...: run a client in the background, with its output in
+# client.out, until it has made the file "ready"; sets $client.
+at_work ()
+{
+    rm -f ready
+    "$@" >client.out 2>&1 &
+    client=$!
+    until [ -e ready ]; do
+        kill -0 "$client" 2>/dev/null || { tell <client.out; bail "the client did not start"; }
+        sleep 0.02
+    done
+}
+
+# stopped_at_once NAME: the server ends in good order, and soon, whatever its
+# clients do.  There is slack for a busy machine and for the watches.
+stopped_at_once ()
+{
+    local start=$SECONDS limit=5
+    [ -z "$WATCH" ] || limit=30
+    stop
+    is $? 0 "$1: the server ends in good order"
+    ok $((SECONDS - start > limit)) "$1: at once" || echo "after $((SECONDS - start)) s" | tell
+}
+
 # alive NAME: the server still serves newcomers.
 alive ()
 {
