@@ -1,6 +1,6 @@
 # make                 memory.so, memctl and the man page
 # make check           all tests; SEED=N and ROUNDS=N steer the random ones,
-#                      TESTS="tests/cow.t ..." chooses some
+#                      TESTS="tests/hooks/data.t ..." chooses some
 # make check-asan check-tsan check-valgrind   the same, watched
 # make lint bench install dist clean
 
@@ -20,17 +20,15 @@ SO ?= memory.so
 
 WARNINGS = -Wall -Wextra -Wshadow -Wvla -Wconversion -Wstrict-prototypes \
 	   -Wwrite-strings -Wformat=2 -Wundef
-INCLUDES = $(shell pkg-config --cflags nbdkit $(LUA_PC))
+INCLUDES = -I. $(shell pkg-config --cflags nbdkit $(LUA_PC))
 OUR_CFLAGS = -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -fPIC -pthread \
 	     -fvisibility=hidden $(WARNINGS) $(WERROR) -MMD -MP $(INCLUDES)
 LIBS = -pthread -ldl -lm $(shell pkg-config --libs $(LUA_PC))
 
-SOURCES = plugin.c disk.c store.c hooks.c lua-req.c lua-disk.c lua-fault.c \
-	  lua-control.c lua-medium.c lua-lib.c lua-args.c faults.c fault-act.c medium.c \
-	  ranges.c control.c log.c stats.c chance.c json.c text.c sys.c
-UNIT_TESTS = store-unit store-oracle store-readers store-oom store-threads \
-	     text-unit ranges-unit
-TESTS ?= $(sort $(wildcard tests/*.t) $(UNIT_TESTS:%=$(BUILD)/tests/%.t))
+SOURCES = plugin.c store.c $(sort $(wildcard lua/*.c fault/*.c disk/*.c report/*.c lib/*.c)) \
+	  control/control.c
+UNIT_TESTS = $(patsubst tests/unit/%.c,%,$(sort $(wildcard tests/unit/*.c)))
+TESTS ?= $(sort $(wildcard tests/*/*.t)) $(UNIT_TESTS:%=$(BUILD)/tests/unit/%.t)
 
 all: $(SO) memctl nbdkit-memory-plugin.1
 
@@ -42,13 +40,13 @@ $(BUILD)/%.o: %.c Makefile
 	$(CC) $(CPPFLAGS) $(OUR_CFLAGS) $(CFLAGS) -c -o $@ $<
 
 # Watched runs use the one that is there.
-memctl: memctl.c Makefile
+memctl: control/memctl.c Makefile
 	$(CC) $(CPPFLAGS) $(filter-out -MMD -MP,$(OUR_CFLAGS)) $(CFLAGS) $(LDFLAGS) -o $@ $<
 
 # Unit tests include the source that they test, built with tiny pages.
 $(BUILD)/tests/%.t: tests/%.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -I. $(OUR_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< -pthread
+	$(CC) $(CPPFLAGS) $(OUR_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< -pthread
 
 nbdkit-memory-plugin.1: nbdkit-memory-plugin.pod
 	$(POD2MAN) --section=1 --center=NBDKIT --release=nbdkit-memory-plugin-$(VERSION) \
@@ -80,13 +78,13 @@ lint: all
 	$(MAKE) -s compile BUILD=build/lint-clang CC=clang WERROR=-Werror
 	cppcheck -q --std=c11 --enable=warning,performance,portability \
 	    --inline-suppr --error-exitcode=1 \
-	    --suppress=normalCheckLevelMaxBranches $(SOURCES) memctl.c
-	printf '%s\n' $(SOURCES) memctl.c | xargs -P 2 -I FILE clang-tidy --quiet FILE -- $(OUR_CFLAGS)
-	shellcheck -x -P SCRIPTDIR setup .ci/run bench/run tests/*.sh tests/*.t
+	    --suppress=normalCheckLevelMaxBranches $(SOURCES) control/memctl.c
+	printf '%s\n' $(SOURCES) control/memctl.c | xargs -P 2 -I FILE clang-tidy --quiet FILE -- $(OUR_CFLAGS)
+	shellcheck -x -P SCRIPTDIR setup .ci/run bench/run tests/lib/*.sh tests/*/*.t
 	$(LUACHECK) -q scripts bench
 	podchecker -warnings nbdkit-memory-plugin.pod
 
-compile: $(SOURCES:%.c=$(BUILD)/%.o) $(BUILD)/memctl.o $(UNIT_TESTS:%=$(BUILD)/tests/%.t)
+compile: $(SOURCES:%.c=$(BUILD)/%.o) $(BUILD)/control/memctl.o $(UNIT_TESTS:%=$(BUILD)/tests/unit/%.t)
 
 # Not into nbdkit's plugin directory, where its own memory plugin lives, and
 # with a manual section that its own page does not have.
@@ -95,8 +93,9 @@ install: all
 	install -D -m 755 memctl $(DESTDIR)$(PREFIX)/bin/memctl
 	install -D -m 644 nbdkit-memory-plugin.1 \
 	    $(DESTDIR)$(PREFIX)/share/man/man1/nbdkit-memory-plugin.1lua
-	install -d $(DESTDIR)$(PREFIX)/share/nbdkit-memory-plugin/scripts
-	install -m 644 scripts/* $(DESTDIR)$(PREFIX)/share/nbdkit-memory-plugin/scripts
+	install -d $(DESTDIR)$(PREFIX)/share/nbdkit-memory-plugin/scripts/lib
+	install -m 644 scripts/*.lua $(DESTDIR)$(PREFIX)/share/nbdkit-memory-plugin/scripts
+	install -m 644 scripts/lib/*.lua $(DESTDIR)$(PREFIX)/share/nbdkit-memory-plugin/scripts/lib
 
 dist: NAME = nbdkit-memory-plugin-$(VERSION)
 dist:
@@ -105,6 +104,6 @@ dist:
 clean:
 	rm -rf build memory.so memctl nbdkit-memory-plugin.1
 
--include $(wildcard $(BUILD)/*.d $(BUILD)/tests/*.d)
+-include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d $(BUILD)/tests/*/*.d)
 .PHONY: all check check-asan check-tsan check-valgrind bench lint compile \
 	install dist clean

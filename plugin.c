@@ -16,17 +16,17 @@
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
-#include "chance.h"
-#include "control.h"
-#include "disk.h"
-#include "faults.h"
-#include "hooks.h"
-#include "log.h"
-#include "medium.h"
-#include "stats.h"
+#include "lib/chance.h"
+#include "control/control.h"
+#include "disk/disk.h"
+#include "fault/rules.h"
+#include "lua/hooks.h"
+#include "report/log.h"
+#include "disk/medium.h"
+#include "report/stats.h"
 #include "store.h"
-#include "sys.h"
-#include "text.h"
+#include "lib/sys.h"
+#include "lib/text.h"
 
 /* memory_thread_model chooses among this and what is stricter. */
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL

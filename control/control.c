@@ -19,8 +19,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#include "control.h"
-#include "sys.h"
+#include "control/control.h"
+#include "lib/sys.h"
 
 #define CLIENTS_MAX 64
 

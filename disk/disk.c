@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "disk.h"
+#include "disk/disk.h"
 
 struct disk {
   struct disk *next;

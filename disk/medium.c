@@ -11,10 +11,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "chance.h"
-#include "medium.h"
-#include "ranges.h"
-#include "sys.h"
+#include "lib/chance.h"
+#include "disk/medium.h"
+#include "lib/ranges.h"
+#include "lib/sys.h"
 
 #define READS (OP (READ) | OP (CACHE))
 #define THROTTLED (OP (READ) | OP (FLUSH) | CHANGES)

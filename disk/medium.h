@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "hooks.h"
+#include "lua/hooks.h"
 
 /* The unit of bad sectors, in bytes. */
 #define MEDIUM_SECTOR 512

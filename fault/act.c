@@ -1,4 +1,4 @@
-/* fault-act.c - what the rules that fire do to a request.
+/* act.c - what the rules that fire do to a request.
  *
  *     wait:  the delays, and hangs until they are released
  *     fail:  functions, then the first error or disconnect
@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "chance.h"
-#include "fault-act.h"
-#include "log.h"
+#include "lib/chance.h"
+#include "fault/act.h"
+#include "report/log.h"
 
 /*--------------------------------------------------------------------*/
 /* The log. */

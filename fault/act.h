@@ -1,9 +1,9 @@
-/* fault-act.h - what the rules that fire do to a request; for faults.c. */
+/* act.h - what the rules that fire do to a request; for rules.c. */
 
 #ifndef FAULT_ACT_H
 #define FAULT_ACT_H
 
-#include "faults.h"
+#include "fault/rules.h"
 
 /* A rule that may fire for a request, and its luck. */
 struct fired {

@@ -1,4 +1,4 @@
-/* faults.c - fault rules.
+/* rules.c - fault rules.
  *
  *     request --> look up: the rules that match it as it stands, under a lock
  *                   |
@@ -43,10 +43,10 @@
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
-#include "chance.h"
-#include "fault-act.h"
-#include "log.h"
-#include "sys.h"
+#include "lib/chance.h"
+#include "fault/act.h"
+#include "report/log.h"
+#include "lib/sys.h"
 
 /* A lock for so many connections. */
 #define LOCKS 16

@@ -1,4 +1,4 @@
-/* faults.h - fault rules: which requests they match, and what happens then.
+/* rules.h - fault rules: which requests they match, and what happens then.
  *
  * A rule is made whole by fault_add and then only counts, so any number of
  * threads may send requests through the rules while others add and remove
@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "hooks.h"
+#include "lua/hooks.h"
 
 /* The operations to which keep, misdirect and corrupt do something; a rule that
  * has other actions as well may match others.

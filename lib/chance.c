@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-#include "chance.h"
+#include "lib/chance.h"
 
 /* How often a request came, in a hash table with open addressing. */
 struct meeting {

@@ -10,7 +10,7 @@
 #include <search.h>
 #include <stdlib.h>
 
-#include "ranges.h"
+#include "lib/ranges.h"
 
 struct range {
   uint64_t start, end;

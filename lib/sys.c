@@ -3,7 +3,7 @@
 #include <signal.h>
 #include <time.h>
 
-#include "sys.h"
+#include "lib/sys.h"
 
 uint64_t
 sys_now (void)

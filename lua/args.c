@@ -1,12 +1,12 @@
-/* lua-args.c - what scripts say, read and checked: names, and values of all
+/* args.c - what scripts say, read and checked: names, and values of all
  * functions and tables.
  */
 
 #include <string.h>
 
-#include "lua-host.h"
-#include "sys.h"
-#include "text.h"
+#include "lua/host.h"
+#include "lib/sys.h"
+#include "lib/text.h"
 
 /*--------------------------------------------------------------------*/
 /* Names. */

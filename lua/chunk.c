@@ -1,11 +1,11 @@
-/* lua-control.c - chunks from the control socket: {"result": ...} or
+/* chunk.c - chunks from the control socket: {"result": ...} or
  * {"error": ...} is what they are answered with.
  */
 
 #include <ctype.h>
 
-#include "json.h"
-#include "lua-host.h"
+#include "lib/json.h"
+#include "lua/host.h"
 
 /* The longest answer, in bytes. */
 #define ANSWER_MAX ((size_t) 16 << 20)

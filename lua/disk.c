@@ -1,4 +1,4 @@
-/* lua-disk.c - the object disk: the medium itself, without hooks.
+/* disk.c - the object disk: the medium itself, without hooks.
  *
  * The functions of disk.h may leave by longjmp where they call on.fill, so
  * buffers and files belong to userdata, which Lua cleans up.
@@ -13,8 +13,8 @@
 
 #include <sys/stat.h>
 
-#include "chance.h"
-#include "lua-host.h"
+#include "lib/chance.h"
+#include "lua/host.h"
 
 /* Data moves in pieces that stay in the processor's cache. */
 #define PIECE ((uint64_t) 64 * 1024)

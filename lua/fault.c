@@ -1,8 +1,8 @@
-/* lua-fault.c - the function fault, and the rules that it gives.
+/* fault.c - the function fault, and the rules that it gives.
  *
  * A rule's functions stay in Lua: rules[number] = { when = f, delay = f,
  * call = f }.
- * faults.c knows a rule's number only, and asks for them by it.
+ * rules.c knows a rule's number only, and asks for them by it.
  */
 
 #include <dlfcn.h>
@@ -13,10 +13,10 @@
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
-#include "faults.h"
-#include "lua-host.h"
-#include "sys.h"
-#include "text.h"
+#include "fault/rules.h"
+#include "lua/host.h"
+#include "lib/sys.h"
+#include "lib/text.h"
 
 /* A key of fault {...}; TAKE finds its value on top of the stack.  A selector
  * can match some of these operations only, an action does something to them.

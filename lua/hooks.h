@@ -14,9 +14,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "disk.h"
+#include "disk/disk.h"
 
-/* The operations, in the order of the table in hooks.c. */
+/* The operations, in the order of the table in host.c. */
 enum op {
   OP_READ, OP_WRITE, OP_FLUSH, OP_TRIM, OP_ZERO, OP_EXTENTS, OP_CACHE,
   OP_OPEN, OP_CLOSE, OP_FILL, OP_COUNT

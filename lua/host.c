@@ -1,4 +1,4 @@
-/* hooks.c - the Lua host.
+/* host.c - the Lua host.
  *
  * One Lua state serves all connections, behind one lock.  Each hook at work
  * is a coroutine, driven by the thread of its request:
@@ -43,10 +43,10 @@
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
-#include "chance.h"
-#include "log.h"
-#include "lua-host.h"
-#include "text.h"
+#include "lib/chance.h"
+#include "report/log.h"
+#include "lua/host.h"
+#include "lib/text.h"
 
 struct host host;
 

@@ -1,4 +1,4 @@
-/* lua-host.h - what the parts of the Lua host share.  Everything here is
+/* host.h - what the parts of the Lua host share.  Everything here is
  * called with the host's lock held, or before requests are served.
  */
 
@@ -12,10 +12,10 @@
 #include <lauxlib.h>
 #include <lualib.h>
 
-#include "faults.h"
-#include "hooks.h"
-#include "json.h"
-#include "sys.h"
+#include "fault/rules.h"
+#include "lua/hooks.h"
+#include "lib/json.h"
+#include "lib/sys.h"
 
 /* What a hook has asked for when it yields. */
 enum command { NOTHING, RUN, WAIT, WAIT_FIRED, STOP };
@@ -75,7 +75,7 @@ extern struct host host;
 
 /* The value at INDEX as bytes: a whole number that is not negative, or a string
  * such as "4K".  False: it is neither.  (This and what follows up to make_strict
- * is in lua-args.c.)
+ * is in lua/args.c.)
  */
 bool to_bytes (lua_State *L, int index, uint64_t *n);
 
@@ -121,7 +121,7 @@ int check_errno (lua_State *L, const char *name);
 int host_rule (const struct fault *f, const char *function,
                struct request *req, uint64_t *result);
 
-/* lua-fault.c: the value on top of the stack, which such a function returned,
+/* lua/fault.c: the value on top of the stack, which such a function returned,
  * as a number: is it true, or, of delay, how many nanoseconds.
  */
 uint64_t rule_result (lua_State *L, const char *function);
@@ -144,7 +144,7 @@ void host_look (lua_State *L);
  */
 int host_fill (void *context, void *buf, uint64_t count, uint64_t offset);
 
-/* lua-control.c: push the function that a chunk is and its arguments, and
+/* lua/chunk.c: push the function that a chunk is and its arguments, and
  * return how many those are, or raise an error; add the results, which are all
  * that is on the stack, to its answer; make an error its answer.
  */
@@ -152,7 +152,7 @@ int control_push (lua_State *L, const struct chunk *c);
 void control_results (lua_State *L, struct chunk *c);
 void control_error (struct chunk *c, const char *message, size_t len);
 
-/* lua-disk.c: arguments of the methods of disk.  The last one raises an error if
+/* lua/disk.c: arguments of the methods of disk.  The last one raises an error if
  * ERR is not 0.
  */
 void check_self (lua_State *L, const char *method);
@@ -160,7 +160,7 @@ uint64_t check_offset (lua_State *L, int arg);
 uint64_t check_count (lua_State *L, int arg, uint64_t offset);
 void disk_error (lua_State *L, int err, const char *method);
 
-/* lua-medium.c: methods of disk. */
+/* lua/medium.c: methods of disk. */
 int disk_method_bad (lua_State *L);
 int disk_method_heal (lua_State *L);
 int disk_method_limit (lua_State *L);
@@ -168,7 +168,7 @@ int disk_method_readonly (lua_State *L);
 int disk_method_throttle (lua_State *L);
 int disk_method_stats (lua_State *L);
 
-/* lua-lib.c: the standard library, made safe; note whether the function on top of
+/* lua/safe.c: the standard library, made safe; note whether the function on top of
  * the stack mentions what hooks_may_wait or hooks_may_ask_stats want to know; keep
  * scripts from resuming or closing the coroutine on top of the stack.
  */
@@ -177,8 +177,8 @@ void note_mentions (lua_State *L);
 void keep_coroutine (lua_State *L);
 
 /* Bindings: each leaves its object, or what it says, on the stack. */
-void open_disk (lua_State *L);          /* lua-disk.c */
-void open_fault (lua_State *L);         /* lua-fault.c */
-void open_req (lua_State *L);           /* lua-req.c: req's metatable */
+void open_disk (lua_State *L);          /* lua/disk.c */
+void open_fault (lua_State *L);         /* lua/fault.c */
+void open_req (lua_State *L);           /* lua/req.c: req's metatable */
 
 #endif /* LUA_HOST_H */

@@ -1,12 +1,12 @@
-/* lua-medium.c - the methods of the object disk that say what is wrong with the
+/* medium.c - the methods of the object disk that say what is wrong with the
  * medium, and disk:stats.
  */
 
 #include <errno.h>
 
-#include "lua-host.h"
-#include "medium.h"
-#include "stats.h"
+#include "lua/host.h"
+#include "disk/medium.h"
+#include "report/stats.h"
 
 /*--------------------------------------------------------------------*/
 /* Tables of options. */

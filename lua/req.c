@@ -1,4 +1,4 @@
-/* lua-req.c - the object that a hook gets: a request. */
+/* req.c - the object that a hook gets: a request. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -6,7 +6,7 @@
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
-#include "lua-host.h"
+#include "lua/host.h"
 
 /* The call that this req belongs to.  A script may keep req longer than the
  * request lasts, so the userdata only holds a pointer, cleared at the end.

@@ -1,7 +1,7 @@
-/* lua-lib.c - Lua's standard library, but for what could end, block or crash the
+/* safe.c - Lua's standard library, but for what could end, block or crash the
  * server.
  *
- * Count hooks are what ends a script that runs on (tick in hooks.c).  There are
+ * Count hooks are what ends a script that runs on (tick in host.c).  There are
  * two places where Lua has none, and so no code of a script may run there: in a
  * finalizer, and in a coroutine whose count hook has raised an error.
  */
@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lua-host.h"
+#include "lua/host.h"
 
 /* References into Lua's registry: tables with weak keys. */
 static int kept_ref;            /* coroutines that scripts must not resume */

@@ -19,8 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "log.h"
-#include "sys.h"
+#include "report/log.h"
+#include "lib/sys.h"
 
 #define BUFFER_MAX ((size_t) 8 << 20)
 

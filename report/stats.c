@@ -6,7 +6,7 @@
 
 #include <stdatomic.h>
 
-#include "stats.h"
+#include "report/stats.h"
 
 #define STRIPES 16
 

@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#include "hooks.h"
+#include "lua/hooks.h"
 
 struct stats {
   uint64_t requests, errors;    /* errors: requests that failed */

@@ -7,7 +7,7 @@
 -- also hits others, until the next event with a rule), or, with iotype=, one of that type.
 -- As in qemu-io, with control=: blkdebug.break_at(EVENT, TAG), .wait_break(TAG), .resume(TAG), .remove_break(TAG).
 
-local params = require "params"
+local params = require "lib.params"
 local state, events = 1, { read_aio = "read", write_aio = "write", pwritev = "write", pwritev_zero = "zero",
                            flush_to_os = "flush", flush_to_disk = "flush",
                            none = { "read", "write", "zero", "trim", "flush" } }

@@ -3,7 +3,7 @@
 -- write_delay= is delay= where it is not given, flush_delay= is write_delay=.  Zeroes and trims are writes.
 -- memctl ctl.sock 'dm_delay(0, 500)' changes them, as a reload of the table does.
 
-local params = require "params"
+local params = require "lib.params"
 local rules = {}
 
 function dm_delay(delay, write_delay, flush_delay)

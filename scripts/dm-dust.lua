@@ -5,7 +5,7 @@
 -- listbadblocks(), clearbadblocks(), quiet() (no messages, or again).  At start: addbadblock=LIST, enable=true.
 -- Blocks are of blksz= bytes (512).  A request that touches several blocks fails as a whole.
 
-local params = require "params"
+local params = require "lib.params"
 local blksz, enabled, loud = params.bytes("blksz", 512), params.flag("enable", false), true
 if blksz < 512 or blksz > 1 << 30 or blksz & (blksz - 1) ~= 0 then
   error("blksz=" .. blksz .. ": expected a power of two from 512 to 1G", 0)

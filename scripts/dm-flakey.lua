@@ -5,7 +5,7 @@
 -- random_read_corrupt=N, random_write_corrupt=N: with N in 10^9, one bit (not byte) flips.  None of these: all fails.
 -- With control=SOCKET, memctl SOCKET 'flakey(0, 5)' sets other intervals, from now on.  Seconds of the wall clock.
 
-local bits, params = require "bits", require "params"
+local bits, params = require "lib.bits", require "lib.params"
 local up, down, since
 
 function flakey(up_interval, down_interval)

@@ -4,7 +4,7 @@
 -- Until then what was written reads back, as from a disk's cache.  Writes with FUA are kept.  What is overwritten
 -- between two flushes takes memory of the scripts (lua-memory=).
 
-local params = require "params"
+local params = require "lib.params"
 local left = params.number("nth", 1, 1)
 local old, durable = {}, {}     -- what was there before, and what FUA writes left, since the last flush
 

@@ -4,7 +4,7 @@
 -- zero and trim.  delay-fast-zero=false: a zero request that has to be fast fails at once.
 -- There is no delay-close=: when nbdkit tells a plugin that a client leaves, the connection has ended.
 
-local params = require "params"
+local params = require "lib.params"
 
 local function add(name, ops)
   local delay = params.time(name, 0)

@@ -4,7 +4,7 @@
 -- trim, zero, extents, cache.  Instead of error-file=: inject=false starts without errors, and with control=SOCKET
 -- memctl SOCKET 'inject(true)' or 'inject(false)' begins or ends them.
 
-local params = require "params"
+local params = require "lib.params"
 local rules, others = {}, {}
 local all, all_rate = params.errno("error", "EIO"), params.rate("error-rate", 0)
 

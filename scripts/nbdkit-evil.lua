@@ -4,7 +4,7 @@
 -- stuck-wires: bits of each request do, counted from its start.  evil-probability= of each bit (1e-8, 1e-6 for wires);
 -- evil-stuck-probability= that such a bit is stuck this time (1); evil-seed= (seed=).  Other bits than the filter's.
 
-local bits, luck, params = require "bits", require "luck", require "params"
+local bits, luck, params = require "lib.bits", require "lib.luck", require "lib.params"
 local mode = params.choice("evil", { ["cosmic-rays"] = 1, ["stuck-bits"] = 2, ["stuck-wires"] = 3 }, 2)
 local p = params.rate("evil-probability", mode == 3 and 1e-6 or 1e-8)
 local stuck = params.rate("evil-stuck-probability", 1)

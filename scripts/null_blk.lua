@@ -5,7 +5,7 @@
 -- can't say how much was done, and a read that fails gives no data).
 -- With control=SOCKET, memctl SOCKET 'badblocks "-16-19"' changes them; both ways they are listed.
 
-local params = require "params"
+local params = require "lib.params"
 local once, partial = params.flag("badblocks_once", false), params.flag("badblocks_partial_io", false)
 local ranges = {}       -- { first sector, last sector, optional = it is left of another, rule = ... }, in order
 

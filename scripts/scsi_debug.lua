@@ -5,7 +5,7 @@
 -- the Nth on.  Bits that NBD has nothing for do nothing: 1 (noise), 8 (recovered errors), 32 and 64 (DIF, DIX), ...
 -- With control=SOCKET, memctl SOCKET 'scsi_debug { opts = 4, every_nth = -1 }' changes some and counts anew.
 
-local params = require "params"
+local params = require "lib.params"
 local rules, now = {}, { opts = 0, every_nth = 0, medium_error_start = 0x1234, medium_error_count = 10 }
 
 local function set(p)

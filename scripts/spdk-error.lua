@@ -5,7 +5,7 @@
 -- (0) is XORed with corrupt_value= (255); num= of each type (1).  There is no queue_depth.
 -- memctl ctl.sock 'bdev_error_inject_error { io_type = "write", error_type = "nomem" }' adds some; "clear" ends them.
 
-local bits, params = require "bits", require "params"
+local bits, params = require "lib.bits", require "lib.params"
 local all, clear = { "read", "write", "trim", "flush" }, { "read", "write", "trim", "flush" }
 local types = { read = { "read" }, write = { "write" }, unmap = { "trim" }, flush = { "flush" },
                 all = all, clear = clear }

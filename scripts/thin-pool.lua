@@ -3,7 +3,7 @@
 -- pool= bytes can be stored, in pages of 4096; no_space_timeout= seconds (0; dm-thin has 60) a write waits for room.
 -- memctl ctl.sock 'pool.grow "512M"' makes it larger, 'pool.status()' says how full it is.
 
-local params = require "params"
+local params = require "lib.params"
 local size = params.bytes("pool") or error("thin-pool.lua: say how large the pool is: pool=SIZE", 0)
 local timeout = params.time("no_space_timeout", 0)
 disk:limit(size)

@@ -3,7 +3,7 @@
 -- after_writes= counts writes, zeroes and trims; after_errors= the requests that bad sectors, fault rules or hooks of
 -- later scripts failed.  Writes then fail with EPERM.  memctl ctl.sock 'disk:readonly(false)' makes it writable again.
 
-local params = require "params"
+local params = require "lib.params"
 local writes, errors = params.number("after_writes"), params.number("after_errors", nil, 1)
 if not writes and not errors then error("turns-readonly.lua: say when: after_writes=N or after_errors=N", 0) end
 

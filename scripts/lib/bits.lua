@@ -1,4 +1,4 @@
--- For scripts, not for hooks=: local bits = require "bits".  Changed copies of strings.
+-- For scripts, not for hooks=: local bits = require "lib.bits".  Changed copies of strings.
 local bits = {}
 
 -- CHANGES: { bit, counted from 0; true or false: its value, nil: it flips } each, in the order of the bits.

@@ -1,4 +1,4 @@
--- For scripts, not for hooks=: local luck = require "luck".  Random choices that depend on a seed alone, or, in a
+-- For scripts, not for hooks=: local luck = require "lib.luck".  Random choices that depend on a seed alone, or, in a
 -- hook, on seed=, the request and how often it came before.
 local luck = {}
 

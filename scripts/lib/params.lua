@@ -1,4 +1,4 @@
--- For scripts, not for hooks=: local params = require "params".  params.time("delay-open", 0) is that parameter in
+-- For scripts, not for hooks=: local params = require "lib.params".  params.time("delay-open", 0) is that parameter in
 -- seconds, or 0 if there is none.  A wrong value is an error that names the parameter and what is expected.
 -- params.of(table) has the same functions for the values of a table, which memctl has passed.  With "a b", a string of
 -- the known keys, after the table, other keys are errors.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The control socket takes any number of clients, good and bad, and the disk
 # does not notice.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh python3
 
 # A client of the disk, at work until the file "enough" appears: writes and

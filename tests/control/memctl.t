@@ -2,7 +2,7 @@
 # memctl: results on standard output, errors on standard error, and the exit
 # code says which it was; chunks from an argument, from standard input, or line
 # by line.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh jq
 
 memctl=$TOP/memctl

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What a chunk gives becomes JSON, whatever it is; its errors are one line, and
 # nothing in the server's log.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh python3
 
 serve size=1M control=ctl.sock hook-timeout=100

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The control socket's file: made before the server is there, refused where it
 # would take something away, and gone with the server, however that ends.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdinfo python3
 
 memctl=$TOP/memctl

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A server that is told to stop does so at once, whatever its control clients
 # do, and they get no answer.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need python3
 
 # Ten clients send the same bytes; the file "ready" says that they are at it, that

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Chunks change what happens at run time, and wait for it: rule:wait returns
 # when its rule has fired, and says why if it has not.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh python3
 
 memctl () { timeout 600 "$TOP/memctl" ctl.sock "$1"; }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Wrong arguments of disk's calls are errors at once, with the nearest valid
 # name where there is one.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 [ "$WATCH" != tsan ] || skip_all "what nbdkit --run starts does not bear the sanitizer, and there is one thread"
 
 echo data >file

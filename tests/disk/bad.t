@@ -2,7 +2,7 @@
 # Bad sectors: a read that touches one fails, as does a write that covers a
 # part of one; a write, zero or trim that covers it as a whole makes it good.
 # All others, and what is stored, stay as they are.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
 # Random requests and changes of the medium, compared with a model.

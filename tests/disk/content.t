@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What a script reads, writes, zeroes, fills and randomises is on the disk,
 # byte for byte, at odd offsets too.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
 cat >content.lua <<'LUA'

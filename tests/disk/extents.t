@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # disk:extents says what is stored, as clients see it.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
 P=$((1 << 50))

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # disk:load and disk:save copy files byte for byte, and holes stay holes.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdinfo nbdcopy cmp
 
 # 64 MiB: data at odd places, the rest holes.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # disk:limit: a thin pool.  What the disk has allocated never exceeds it, and
 # all of it can be used; what is trimmed or zeroed is free again.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
 # Random requests and limits, compared with a model that counts pages.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Work that takes more than a second shows how far it is, on a terminal only.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need python3
 [ -z "$WATCH" ] || skip_all "the terminal is tried unwatched"
 

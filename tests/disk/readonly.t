@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # disk:readonly: from now on, the disk can't be changed.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
 serve size=1M control=ctl.sock

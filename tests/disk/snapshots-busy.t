@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Snapshots come and go while eight clients write: to the live disk, and to the
 # snapshots themselves.  Each snapshot is the disk at one moment.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 random_work 2000 200
 

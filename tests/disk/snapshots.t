@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Snapshots are exports: listed, private, writable, and kept by those who are
 # connected when they are dropped.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh nbdinfo
 
 serve size=16M lua='

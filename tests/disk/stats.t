@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # disk:stats: how many requests there were, of how many bytes, how many failed,
 # and how long they took.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
 serve size=1M control=ctl.sock lua='disk:snapshot "then"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # disk:throttle lets so many bytes and requests pass each second, within 5 %.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
 # measure.py, with CASE="RATE UNIT CONNECTIONS DEPTH SIZE [SOCKET]": keep so many

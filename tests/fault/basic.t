@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fault rules: each selector chooses, each action does what it says, to exactly
 # the bytes that it should.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
 # refused REGEX CODE: such a rule stops the start.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What happens by chance depends on the seed, the rule's name, the request and
 # how often that came before: not on connections, order, threads, or other rules.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 random_work 4000 800
 

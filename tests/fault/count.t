@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Rules count what they match without losing or doubling one: what the rules say
 # they did, what the clients saw and what arithmetic says agree exactly.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 random_work 80000 8000
 

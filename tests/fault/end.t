@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Rules that end connections or the server, and rules with functions: what those
 # may do, and what comes of their mistakes.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
 # refused REGEX CODE: such a rule stops the start.

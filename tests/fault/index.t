@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Many rules on regions of all sizes, some removed again: each request meets
 # exactly those rules that a search through all of them finds.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 random_work 2000 200
 

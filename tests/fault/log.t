@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # log=FILE: a line of JSON for each fault that happened, complete and in order,
 # and never what holds up the disk.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh python3
 
 # read_log FILE CODE: run Python on the lines, as a list of objects.  A line

@@ -2,7 +2,7 @@
 # Rules come and go, from several control clients and from hooks, while eight
 # connections are at work: nothing crashes, hangs or leaks, what is counted adds
 # up, and the disk is as it should be.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 random_work 10000 1500
 if [ -n "$WATCH" ]; then WORK=$((WORK / 6)); fi

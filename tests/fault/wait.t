@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Delays are as long as they should be, and what hangs goes on when it may, or
 # ends with its client or the server.  Meanwhile all others are served.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
 cat >delay.lua <<'LUA'

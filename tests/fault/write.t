@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Torn, lost, misdirected and corrupted requests change exactly the bytes that
 # they should: random rules and requests against a model of the disk.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 random_work 3000 300
 

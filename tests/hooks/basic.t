@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A script fills the disk, and its hooks make requests fail.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
 cat >faults.lua <<'LUA'

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # chance(p) depends on the seed, the hook, the request and how often that came
 # before; not on the order of requests, nor on who sends them.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
 cat >chance.lua <<'LUA'

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A request that sleeps or hangs holds up no others, neither of its own
 # connection nor of others.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
 # Reads at 0 wait until someone writes "go": were they to hold up the write,

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # on.open and on.close get a table for each connection, and on.open can refuse
 # a client.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
 cat >connections.lua <<'LUA'

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # coroutine.wrap, which is our own, does what Lua's does.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 
 cat >wrap.lua <<'LUA'
 local wrap = coroutine.wrap

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # req.data: what is stored, and what the client gets.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
 cat >data.lua <<'LUA'

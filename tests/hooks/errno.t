@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # fail gives the client each error that NBD can carry, and no others.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
 cat >fail.lua <<'LUA'

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A hook that raises an error, of whatever type, fails its request with EIO;
 # the log says where, and the server goes on.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
 cat >errors.lua <<'LUA'

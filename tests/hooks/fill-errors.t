@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # An on.fill that fails, or gives something else than content, fails the
 # request that needs it, and changes nothing.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
 cat >fill.lua <<'LUA'

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Random requests to a disk with initial content, compared with a flat array.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
 random_work 1500 150

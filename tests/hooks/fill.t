@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # on.fill: a disk of any size has content at once, and stores only what was
 # written.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh nbdinfo
 
 cat >pattern.lua <<'LUA'

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Finalizers work as in any Lua, though they can be stopped.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
 cat >gc.lua <<'LUA'

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A script that takes away or breaks what the server's own Lua code might need
 # harms only itself.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
 cat >break.lua <<'LUA'

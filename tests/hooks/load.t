@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A broken script stops the start, and nbdkit says in one line where.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 [ "$WATCH" != tsan ] || skip_all "what nbdkit --run starts does not bear the sanitizer, and there is one thread"
 
 # refused REGEX NAME ARGUMENTS

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A hook that fails all the time does not flood the log: each place is told
 # once, and then counted.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
 # flood NAME LINES SCRIPT: a thousand reads, and how many lines they may take.

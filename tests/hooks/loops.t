@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A hook that runs on without end is stopped after hook-timeout, whatever it
 # does against that.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
 # Each in a server of its own, so that one that can't be stopped shows.

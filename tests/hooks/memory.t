@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Scripts that want more than lua-memory fail, and nothing else does.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
 # hog NAME HOOK: several times, with others in between.

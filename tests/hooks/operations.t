@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Each operation's hook can let it be, fail, skip and perform it, fail after
 # it, sleep and hang.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
 cat >steps.lua <<'LUA'

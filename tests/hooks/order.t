@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Scripts run in the order of the command line, and hooks of the same name
 # wrap each other: the first is outermost.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
 cat >a.lua <<'LUA'

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A hook can't get at another hook's coroutine or request while that is at
 # work, nor when it is over.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
 cat >others.lua <<'LUA'

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What scripts print goes to standard error, because with nbdkit -s standard
 # input and output are the client.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
 # What a script starts does not bear the sanitizer.

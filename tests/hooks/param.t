@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Parameters that the plugin does not know are the scripts'.  One that no
 # script looks up is an error that names it.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 [ "$WATCH" != tsan ] || skip_all "what nbdkit --run starts does not bear the sanitizer, and there is one thread"
 
 # start ARGUMENTS: what nbdkit says, and its status.

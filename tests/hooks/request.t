@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # req says what the client asked for; it is over when its hook returns, and
 # nobody else's business before.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
 cat >fields.lua <<'LUA'

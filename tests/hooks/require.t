@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # require finds modules beside the script, also when a hook calls it after
 # nbdkit has gone into the background, where the working directory is /.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
 mkdir -p mods/box

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A server that is told to stop does so within a second, whatever its hooks
 # do, and an abandoned hook runs what it has to close.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
 cat >client.py <<'PY'

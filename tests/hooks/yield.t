@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # sleep, hang and run where Lua can't yield are errors that say why; where it
 # can, they work.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
 cat >yield.lua <<'LUA'

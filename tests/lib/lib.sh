@@ -14,9 +14,9 @@ set -u
 export PATH="/usr/bin:/bin:/usr/sbin:/sbin:$PATH"
 export LC_ALL=C
 
-TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-# For the modules in tests/.
-export PYTHONPATH=$TOP/tests PYTHONDONTWRITEBYTECODE=1
+TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+# For the modules in tests/lib/.
+export PYTHONPATH=$TOP/tests/lib PYTHONDONTWRITEBYTECODE=1
 SO=$(realpath "$TOP/${SO:-memory.so}")
 WATCH=${WATCH:-}
 count=0
@@ -66,14 +66,14 @@ asan)
 tsan)
     # A clone holds all stripes, more locks than the deadlock detector can count.
     watch=(env "LD_PRELOAD=$(library tsan) $scratch/swift.so"
-           "TSAN_OPTIONS=detect_deadlocks=0:exitcode=99:suppressions=$TOP/tests/tsan.supp") ;;
+           "TSAN_OPTIONS=detect_deadlocks=0:exitcode=99:suppressions=$TOP/tests/lib/tsan.supp") ;;
 valgrind)
     # nbdkit unloads the plugin before the leaks are counted.
     # Forty connections of sixteen threads.
     watch=(valgrind -q --max-threads=2000 --error-exitcode=99 --leak-check=full
            --show-leak-kinds=definite --errors-for-leak-kinds=definite
            --keep-debuginfo=yes
-           "--suppressions=$TOP/tests/valgrind.supp") ;;
+           "--suppressions=$TOP/tests/lib/valgrind.supp") ;;
 *)
     watch=() ;;
 esac

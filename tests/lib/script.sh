@@ -1,12 +1,12 @@
-# script-lib.sh - what the tests of the ready-made scripts share: source it after
-# lib.sh.  tests/script-NAME.t tests scripts/NAME.lua.
+# script.sh - what the tests of the ready-made scripts share: source it after
+# lib.sh.  tests/script/NAME.t tests scripts/NAME.lua.
 # shellcheck shell=bash
 # lib.sh sets uri and watch, and tests read usage.
 # shellcheck disable=SC2154,SC2034
 
 need nbdsh
 
-script=${0##*/script-}
+script=${0##*/}
 script=scripts/${script%.t}.lua
 cp -r "$TOP/scripts" "$TOP/LICENSE" .
 

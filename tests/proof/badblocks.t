@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # badblocks finds the bad sectors of the disk, and writing to them heals them.
-. "$(dirname "$0")/lib.sh"
-. "$TOP/tests/mounts.sh"
+. "$(dirname "$0")/../lib/lib.sh"
+. "$TOP/tests/lib/mounts.sh"
 need badblocks
 
 size=$((8 << 20))

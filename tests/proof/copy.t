@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # nbdcopy, qemu-img convert and fio report the error that a rule injects, and
 # exit with one.  Where a tool does not, that is said.
-. "$(dirname "$0")/lib.sh"
-. "$TOP/tests/mounts.sh"
+. "$(dirname "$0")/../lib/lib.sh"
+. "$TOP/tests/lib/mounts.sh"
 need nbdcopy qemu-img fio
 
 size=$((8 << 20))

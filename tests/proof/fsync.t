@@ -3,8 +3,8 @@
 # file, the next fsync says that all is well, and when the page leaves the
 # cache, the data is gone.  (Linux, Documentation/filesystems/vfs.rst, "Handling
 # errors during writeback".)
-. "$(dirname "$0")/lib.sh"
-. "$TOP/tests/mounts.sh"
+. "$(dirname "$0")/../lib/lib.sh"
+. "$TOP/tests/lib/mounts.sh"
 need mkfs.ext4 e2fsck losetup python3
 
 serve size=64M control="$scratch/control"

@@ -11,8 +11,8 @@
 # committed to the next process, and pages that are written again may be lost
 # after an fsync that succeeded.  With SQLite 3.40 in WAL mode on ext4 of Linux
 # 6.18, a third of such databases ended up malformed.
-. "$(dirname "$0")/lib.sh"
-. "$TOP/tests/mounts.sh"
+. "$(dirname "$0")/../lib/lib.sh"
+. "$TOP/tests/lib/mounts.sh"
 need sqlite3 mkfs.ext4 e2fsck
 
 serve size=64M control="$scratch/control"

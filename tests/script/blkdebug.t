@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # scripts/blkdebug.lua: events and states choose the request that fails;
 # breakpoints suspend one until it is resumed.
-. "$(dirname "$0")/lib.sh"
-. "$TOP/tests/script-lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
+. "$TOP/tests/lib/script.sh"
 
 all='def all(): print(r(0), w(0), t(h.flush), t(h.zero, 512, 0), t(h.trim, 512, 0))
 '

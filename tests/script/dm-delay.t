@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # scripts/dm-delay.lua: reads, writes and flushes take at least so long.
-. "$(dirname "$0")/lib.sh"
-. "$TOP/tests/script-lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
+. "$TOP/tests/lib/script.sh"
 
 time='def took(least, f, *a):
     start = time.monotonic(); f(*a)

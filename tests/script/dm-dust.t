@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # scripts/dm-dust.lua: bad blocks come, are found, and go, by memctl and by writes.
-. "$(dirname "$0")/lib.sh"
-. "$TOP/tests/script-lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
+. "$TOP/tests/lib/script.sh"
 
 serve "${usage[@]}"
 sees 'K = 4096

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # scripts/dm-flakey.lua: all is well while it is up; what its features say
 # happens while it is down.
-. "$(dirname "$0")/lib.sh"
-. "$TOP/tests/script-lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
+. "$TOP/tests/lib/script.sh"
 
 all='def all(): print(r(0), w(0), t(h.flush), t(h.zero, 512, 1024), t(h.trim, 512, 1024))
 '

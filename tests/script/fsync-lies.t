@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # scripts/fsync-lies.lua: the flush that fails takes with it what was written since
 # the last good one, exactly, and the next says OK.
-. "$(dirname "$0")/lib.sh"
-. "$TOP/tests/script-lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
+. "$TOP/tests/lib/script.sh"
 
 serve "${usage[@]}"
 sees 'h.pwrite(b"kept", 0)

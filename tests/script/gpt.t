@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # scripts/gpt.lua: sfdisk and sgdisk find the partitions that were asked for,
 # and nothing to complain about.
-. "$(dirname "$0")/lib.sh"
-. "$TOP/tests/script-lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
+. "$TOP/tests/lib/script.sh"
 need nbdcopy nbdinfo
 
 # dump IMAGE: number, start and size of each partition.

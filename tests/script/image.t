@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # scripts/image.lua: a file is on the disk, from an offset on, and its holes
 # are holes.
-. "$(dirname "$0")/lib.sh"
-. "$TOP/tests/script-lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
+. "$TOP/tests/lib/script.sh"
 need nbdcopy nbdinfo cmp truncate
 
 serve "${usage[@]}"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # scripts/mbr.lua: sfdisk finds the partitions that were asked for.
-. "$(dirname "$0")/lib.sh"
-. "$TOP/tests/script-lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
+. "$TOP/tests/lib/script.sh"
 need nbdcopy nbdinfo sha256sum
 
 if command -v sfdisk >/dev/null; then

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # scripts/nbdkit-delay.lua: each operation takes at least as long as it should.
-. "$(dirname "$0")/lib.sh"
-. "$TOP/tests/script-lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
+. "$TOP/tests/lib/script.sh"
 
 time='def took(least, f, *a):
     start = time.monotonic()

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # scripts/nbdkit-error.lua: which operations fail, how often, with which error.
-. "$(dirname "$0")/lib.sh"
-. "$TOP/tests/script-lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
+. "$TOP/tests/lib/script.sh"
 
 serve "${usage[@]}" control=ctl.sock
 sees 'got = [w(i * 512) for i in range(2000)]

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # scripts/nbdkit-evil.lua: about so many bits are wrong, and which ones depends
 # on nothing but what it should.
-. "$(dirname "$0")/lib.sh"
-. "$TOP/tests/script-lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
+. "$TOP/tests/lib/script.sh"
 
 # wrong(data): the numbers of its bits that are 1.
 lib='def wrong(data): return [i * 8 + b for i, x in enumerate(data) if x for b in range(8) if x >> b & 1]

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # scripts/null_blk.lua: bad blocks, that fail once, and requests done in part.
-. "$(dirname "$0")/lib.sh"
-. "$TOP/tests/script-lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
+. "$TOP/tests/lib/script.sh"
 
 serve "${usage[@]}" control=ctl.sock
 sees 'S = 512

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # scripts/pattern.lua: each 8 bytes hold their offset, as in nbdkit's pattern
 # plugin, as long as nobody writes there.
-. "$(dirname "$0")/lib.sh"
-. "$TOP/tests/script-lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
+. "$TOP/tests/lib/script.sh"
 need nbdcopy nbdinfo cmp
 
 serve "${usage[@]}"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # scripts/random.lua: random bytes, the same for the same seed.
-. "$(dirname "$0")/lib.sh"
-. "$TOP/tests/script-lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
+. "$TOP/tests/lib/script.sh"
 need nbdcopy nbdinfo sha256sum
 
 # content PARAMETER...: its checksum, into the file sum.

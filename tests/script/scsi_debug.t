@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # scripts/scsi_debug.lua: medium errors, and each Nth command.
-. "$(dirname "$0")/lib.sh"
-. "$TOP/tests/script-lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
+. "$TOP/tests/lib/script.sh"
 
 serve "${usage[@]}"
 sees 'S = 512

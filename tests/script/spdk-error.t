@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # scripts/spdk-error.lua: so many errors of each kind, then none.
-. "$(dirname "$0")/lib.sh"
-. "$TOP/tests/script-lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
+. "$TOP/tests/lib/script.sh"
 
 serve "${usage[@]}"
 sees 'def inject(**e): return ctl("bdev_error_inject_error { %s }" % ", ".join("%s = [[%s]]" % i for i in e.items()))

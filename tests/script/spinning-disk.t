@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # scripts/spinning-disk.lua: how long the arm takes depends on how far it goes.
-. "$(dirname "$0")/lib.sh"
-. "$TOP/tests/script-lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
+. "$TOP/tests/lib/script.sh"
 
 serve "${usage[@]}" log=delays
 sees 'G = 1 << 30

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # scripts/thin-pool.lua: it is full, grows, and has room again after a trim.
-. "$(dirname "$0")/lib.sh"
-. "$TOP/tests/script-lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
+. "$TOP/tests/lib/script.sh"
 
 serve "${usage[@]}"
 sees 'print(ctl("pool.status()"), w(0), ctl("pool.status()"))

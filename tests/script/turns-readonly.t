@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # scripts/turns-readonly.lua: the disk is writable until so many writes or errors.
-. "$(dirname "$0")/lib.sh"
-. "$TOP/tests/script-lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
+. "$TOP/tests/lib/script.sh"
 
 serve "${usage[@]}" lua='fault { op = "read", offset = "1M", error = "EIO" }'
 sees 'print(r(1 << 20), r(1 << 20), w(0), r(1 << 20), w(0), r(0), t(h.flush))

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # scripts/vm-image.lua: an MBR, and random data in a share of the partition.
-. "$(dirname "$0")/lib.sh"
-. "$TOP/tests/script-lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
+. "$TOP/tests/lib/script.sh"
 need nbdcopy nbdinfo sha256sum cmp
 
 # share: how much of the disk holds data, in per mille.

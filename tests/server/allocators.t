@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # allocator=malloc has all memory from the start and keeps it; with mlock=true
 # it is locked, in a daemon too, or there is a plain error.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh nbdinfo
 
 # status FIELD PID: kilobytes, from /proc.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A client that asks for the block status of nearly 4 GiB at once kills the
 # stock memory plugin's nbdkit 1.32.5 (CVE-2025-47711), but not our server.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
 serve size=8G

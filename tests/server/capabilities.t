@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What the disk says it can do, to clients, to programs that probe the plugin
 # and to the user who asks for help.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdinfo
 
 serve size=1G

@@ -2,7 +2,7 @@
 # Clients that leave with many requests under way, because one of them failed,
 # do no harm to a server with a control socket.  (nbdkit before 1.34 may abort
 # then, if it serves the requests of a connection at the same time.)
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdcopy
 
 serve size=64M control="$scratch/ctl" lua='disk:random(0, disk.size)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A real file system image survives the way in and out again with nbdcopy and
 # with qemu-img, and its holes stay holes.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdcopy nbdinfo mke2fs cmp truncate
 
 # 64 MiB, most of it empty.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The examples of README.md and the man page do what they show, and the
 # scripts shown are those in scripts/.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdcopy nbdinfo nbdsh qemu-io python3 jq
 [ -z "$WATCH" ] || skip_all "the examples run unwatched"
 
@@ -12,8 +12,8 @@ ln -s "$SO" memory.so
 ln -s "$TOP/memctl" .
 cp -r "$TOP/README.md" "$TOP/LICENSE" "$TOP/scripts" .
 
-python3 "$TOP/tests/examples.py" README.md readme
-python3 "$TOP/tests/examples.py" "$TOP/nbdkit-memory-plugin.pod" pod
+python3 "$TOP/tests/lib/examples.py" README.md readme
+python3 "$TOP/tests/lib/examples.py" "$TOP/nbdkit-memory-plugin.pod" pod
 
 for cmd in ./*.cmd; do
     example=${cmd%.cmd}

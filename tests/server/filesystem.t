@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A file system is made on the disk through nbdfuse, filled, and found clean.
-. "$(dirname "$0")/lib.sh"
-. "$TOP/tests/mounts.sh"
+. "$(dirname "$0")/../lib/lib.sh"
+. "$TOP/tests/lib/mounts.sh"
 need mkfs.ext4 e2fsck debugfs
 
 serve size=64M
@@ -13,7 +13,7 @@ check "e2fsck finds it clean" e2fsck -fn fuse/disk
 
 head -c 3000001 /dev/urandom >random
 for ((i = 0; i < 50; i++)); do
-    printf 'write %s/tests/lib.sh file%d\n' "$TOP" $i
+    printf 'write %s/tests/lib/lib.sh file%d\n' "$TOP" $i
 done >commands
 printf 'write random random\nmkdir directory\nrm file7\n' >>commands
 debugfs -w -f commands fuse/disk >debugfs.out 2>&1
@@ -22,7 +22,7 @@ check "e2fsck finds it clean" e2fsck -fn fuse/disk
 debugfs -R 'dump random copy' fuse/disk >/dev/null 2>&1
 check "a file comes back whole" cmp random copy
 debugfs -R 'dump file49 copy' fuse/disk >/dev/null 2>&1
-check "another, too" cmp "$TOP/tests/lib.sh" copy
+check "another, too" cmp "$TOP/tests/lib/lib.sh" copy
 
 # The kernel's own file system, where it may be mounted.
 if ! kernel_mount defaults; then

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # fio writes at random from several jobs, and finds its checksums again.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need fio
 fio --enghelp 2>/dev/null | grep -q '[[:space:]]nbd' || skip_all "fio has no nbd engine"
 

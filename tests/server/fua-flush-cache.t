@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Each command is taken with each flag that NBD knows for it, and does the
 # same with it.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
 serve size=1M

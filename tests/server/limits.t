@@ -2,7 +2,7 @@
 # Disks of the smallest and largest sizes work up to their last byte, and
 # requests that NBD forbids get the errors it names, on a connection that
 # lives on.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh nbdinfo
 
 for size in 0 1 511 512 4095 4097 65537; do

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Block status tells data from holes to the page of 4 KiB, merges neighbours,
 # and follows writes, zeroes and trims, which touch nothing beside them.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh nbdinfo
 
 # map: offset, length and kind of each extent, on one line.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Memory follows what is stored: trimmed and zeroed pages are given back to
 # the system, and scattered small writes cost little more than themselves.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 [ -z "$WATCH" ] || skip_all "$WATCH has memory of its own"
 [ -r /proc/self/status ] || skip_all "there is no /proc"

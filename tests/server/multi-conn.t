@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # All connections see one disk, and many of them at work on the same bytes
 # never make a sector that is part one's and part another's.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
 serve size=1M

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Random requests from two clients, compared with a flat array.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
 random_work 6000 600

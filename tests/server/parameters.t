@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Every wrong parameter ends nbdkit with one line that names the parameter and
 # says what is expected; every right one is taken.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdinfo
 
 # wrong LINES REGEX PARAMETER...: nbdkit fails with at most so many lines on

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # qemu-io writes patterns and reads them back, zeroes and discards.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need qemu-io
 
 # io COMMAND...: qemu-io is silent about success but for its statistics, and

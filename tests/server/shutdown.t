@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The server ends when it is told to, whatever its clients do, and clients
 # that vanish or talk nonsense harm no others.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
 # Each time the server has a minute (stop), then it would be killed.  nbdkit,

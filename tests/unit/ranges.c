@@ -18,7 +18,7 @@ test_malloc (size_t size)
 }
 
 #define malloc test_malloc
-#include "ranges.c"
+#include "lib/ranges.c"
 #undef malloc
 
 #define SIZE 200

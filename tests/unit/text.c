@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "tap.h"
-#include "text.c"
+#include "lib/text.c"
 
 static const struct { const char *text; uint64_t size; } sizes[] = {
   { "0", 0 }, { "1", 1 }, { "1b", 1 }, { "3s", 1536 }, { "3S", 1536 },
