@@ -5,7 +5,6 @@
  * of all that could be is one test.
  */
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -24,6 +23,7 @@
 #include "report/log.h"
 #include "disk/medium.h"
 #include "report/stats.h"
+#include "request.h"
 #include "store.h"
 #include "lib/sys.h"
 #include "lib/text.h"
@@ -285,30 +285,13 @@ refuse_param (const struct param *p)
   return -1;
 }
 
-static int perform (struct request *req);
-static int perform_on_disk (struct request *req);
-static int meet_faults (struct request *req);
-
-static int
-wait_for (const struct connection *conn, uint64_t ns)
-{
-  return hooks_wait (conn, ns, NULL, 0);
-}
-
 static int
 run_scripts (void)
 {
-  const struct medium_callbacks callbacks = {
-    .perform = perform_on_disk, .wait = wait_for,
-  };
-
   if (config.hooks.seed == 0 && add_seed ("0") == -1)
     return -1;
   chance_start (config.hooks.seed);
-  medium_start (&callbacks);
   config.hooks.names = own_names;
-  config.hooks.perform = perform;
-  config.hooks.next = meet_faults;
   if (hooks_start (&config.hooks) == -1)
     return -1;
   for (size_t i = 0; i < config.nr_scripts; i++)
@@ -345,15 +328,6 @@ memory_config_complete (void)
   return 0;
 }
 
-/* nbdkit before 1.34, which has no nbdkit_disconnect, may abort when a client
- * leaves while several threads are about to answer it.
- */
-static bool
-parallel_is_safe (void)
-{
-  return dlsym (RTLD_DEFAULT, "nbdkit_disconnect") != NULL;
-}
-
 /* Requests that never wait are served fastest by one thread a connection,
  * which hands nothing over.  But a hook that sleeps must not hold up the
  * other requests of its connection; with a control socket there may be one
@@ -365,7 +339,7 @@ memory_thread_model (void)
   const bool waits = hooks_may_wait () || faults_may_wait ()
     || medium_may_wait ();
 
-  return scripted && (waits || (config.control && parallel_is_safe ()))
+  return scripted && (waits || (config.control && request_can_cut ()))
     ? NBDKIT_THREAD_MODEL_PARALLEL : NBDKIT_THREAD_MODEL_SERIALIZE_REQUESTS;
 }
 
@@ -462,6 +436,12 @@ stop_log (void)
 }
 
 static void
+memory_load (void)
+{
+  request_start ();
+}
+
+static void
 memory_unload (void)
 {
   struct disk *live = disk_live ();
@@ -477,6 +457,7 @@ memory_unload (void)
   chance_stop ();
   stop_log ();
   disk_stop ();
+  request_stop ();
   for (size_t i = 0; i < config.nr_scripts; i++) {
     free (config.scripts[i].name);
     free (config.scripts[i].code);
@@ -555,7 +536,7 @@ greet (const struct connection *c)
 
   if (err)
     nbdkit_error ("on.open refused the connection: %s", strerror (err));
-  else if ((err = meet_faults (&req)) != 0)
+  else if ((err = faults_pass (&req)) != 0)
     nbdkit_error ("a fault rule refused the connection: %s", strerror (err));
   return err;
 }
@@ -566,20 +547,17 @@ connection_new (struct disk *disk, bool readonly)
 {
   static _Atomic uint64_t connections;
   struct connection *c = calloc (1, sizeof *c);
-  struct leaving *l = calloc (1, sizeof *l);
 
-  if (!c || !l) {
-    free (l);
-    free (c);
+  if (!c)
     return NULL;
-  }
-  l->opener = pthread_self ();
-  pthread_mutex_init (&l->turn, NULL);
   *c = (struct connection) {
     .id = ++connections, .readonly = readonly, .disk = disk,
-    .store = disk_store (disk), .leaving = l,
+    .store = disk_store (disk), .export_name = disk_name (disk),
   };
-  return c;
+  if (request_connect (c))
+    return c;
+  free (c);
+  return NULL;
 }
 
 static void
@@ -588,8 +566,7 @@ connection_free (struct connection *c)
   if (scripted)
     hooks_forget (c);
   disk_put (c->disk);
-  pthread_mutex_destroy (&c->leaving->turn);
-  free (c->leaving);
+  request_disconnect (c);
   free (c);
 }
 
@@ -706,83 +683,11 @@ result (int err, const struct request *req)
   return -1;
 }
 
-/* No extent may reach past the request: nbdkit before 1.42.3 aborts when a
- * client asks for nearly 4 GiB and gets more (CVE-2025-47711).
- */
-static int
-add_extents (struct request *req)
-{
-  uint64_t end = req->offset + req->count, n;
-  bool data;
-
-  if (req->answered)
-    return 0;                   /* req:run was used more than once */
-  req->answered = true;
-
-  for (uint64_t offset = req->offset; offset < end; offset += n) {
-    n = disk_extent (req->conn->disk, end - offset, offset, &data);
-    if (nbdkit_add_extent (req->extents, offset, n,
-                           data ? 0 : NBDKIT_EXTENT_HOLE | NBDKIT_EXTENT_ZERO))
-      return errno ? errno : EIO;
-    if (req->flags & NBDKIT_FLAG_REQ_ONE)
-      break;
-  }
-  return 0;
-}
-
-/* Do what a request asks for. */
-static int
-perform_on_disk (struct request *req)
-{
-  struct disk *d = req->conn->disk;
-
-  switch (req->op) {
-  case OP_READ:
-    return disk_read (d, req->buf, req->count, req->offset, NULL);
-  case OP_WRITE:
-    return disk_write (d, req->buf, req->count, req->offset, NULL);
-  case OP_TRIM:
-  case OP_ZERO:
-    return disk_zero (d, req->count, req->offset, NULL);
-  case OP_EXTENTS:
-    return add_extents (req);
-  default:
-    /* What is written is kept at once, so flush and cache have nothing to
-     * do, nor does FUA.
-     */
-    return 0;
-  }
-}
-
-/* What comes after hooks and faults.  Snapshots are on a medium without
- * faults.
- */
-static int
-perform (struct request *req)
-{
-  int err;
-
-  req->why = NULL;              /* a hook may try more than once */
-  if (!medium_wants (req->op) || req->conn->disk != disk_live ())
-    return perform_on_disk (req);
-  err = medium_request (req);
-  if (req->why && log_wanted ())
-    log_error ("medium", req->why, req, err);
-  return err;
-}
-
-/* What comes after the hooks. */
-static int
-meet_faults (struct request *req)
-{
-  return faults_want (req->op) ? faults_request (req) : perform (req);
-}
-
 /* Send a request on its way through hooks and faults. */
 static int
 route (struct request *req)
 {
-  int err = hooks_wants (req->op) ? hooks_request (req) : meet_faults (req);
+  int err = hooks_wants (req->op) ? hooks_request (req) : faults_pass (req);
 
   if (!err && req->op == OP_EXTENTS && !req->answered)
     nbdkit_add_extent (req->extents, req->offset, req->count, 0);
@@ -908,6 +813,7 @@ static struct nbdkit_plugin plugin = {
   .longname          = "nbdkit memory plugin, programmable in Lua",
   .description       = "RAM disk, or any disk you fear",
   .magic_config_key  = "size",
+  .load              = memory_load,
   .config            = memory_config,
   .config_complete   = memory_config_complete,
   .config_help       = memory_config_help,

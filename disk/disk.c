@@ -521,3 +521,46 @@ disk_extent (struct disk *d, uint64_t count, uint64_t offset, bool *data)
   }
   return n;
 }
+
+/* No extent may reach past the request: nbdkit before 1.42.3 aborts when a
+ * client asks for nearly 4 GiB and gets more (CVE-2025-47711).
+ */
+static int
+add_extents (struct request *req)
+{
+  uint64_t end = req->offset + req->count, n;
+  bool data;
+  int err = 0;
+
+  if (req->answered)
+    return 0;                   /* req:run was used more than once */
+  req->answered = true;
+
+  for (uint64_t offset = req->offset; offset < end && !err; offset += n) {
+    n = disk_extent (req->conn->disk, end - offset, offset, &data);
+    err = request_add_extent (req, offset, n, data);
+    if (request_wants_one (req))
+      break;
+  }
+  return err;
+}
+
+int
+disk_perform (struct request *req)
+{
+  struct disk *d = req->conn->disk;
+
+  switch (req->op) {
+  case OP_READ:
+    return disk_read (d, req->buf, req->count, req->offset, NULL);
+  case OP_WRITE:
+    return disk_write (d, req->buf, req->count, req->offset, NULL);
+  case OP_TRIM:
+  case OP_ZERO:
+    return disk_zero (d, req->count, req->offset, NULL);
+  case OP_EXTENTS:
+    return add_extents (req);
+  default:
+    return 0;
+  }
+}

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "request.h"
 #include "store.h"
 
 struct disk;
@@ -90,5 +91,10 @@ int disk_zero (struct disk *d, uint64_t count, uint64_t offset,
                void *context);
 uint64_t disk_extent (struct disk *d, uint64_t count, uint64_t offset,
                       bool *data);
+
+/* Do what a request asks for, to the disk of its connection.  What is written is
+ * kept at once, so a flush has nothing to do, nor has FUA.  0 or an errno code.
+ */
+int disk_perform (struct request *req);
 
 #endif /* DISK_H */

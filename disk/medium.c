@@ -12,9 +12,11 @@
 #include <stdatomic.h>
 
 #include "lib/chance.h"
+#include "disk/disk.h"
 #include "disk/medium.h"
 #include "lib/ranges.h"
 #include "lib/sys.h"
+#include "report/log.h"
 
 #define READS (OP (READ) | OP (CACHE))
 #define THROTTLED (OP (READ) | OP (FLUSH) | CHANGES)
@@ -24,8 +26,6 @@ struct bucket {
   uint64_t rate;                /* units a second; 0: no limit */
   uint64_t through;             /* nanoseconds of the monotonic clock */
 };
-
-static struct medium_callbacks callbacks;
 
 static struct ranges bad;
 static pthread_rwlock_t bad_lock = PTHREAD_RWLOCK_INITIALIZER;
@@ -65,12 +65,6 @@ update_wanted (void)
     ops |= THROTTLED;
   wanted = ops;
   pthread_mutex_unlock (&wanted_lock);
-}
-
-void
-medium_start (const struct medium_callbacks *c)
-{
-  callbacks = *c;
 }
 
 void
@@ -319,7 +313,7 @@ perform_in_limit (struct request *req)
     err = ENOSPC;
   }
   else
-    err = callbacks.perform (req);
+    err = disk_perform (req);
   pthread_mutex_unlock (&limit_lock);
   return err;
 }
@@ -410,24 +404,25 @@ leave_queue (unsigned seen)
   pthread_mutex_unlock (&throttle_lock);
 }
 
-/* Wait for a request's turn, looking now and then whether the queue is still the
- * same.
- */
+static bool
+queue_changed (const void *seen)
+{
+  return queue != *(const unsigned *) seen;
+}
+
+/* Wait for a request's turn; in another queue, if there is one by then. */
 static int
 throttle (const struct request *req)
 {
-  const uint64_t step = SECOND / 50;
   unsigned seen;
-  uint64_t turn = queue_up (req, &seen), t = sys_now ();
-  int err = 0;
+  int err;
 
-  while (!err && (t < turn || queue != seen)) {
-    if (queue != seen)
-      turn = queue_up (req, &seen);
-    else
-      err = callbacks.wait (req->conn, turn - t < step ? turn - t : step);
-    t = sys_now ();
+  do {
+    const uint64_t turn = queue_up (req, &seen);
+
+    err = request_wait_until (req->conn, turn, queue_changed, &seen);
   }
+  while (!err && queue_changed (&seen));
   if (err)
     leave_queue (seen);
   return err;
@@ -435,8 +430,8 @@ throttle (const struct request *req)
 
 /*--------------------------------------------------------------------*/
 
-int
-medium_request (struct request *req)
+static int
+perform (struct request *req)
 {
   const unsigned op = 1u << req->op;
   int err = op & THROTTLED ? throttle (req) : 0;
@@ -452,8 +447,23 @@ medium_request (struct request *req)
     return EIO;
   }
   err = limit != UINT64_MAX && may_grow (req) ? perform_in_limit (req)
-    : callbacks.perform (req);
+    : disk_perform (req);
   if (!err && any_bad && op & CHANGES)
     err = heal (req);
+  return err;
+}
+
+/* Snapshots are on a medium without faults. */
+int
+medium_pass (struct request *req)
+{
+  int err;
+
+  req->why = NULL;              /* a hook may try more than once */
+  if (!medium_wants (req->op) || req->conn->disk != disk_live ())
+    return disk_perform (req);
+  err = perform (req);
+  if (req->why && log_wanted ())
+    log_error ("medium", req->why, req, err);
   return err;
 }

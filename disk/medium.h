@@ -2,7 +2,7 @@
  * little space, write protection, a limited rate.
  *
  * Comes after the fault rules, just before the disk.  Any number of threads may
- * call any function at the same time, after medium_start.  Functions that return
+ * call any function at the same time.  Functions that return
  * int return 0 or an errno code, and report nothing.
  */
 
@@ -12,20 +12,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "lua/hooks.h"
+#include "request.h"
 
 /* The unit of bad sectors, in bytes. */
 #define MEDIUM_SECTOR 512
-
-/* What needs more than this file knows. */
-struct medium_callbacks {
-  int (*perform) (struct request *req);
-  /* Let nanoseconds pass for a request.  0 or ESHUTDOWN. */
-  int (*wait) (const struct connection *conn, uint64_t ns);
-};
-
-/* Before all other functions, when there is a live disk. */
-void medium_start (const struct medium_callbacks *callbacks);
 
 /* Forget all.  No request is left. */
 void medium_stop (void);
@@ -33,7 +23,7 @@ void medium_stop (void);
 /* Has the medium something to say about such requests?  Takes no lock. */
 bool medium_wants (enum op op);
 
-/* Perform a request to the live disk as the medium can:
+/* Perform a request, to the live disk as the medium can:
  *
  *   EIO     a read or cache request touches a bad sector, or a write or zero
  *           request covers a part of one: nothing was done.  A write, zero or
@@ -42,10 +32,10 @@ bool medium_wants (enum op op);
  *           to a part of a page with initial content would: nothing was done.
  *   EPERM   a write, zero or trim request, while write-protected.
  *
- * or another errno code from PERFORM or WAIT.  Where the medium is the reason,
+ * or another errno code from disk_perform or request_wait_until.  Where the medium is the reason,
  * REQ->why says so.
  */
-int medium_request (struct request *req);
+int medium_pass (struct request *req);
 
 /* Make the sectors that a range touches bad, or good.  The caller checks that it
  * lies on the disk.  ENOMEM: they are as they were.

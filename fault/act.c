@@ -10,6 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define NBDKIT_API_VERSION 2
+#include <nbdkit-plugin.h>
+
+#include "disk/disk.h"
+#include "disk/medium.h"
 #include "lib/chance.h"
 #include "fault/act.h"
 #include "report/log.h"
@@ -132,19 +137,26 @@ log_fired (const struct fired *fired, size_t n, const struct request *req,
 /*--------------------------------------------------------------------*/
 /* Acting. */
 
+/* Has a rule in which a request hangs let go of it? */
+static bool
+released (const void *fired)
+{
+  const struct fired *f = fired;
+
+  return *f->releases != f->seen;
+}
+
 /* Let time pass as the rules say. */
 static int
-act_wait (const struct fired *fired, size_t n, const struct request *req,
-          const struct fault_callbacks *callbacks)
+act_wait (const struct fired *fired, size_t n, const struct request *req)
 {
   int err = 0;
 
   for (size_t i = 0; i < n && !err; i++) {
     if (fired[i].delay > 0)
-      err = callbacks->wait (req->conn, fired[i].delay, NULL, 0);
+      err = request_wait (req->conn, fired[i].delay);
     if (fired[i].spec->hang && !err)
-      err = callbacks->wait (req->conn, UINT64_MAX, fired[i].releases,
-                             fired[i].seen);
+      err = request_wait_until (req->conn, UINT64_MAX, released, &fired[i]);
   }
   return err;
 }
@@ -165,11 +177,11 @@ act_fail (struct fired *fired, size_t n, struct request *req,
     if (s->has_call && !err)
       err = fired[i].call_error = callbacks->call (fired[i].fault, req);
     if (s->shutdown)
-      callbacks->shutdown ();
+      nbdkit_shutdown ();
     if (err || !(s->disconnect || s->error))
       continue;
     if (s->disconnect)
-      callbacks->disconnect ();
+      request_cut ();
     err = s->disconnect ? ESHUTDOWN : s->error;
     if (s->nr_keep)
       *torn = s;
@@ -228,8 +240,7 @@ misdirected (const struct request *req, int64_t by)
 
 /* Perform only the parts of a write that a rule keeps. */
 static int
-perform_parts (struct request *whole, const struct fault_spec *s,
-               const struct fault_callbacks *callbacks)
+perform_parts (struct request *whole, const struct fault_spec *s)
 {
   struct request req = *whole;
   const uint64_t start = req.offset, count = req.count;
@@ -245,7 +256,7 @@ perform_parts (struct request *whole, const struct fault_spec *s,
     req.buf = buf ? buf + r->offset : NULL;
     req.count = (uint32_t) (r->count < count - r->offset
                             ? r->count : count - r->offset);
-    err = callbacks->perform (&req);
+    err = medium_pass (&req);
   }
   whole->why = req.why;
   return err;
@@ -255,8 +266,7 @@ perform_parts (struct request *whole, const struct fault_spec *s,
  * part of it.
  */
 static int
-perform_changed (const struct fired *fired, size_t n, struct request *original,
-                 const struct fault_callbacks *callbacks)
+perform_changed (const struct fired *fired, size_t n, struct request *original)
 {
   struct request req = *original;
   const struct fault_spec *parts = NULL;
@@ -286,8 +296,8 @@ perform_changed (const struct fired *fired, size_t n, struct request *original,
 
   if (lose && req.op == OP_READ)
     memset (req.buf, 0, req.count);
-  err = lose ? 0 : parts ? perform_parts (&req, parts, callbacks)
-    : callbacks->perform (&req);
+  err = lose ? 0 : parts ? perform_parts (&req, parts)
+    : medium_pass (&req);
   for (size_t i = 0; i < n && !err && req.op == OP_READ; i++)
     if (fired[i].spec->corrupt)
       flip_bits (req.buf, req.count, fired[i].spec->corrupt,
@@ -321,12 +331,12 @@ fault_act (struct fired *fired, size_t n, struct request *req, int err,
   if (!late)
     log_fired (fired, n, req, err != 0);
   if (!err)
-    err = act_wait (fired, n, req, callbacks);
+    err = act_wait (fired, n, req);
   if (!err)
     err = act_fail (fired, n, req, &torn, callbacks);
   if (late)
     log_fired (fired, n, req, false);
   if (torn && TORN >> req->op & 1)
-    perform_parts (req, torn, callbacks);
-  return err ? err : perform_changed (fired, n, req, callbacks);
+    perform_parts (req, torn);
+  return err ? err : perform_changed (fired, n, req);
 }

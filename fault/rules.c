@@ -45,6 +45,8 @@
 
 #include "lib/chance.h"
 #include "fault/act.h"
+#include "disk/disk.h"
+#include "disk/medium.h"
 #include "report/log.h"
 #include "lib/sys.h"
 
@@ -776,11 +778,14 @@ choose (struct request *req, struct found *found)
 /*--------------------------------------------------------------------*/
 
 int
-faults_request (struct request *req)
+faults_pass (struct request *req)
 {
   struct found found;
-  int err = look_up (req, &found);
+  int err;
 
+  if (!faults_want (req->op))
+    return medium_pass (req);
+  err = look_up (req, &found);
   if (err) {
     found_free (&found);
     return err;
@@ -789,7 +794,7 @@ faults_request (struct request *req)
   if (found.n > 0)
     err = fault_act (found.item, found.n, req, err, &callbacks);
   else if (!err)
-    err = callbacks.perform (req);
+    err = medium_pass (req);
   found_free (&found);
   return err;
 }

@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "lua/hooks.h"
+#include "request.h"
 
 /* The operations to which keep, misdirect and corrupt do something; a rule that
  * has other actions as well may match others.
@@ -66,24 +66,16 @@ struct fault_spec {
 
 struct fault;
 
-/* What needs more than this file knows.  WHEN, DELAY and CALL are called for
+/* The functions of rules.  WHEN, DELAY and CALL are called for
  * rules with has_when, has_delay_function and has_call.
  */
 struct fault_callbacks {
-  int (*perform) (struct request *req);
   /* 1: fires, 0: does not, or -errno. */
   int (*when) (const struct fault *f, struct request *req);
   /* How long to wait, in nanoseconds; 0 or an errno code. */
   int (*delay) (const struct fault *f, struct request *req, uint64_t *ns);
   /* 0 or an errno code. */
   int (*call) (const struct fault *f, struct request *req);
-  /* Wait so many nanoseconds (UINT64_MAX: for ever), or until *RELEASES is
-   * not SEEN any more, if RELEASES is not NULL.  0 or ESHUTDOWN.
-   */
-  int (*wait) (const struct connection *conn, uint64_t ns,
-               const _Atomic unsigned *releases, unsigned seen);
-  void (*disconnect) (void);
-  void (*shutdown) (void);
 };
 
 /* Before all other functions. */
@@ -143,9 +135,9 @@ bool faults_want (enum op op);
 /* Is there a rule that lets time pass? */
 bool faults_may_wait (void);
 
-/* Send a request through the rules, and perform it as they say.  0 or an
+/* Send a request through the rules, and on to the medium as they say.  0 or an
  * errno code.
  */
-int faults_request (struct request *req);
+int faults_pass (struct request *req);
 
 #endif /* FAULTS_H */

@@ -1,6 +1,6 @@
 /* sys.h - time and threads, as this program uses them.
  *
- * Times are nanoseconds, of the clock that nobody sets.
+ * Times are nanoseconds, of CLOCK_MONOTONIC.
  */
 
 #ifndef SYS_H
@@ -11,6 +11,9 @@
 #include <stdint.h>
 
 #define SECOND UINT64_C (1000000000)
+
+/* How often long work and long waits check whether they must stop. */
+#define SYS_STEP (SECOND / 50)
 
 uint64_t sys_now (void);
 

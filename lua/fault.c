@@ -5,7 +5,6 @@
  * rules.c knows a rule's number only, and asks for them by it.
  */
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -316,24 +315,11 @@ take_misdirect (lua_State *L, const char *key, struct fault_spec *s)
     wrong (L, key, "a distance other than 0, such as 512 or \"-1M\"");
 }
 
-/* nbdkit has it from 1.34 on. */
-typedef int (*disconnect_fn) (int force);
-
-static disconnect_fn
-find_disconnect (void)
-{
-  void *p = dlsym (RTLD_DEFAULT, "nbdkit_disconnect");
-  disconnect_fn fn;
-
-  memcpy (&fn, &p, sizeof fn);
-  return fn;
-}
-
 static void
 take_disconnect (lua_State *L, const char *key, struct fault_spec *s)
 {
   s->disconnect = take_true (L, key);
-  if (s->disconnect && !find_disconnect ())
+  if (s->disconnect && !request_can_cut ())
     nbdkit_error ("fault: disconnect: this nbdkit can't cut a connection (1.34 "
                   "and newer can): the request fails with ESHUTDOWN instead");
 }
@@ -783,16 +769,6 @@ static const luaL_Reg fault_functions[] = {
 /*--------------------------------------------------------------------*/
 /* What rules need done. */
 
-/* Cut the connection of the request, which is about to fail. */
-static void
-disconnect (void)
-{
-  disconnect_fn fn = find_disconnect ();
-
-  if (fn)
-    fn (1);
-}
-
 uint64_t
 rule_result (lua_State *L, const char *function)
 {
@@ -834,10 +810,7 @@ open_fault (lua_State *L)
 {
   static const char *const names[] = { "list", "get", "clear", NULL };
   struct fault_callbacks callbacks = {
-    .perform = host.config.perform,
     .when = rule_when, .delay = rule_delay, .call = rule_call,
-    .wait = hooks_wait,
-    .disconnect = disconnect, .shutdown = nbdkit_shutdown,
   };
 
   faults_start (&callbacks);

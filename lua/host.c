@@ -62,13 +62,6 @@ struct host host;
 /* A hook is looked at after so many VM instructions. */
 #define TICK 1000
 
-const char *const op_names[OP_COUNT + 1] = {
-  [OP_READ] = "read", [OP_WRITE] = "write", [OP_FLUSH] = "flush",
-  [OP_TRIM] = "trim", [OP_ZERO] = "zero", [OP_EXTENTS] = "extents",
-  [OP_CACHE] = "cache", [OP_OPEN] = "open", [OP_CLOSE] = "close",
-  [OP_FILL] = "fill",
-};
-
 /* The hooks, first declared outermost: references into Lua's registry. */
 static struct {
   _Atomic unsigned count;
@@ -115,30 +108,6 @@ lock_host (void)
 }
 
 /*--------------------------------------------------------------------*/
-/* Names. */
-
-/* The errors that NBD can carry: others would turn into EINVAL.  ENOTSUP is
- * for a fast zero only.
- */
-static const struct error { const char *name; int code; } errors[] = {
-  { "EPERM", EPERM }, { "EIO", EIO }, { "ENOMEM", ENOMEM },
-  { "EINVAL", EINVAL }, { "ENOSPC", ENOSPC }, { "ESHUTDOWN", ESHUTDOWN },
-  { "EROFS", EROFS }, { "EDQUOT", EDQUOT }, { "EFBIG", EFBIG },
-  { "ENOTSUP", ENOTSUP },
-};
-
-#define NR_ERRORS (sizeof errors / sizeof errors[0])
-
-const char *
-errno_name (int err)
-{
-  for (size_t i = 0; i < NR_ERRORS; i++)
-    if (errors[i].code == err)
-      return errors[i].name;
-  return "EIO";
-}
-
-/*--------------------------------------------------------------------*/
 /* Limits: time and memory. */
 
 void
@@ -154,7 +123,7 @@ must_stop (const struct call *c)
 {
   if (c->chunk)
     return c->chunk->wait (c->chunk->context, 0) != 0;
-  return nbdkit_nanosleep (0, 1) == -1;
+  return request_is_over ();
 }
 
 static const char gone[] =
@@ -377,14 +346,23 @@ may_be_unsupported (const struct call *c)
   return c->op == OP_ZERO && c->req->flags & NBDKIT_FLAG_FAST_ZERO;
 }
 
-static const struct error *
+static bool
+is_nbd_error (const struct nbd_error *e)
+{
+  for (const struct nbd_error *known = nbd_errors; known->name; known++)
+    if (e == known)
+      return true;
+  return false;
+}
+
+static const struct nbd_error *
 check_error (lua_State *L, const char *name)
 {
-  const char *names[NR_ERRORS + 1] = { NULL };
+  const char *names[20] = { NULL };
 
-  for (size_t i = 0; i < NR_ERRORS; i++)
-    names[i] = errors[i].name;
-  return &errors[check_name (L, "NBD", name, names)];
+  for (size_t i = 0; nbd_errors[i].name; i++)
+    names[i] = nbd_errors[i].name;
+  return &nbd_errors[check_name (L, "NBD", name, names)];
 }
 
 int
@@ -399,7 +377,7 @@ check_errno (lua_State *L, const char *name)
 static int
 lua_fail (lua_State *L)
 {
-  const struct error *e = check_error (L, luaL_checkstring (L, 1));
+  const struct nbd_error *e = check_error (L, luaL_checkstring (L, 1));
   struct call *c = check_call (L, "fail", false);
 
   if (e->code == ENOTSUP && !may_be_unsupported (c))
@@ -411,9 +389,9 @@ lua_fail (lua_State *L)
 static int
 error_tostring (lua_State *L)
 {
-  const struct error *e = lua_touserdata (L, 1);
+  const struct nbd_error *e = lua_touserdata (L, 1);
 
-  if (e >= errors && e < errors + NR_ERRORS)
+  if (is_nbd_error (e))
     lua_pushstring (L, e->name);
   else
     lua_pushfstring (L, "userdata: %p", (const void *) e);
@@ -825,14 +803,14 @@ answer_error (lua_State *L)
 }
 
 /* The error that the hook asked for with fail, or NULL: another one. */
-static const struct error *
+static const struct nbd_error *
 named_error (const struct call *c)
 {
-  const struct error *e = c->why ? NULL : lua_touserdata (c->co, -1);
+  const struct nbd_error *e = c->why ? NULL : lua_touserdata (c->co, -1);
 
   /* nbdkit aborts when anything but a fast zero fails with ENOTSUP. */
   return e && lua_islightuserdata (c->co, -1)
-    && e >= errors && e < errors + NR_ERRORS
+    && is_nbd_error (e)
     && (e->code != ENOTSUP || may_be_unsupported (c)) ? e : NULL;
 }
 
@@ -855,7 +833,7 @@ log_failed (const struct call *c, int err)
 static int
 hook_error (struct call *c)
 {
-  const struct error *e;
+  const struct nbd_error *e;
 
   failed = c;
   if (c->chunk) {
@@ -885,66 +863,6 @@ hook_error (struct call *c)
 static int run_level (struct call *outer, unsigned level);
 static int perform (struct request *req);
 
-/* nbdkit (1.32) aborts when a thread answers a client that has gone, just after
- * another thread closed the connection for that reason.  So one thread goes
- * first, after a pause in which nbdkit may see for itself that the client has
- * gone; the others wait until that thread has ended, which is when nbdkit will
- * not answer any more.
- */
-static pthread_key_t leave_key; /* the turn that this thread has */
-
-static void
-give_turn (void *turn)
-{
-  pthread_mutex_unlock (turn);
-}
-
-static void
-leave (const struct connection *conn)
-{
-  struct leaving *l = conn ? conn->leaving : NULL;
-  const struct timespec pause = { 0, 10000000 };
-  struct timespec until;
-
-  /* The thread of the connection itself has no others beside it. */
-  if (!l || pthread_equal (pthread_self (), l->opener)
-      || pthread_getspecific (leave_key))
-    return;
-  clock_gettime (CLOCK_REALTIME, &until);
-  until.tv_nsec += 500000000;
-  until.tv_sec += until.tv_nsec / 1000000000;
-  until.tv_nsec %= 1000000000;
-  if (pthread_mutex_timedlock (&l->turn, &until) != 0)
-    return;
-  if (!l->left)
-    nanosleep (&pause, NULL);
-  l->left = true;
-  if (pthread_setspecific (leave_key, &l->turn) != 0)
-    give_turn (&l->turn);
-}
-
-int
-hooks_wait (const struct connection *conn, uint64_t ns,
-            const _Atomic unsigned *releases, unsigned seen)
-{
-  const uint64_t most = releases ? SECOND / 50 : 1000000 * SECOND;
-  int r = 0;
-
-  while (r == 0 && (!releases || *releases == seen)) {
-    uint64_t part = ns < most ? ns : most;
-
-    r = nbdkit_nanosleep ((unsigned) (part / SECOND),
-                          (unsigned) (part % SECOND));
-    if (ns == part)
-      break;
-    if (ns != UINT64_MAX)
-      ns -= part;
-  }
-  if (r != 0)
-    leave (conn);
-  return r == 0 ? 0 : ESHUTDOWN;
-}
-
 /* Let time pass for a hook or a chunk, without the lock. */
 static int
 wait_unlocked (const struct call *c, uint64_t ns)
@@ -952,7 +870,7 @@ wait_unlocked (const struct call *c, uint64_t ns)
   const struct chunk *chunk = c->chunk;
 
   return chunk ? chunk->wait (chunk->context, ns)
-    : hooks_wait (c->req ? c->req->conn : c->conn, ns, NULL, 0);
+    : request_wait (c->req ? c->req->conn : c->conn, ns);
 }
 
 /* Wait for a rule, and look every 20 ms whether it and the client are still
@@ -1037,7 +955,7 @@ perform (struct request *req)
   int err;
 
   pthread_mutex_unlock (&host.lock);
-  err = host.config.next (req);
+  err = faults_pass (req);
   lock_host ();
   return err;
 }
@@ -1091,7 +1009,7 @@ run_locked (struct call *c)
     c->req->n = ++hooks[c->op].n;
   err = run_level (c, 0);
   pthread_mutex_unlock (&host.lock);
-  return err == PERFORM ? host.config.next (c->req) : err;
+  return err == PERFORM ? faults_pass (c->req) : err;
 }
 
 bool
@@ -1304,7 +1222,6 @@ hooks_start (const struct hooks_config *config)
     return -1;
   }
   pthread_mutex_init (&host.lock, NULL);
-  pthread_key_create (&leave_key, give_turn);
   lua_setwarnf (host.L, warn, NULL);
   lua_sethook (host.L, tick, LUA_MASKCOUNT, TICK);
   if (protected (open_host, NULL) == -1) {
@@ -1453,6 +1370,5 @@ hooks_stop (void)
   started = 0;
   lua_close (host.L);
   host.L = NULL;
-  pthread_key_delete (leave_key);
   pthread_mutex_destroy (&host.lock);
 }

@@ -14,6 +14,7 @@
 
 #include "fault/rules.h"
 #include "lua/hooks.h"
+#include "disk/disk.h"
 #include "lib/json.h"
 #include "lib/sys.h"
 

@@ -327,7 +327,6 @@ void
 log_request (const char *who, const char *name, const struct request *req,
              struct json *did)
 {
-  const char *export_name = disk_name (req->conn->disk);
   struct json j = { .text = NULL };
 
   add_member (&j, who, name);
@@ -335,8 +334,8 @@ log_request (const char *who, const char *name, const struct request *req,
   json_addf (&j, "\"offset\":%llu,\"count\":%lu,\"conn\":%llu,",
              (unsigned long long) req->offset, (unsigned long) req->count,
              (unsigned long long) req->conn->id);
-  if (*export_name)
-    add_member (&j, "export", export_name);
+  if (*req->conn->export_name)
+    add_member (&j, "export", req->conn->export_name);
   json_addf (&j, "\"did\":{");
   json_add (&j, did->text, did->len);
   json_add (&j, "}", 1);

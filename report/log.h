@@ -10,8 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "lua/hooks.h"
 #include "lib/json.h"
+#include "request.h"
 
 /* Open the file, which is emptied.  Before the program forks.  An errno code;
  * ENXIO: it is a pipe that nobody reads, or a socket.

@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#include "lua/hooks.h"
+#include "request.h"
 
 struct stats {
   uint64_t requests, errors;    /* errors: requests that failed */

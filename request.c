@@ -1,0 +1,215 @@
+/* request.c - what travels, and all that nbdkit does for it on its way. */
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define NBDKIT_API_VERSION 2
+#include <nbdkit-plugin.h>
+
+#include "lib/sys.h"
+#include "request.h"
+
+/*--------------------------------------------------------------------*/
+/* Names. */
+
+const char *const op_names[OP_COUNT + 1] = {
+  [OP_READ] = "read", [OP_WRITE] = "write", [OP_FLUSH] = "flush",
+  [OP_TRIM] = "trim", [OP_ZERO] = "zero", [OP_EXTENTS] = "extents",
+  [OP_CACHE] = "cache", [OP_OPEN] = "open", [OP_CLOSE] = "close",
+  [OP_FILL] = "fill",
+};
+
+const struct nbd_error nbd_errors[] = {
+  { "EPERM", EPERM }, { "EIO", EIO }, { "ENOMEM", ENOMEM },
+  { "EINVAL", EINVAL }, { "ENOSPC", ENOSPC }, { "ESHUTDOWN", ESHUTDOWN },
+  { "EROFS", EROFS }, { "EDQUOT", EDQUOT }, { "EFBIG", EFBIG },
+  { "ENOTSUP", ENOTSUP }, { NULL, 0 },
+};
+
+const char *
+errno_name (int err)
+{
+  for (const struct nbd_error *e = nbd_errors; e->name; e++)
+    if (e->code == err)
+      return e->name;
+  return "EIO";
+}
+
+/*--------------------------------------------------------------------*/
+/* Leaving.
+ *
+ * nbdkit (1.32) aborts when a thread answers a client that has gone, just after
+ * another thread closed the connection for that reason.  So one thread goes
+ * first, after a pause in which nbdkit may see for itself that the client has
+ * gone; the others wait until that thread has ended, which is when nbdkit will
+ * not answer any more.
+ */
+struct leaving {
+  pthread_t opener;             /* the thread that opened the connection */
+  pthread_mutex_t turn;
+  bool left;                    /* one has gone first */
+};
+
+static pthread_key_t leave_key; /* the turn that this thread has */
+
+static void
+give_turn (void *turn)
+{
+  pthread_mutex_unlock (turn);
+}
+
+void
+request_start (void)
+{
+  pthread_key_create (&leave_key, give_turn);
+}
+
+void
+request_stop (void)
+{
+  pthread_key_delete (leave_key);
+}
+
+bool
+request_connect (struct connection *c)
+{
+  struct leaving *l = calloc (1, sizeof *l);
+
+  if (!l)
+    return false;
+  l->opener = pthread_self ();
+  pthread_mutex_init (&l->turn, NULL);
+  c->leaving = l;
+  return true;
+}
+
+void
+request_disconnect (struct connection *c)
+{
+  pthread_mutex_destroy (&c->leaving->turn);
+  free (c->leaving);
+}
+
+static void
+leave (const struct connection *conn)
+{
+  struct leaving *l = conn ? conn->leaving : NULL;
+  const struct timespec pause = { 0, 10000000 };
+  struct timespec until;
+
+  /* The thread of the connection itself has no others beside it. */
+  if (!l || pthread_equal (pthread_self (), l->opener)
+      || pthread_getspecific (leave_key))
+    return;
+  clock_gettime (CLOCK_REALTIME, &until);
+  until.tv_nsec += 500000000;
+  until.tv_sec += until.tv_nsec / 1000000000;
+  until.tv_nsec %= 1000000000;
+  if (pthread_mutex_timedlock (&l->turn, &until) != 0)
+    return;
+  if (!l->left)
+    nanosleep (&pause, NULL);
+  l->left = true;
+  if (pthread_setspecific (leave_key, &l->turn) != 0)
+    give_turn (&l->turn);
+}
+
+/*--------------------------------------------------------------------*/
+/* Waiting. */
+
+static uint64_t
+least (uint64_t a, uint64_t b)
+{
+  return a < b ? a : b;
+}
+
+int
+request_wait (const struct connection *conn, uint64_t ns)
+{
+  const uint64_t most = 1000000 * SECOND;       /* nbdkit's are short */
+  int r;
+
+  do {
+    const uint64_t part = least (ns, most);
+
+    r = nbdkit_nanosleep ((unsigned) (part / SECOND),
+                          (unsigned) (part % SECOND));
+    if (ns != UINT64_MAX)
+      ns -= part;
+  }
+  while (r == 0 && ns > 0);
+  if (r != 0)
+    leave (conn);
+  return r == 0 ? 0 : ESHUTDOWN;
+}
+
+int
+request_wait_until (const struct connection *conn, uint64_t end,
+                    bool (*over) (const void *context), const void *context)
+{
+  uint64_t t;
+  int err = 0;
+
+  while (!err && (t = sys_now ()) < end && !over (context))
+    err = request_wait (conn, least (end - t, SYS_STEP));
+  return err;
+}
+
+bool
+request_is_over (void)
+{
+  return nbdkit_nanosleep (0, 1) == -1;
+}
+
+/*--------------------------------------------------------------------*/
+/* Cutting connections. */
+
+typedef int (*disconnect_fn) (int force);
+
+static disconnect_fn
+find_disconnect (void)
+{
+  void *p = dlsym (RTLD_DEFAULT, "nbdkit_disconnect");
+  disconnect_fn fn;
+
+  memcpy (&fn, &p, sizeof fn);
+  return fn;
+}
+
+bool
+request_can_cut (void)
+{
+  return find_disconnect () != NULL;
+}
+
+void
+request_cut (void)
+{
+  const disconnect_fn fn = find_disconnect ();
+
+  if (fn)
+    fn (1);
+}
+
+/*--------------------------------------------------------------------*/
+/* Extents. */
+
+int
+request_add_extent (struct request *req, uint64_t offset, uint64_t count,
+                    bool data)
+{
+  if (nbdkit_add_extent (req->extents, offset, count,
+                         data ? 0 : NBDKIT_EXTENT_HOLE | NBDKIT_EXTENT_ZERO))
+    return errno ? errno : EIO;
+  return 0;
+}
+
+bool
+request_wants_one (const struct request *req)
+{
+  return (req->flags & NBDKIT_FLAG_REQ_ONE) != 0;
+}
