@@ -10,6 +10,7 @@
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
+#include "lib/min.h"
 #include "lib/sys.h"
 #include "request.h"
 
@@ -121,12 +122,6 @@ leave (const struct connection *conn)
 /*--------------------------------------------------------------------*/
 /* Waiting. */
 
-static uint64_t
-least (uint64_t a, uint64_t b)
-{
-  return a < b ? a : b;
-}
-
 int
 request_wait (const struct connection *conn, uint64_t ns)
 {
@@ -134,7 +129,7 @@ request_wait (const struct connection *conn, uint64_t ns)
   int r;
 
   do {
-    const uint64_t part = least (ns, most);
+    const uint64_t part = min_u64 (ns, most);
 
     r = nbdkit_nanosleep ((unsigned) (part / SECOND),
                           (unsigned) (part % SECOND));
@@ -155,7 +150,7 @@ request_wait_until (const struct connection *conn, uint64_t end,
   int err = 0;
 
   while (!err && (t = sys_now ()) < end && !over (context))
-    err = request_wait (conn, least (end - t, SYS_STEP));
+    err = request_wait (conn, min_u64 (end - t, SYS_STEP));
   return err;
 }
 
