@@ -3,8 +3,11 @@
  */
 
 #include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
 
-#include "lib/json.h"
+#include "lib/chance.h"
 #include "lua/host.h"
 
 /* The longest answer, in bytes. */
@@ -12,6 +15,17 @@
 
 /* How deep tables may be nested. */
 #define DEPTH_MAX 50
+
+/* A chunk at work. */
+struct chunk {
+  struct call call;
+  struct request none;          /* it is about no request */
+  const char *text;
+  size_t len;
+  int (*wait) (void *context, uint64_t ns);     /* as hooks_chunk has it */
+  void *context;
+  struct json answer;
+};
 
 static void encode (lua_State *L, struct json *j, int depth);
 
@@ -191,9 +205,11 @@ load_between (lua_State *L, const char *before, const struct chunk *c,
  * tail call, and its errors could not say where they were raised, and in what
  * function.  (A comment at its end takes the parenthesis with it.)
  */
-int
-control_push (lua_State *L, const struct chunk *c)
+static int
+chunk_push (lua_State *L, struct call *call)
 {
+  const struct chunk *c = (const struct chunk *) call;
+
   if (load_between (L, "return ", c, "")) {
     if (load_between (L, "return (...)(", c, ")"))
       lua_remove (L, -2);
@@ -209,10 +225,11 @@ control_push (lua_State *L, const struct chunk *c)
   return 1;
 }
 
-void
-control_results (lua_State *L, struct chunk *c)
+/* The results, which are all that is on the stack, are the answer. */
+static void
+chunk_done (lua_State *L, struct call *call)
 {
-  struct json *j = &c->answer;
+  struct json *j = &((struct chunk *) call)->answer;
   int n = lua_gettop (L);
 
   /* A test that only names a function arms nothing. */
@@ -232,11 +249,91 @@ control_results (lua_State *L, struct chunk *c)
   json_addf (j, "%s}", n > 1 ? "]" : "");
 }
 
-void
-control_error (struct chunk *c, const char *message, size_t len)
+/*--------------------------------------------------------------------*/
+/* Errors are answers, too: whoever sent the chunk wants to know. */
+
+static void
+answer_error (struct json *answer, const char *message, size_t len)
 {
-  c->answer.len = 0;
-  json_addf (&c->answer, "{\"error\":");
-  json_string (&c->answer, message, len);
-  json_add (&c->answer, "}", 1);
+  answer->len = 0;
+  json_addf (answer, "{\"error\":");
+  json_string (answer, message, len);
+  json_add (answer, "}", 1);
+}
+
+/* Errors that are no strings do not say where they were raised. */
+static int
+answer_failed (lua_State *L)
+{
+  struct chunk *c = lua_touserdata (L, 1);
+  const char *place = host_push_place (L, c->call.co), *text;
+  bool placed;
+  size_t len;
+
+  error_push_text (L, &c->call, &placed);
+  if (!placed && *place != '?')
+    lua_pushfstring (L, "%s: %s", place, lua_tostring (L, -1));
+  text = lua_tolstring (L, -1, &len);
+  answer_error (&c->answer, text, len);
+  return 0;
+}
+
+static int
+chunk_failed (struct call *call)
+{
+  struct chunk *c = (struct chunk *) call;
+  const char *message = call->why;
+
+  if (call->co) {
+    host.failed = call;
+    if (host_protected (answer_failed, c) == 0)
+      return EIO;
+    message = host_message ();
+  }
+  answer_error (&c->answer, message, strlen (message));
+  return EIO;
+}
+
+static void
+chunk_title (const struct call *call, char *title, size_t size)
+{
+  (void) call;
+  snprintf (title, size, "control");
+}
+
+static int
+chunk_wait (const struct call *call, uint64_t ns)
+{
+  const struct chunk *c = (const struct chunk *) call;
+
+  return c->wait (c->context, ns);
+}
+
+static bool
+chunk_gone (const struct call *call)
+{
+  return chunk_wait (call, 0) != 0;
+}
+
+static const struct call_kind chunk_kind = {
+  .push = chunk_push, .results = LUA_MULTRET, .done = chunk_done,
+  .title = chunk_title, .failed = chunk_failed, .wait = chunk_wait,
+  .gone = chunk_gone,
+};
+
+char *
+hooks_chunk (const char *text, size_t len,
+             int (*wait) (void *context, uint64_t ns), void *context)
+{
+  struct chunk c = {
+    .call = { .kind = &chunk_kind, .req = &c.none }, .none = { .op = OP_COUNT },
+    .text = text, .len = len, .wait = wait, .context = context,
+  };
+
+  c.call.place = chance_mix (0) ^ OP_COUNT;
+  /* What failed while it was given up may have failed for that reason. */
+  if ((call_run_alone (&c.call) != 0 && wait (context, 0) != 0)
+      || c.answer.failed)
+    json_free (&c.answer);
+  return c.answer.text;
 }

@@ -90,7 +90,7 @@ work_show (lua_State *L, struct work *w, uint64_t done)
 
   if (now >= w->look) {
     w->look = now + 20000000;
-    host_look (L);
+    host_check (L);
   }
   if (now < w->show)
     return;

@@ -6,6 +6,7 @@
  */
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,8 +15,10 @@
 
 #include "fault/rules.h"
 #include "lua/host.h"
+#include "lib/chance.h"
 #include "lib/sys.h"
 #include "lib/text.h"
+#include "report/log.h"
 
 /* A key of fault {...}; TAKE finds its value on top of the stack.  A selector
  * can match some of these operations only, an action does something to them.
@@ -767,19 +770,101 @@ static const luaL_Reg fault_functions[] = {
 };
 
 /*--------------------------------------------------------------------*/
-/* What rules need done. */
+/* The functions of rules. */
 
-uint64_t
-rule_result (lua_State *L, const char *function)
+/* One at work, on a request. */
+struct rule_call {
+  struct call call;
+  struct fault_info info;
+  const char *function;         /* "when", "delay" or "call" */
+  uint64_t result;              /* is it true, or, of delay, nanoseconds */
+};
+
+static int
+always_false (lua_State *L)
 {
-  uint64_t ns = 0;
+  (void) L;
+  return 0;
+}
 
-  if (strcmp (function, "delay") != 0)
-    return lua_toboolean (L, -1) != 0;
-  if (!lua_isnil (L, -1) && !to_time (L, -1, &ns))
+/* Push the function, which may have gone with its rule. */
+static void
+push_rule_function (lua_State *L, const struct rule_call *r)
+{
+  lua_getfield (L, LUA_REGISTRYINDEX, "rules");
+  if (lua_rawgeti (L, -1, (lua_Integer) r->info.number) == LUA_TTABLE)
+    lua_getfield (L, -1, r->function);
+  else
+    lua_pushcfunction (L, always_false);
+  lua_replace (L, -3);
+  lua_pop (L, 1);
+}
+
+/* The req stays below, because the call points to it. */
+static int
+rule_push (lua_State *L, struct call *c)
+{
+  hook_number (c->req);         /* no hook may have seen it */
+  if (c->req->op == OP_OPEN)
+    push_conn (L, c->req->conn);
+  else
+    push_req (L, c);
+  push_rule_function (L, (const struct rule_call *) c);
+  lua_pushvalue (L, -2);
+  return 1;
+}
+
+static void
+rule_done (lua_State *L, struct call *c)
+{
+  struct rule_call *r = (struct rule_call *) c;
+
+  if (strcmp (r->function, "delay") != 0)
+    r->result = lua_toboolean (L, -1) != 0;
+  else if (!lua_isnil (L, -1) && !to_time (L, -1, &r->result))
     luaL_error (L, "expected a time, such as 2 or \"50ms\", or nil, got %s",
                 luaL_tolstring (L, -1, NULL));
-  return ns;
+}
+
+static void
+rule_title (const struct call *c, char *title, size_t size)
+{
+  const struct rule_call *r = (const struct rule_call *) c;
+
+  snprintf (title, size, "fault rule %.280s: %s", r->info.name, r->function);
+}
+
+/* The call of a rule has its line in the fault log already. */
+static int
+rule_failed (struct call *c)
+{
+  const struct rule_call *r = (const struct rule_call *) c;
+  const int err = error_code (c);
+
+  if (log_wanted () && strcmp (r->function, "call") != 0)
+    log_error ("rule", r->info.name, c->req, err);
+  return err;
+}
+
+static const struct call_kind rule_kind = {
+  .push = rule_push, .results = 1, .done = rule_done, .title = rule_title,
+  .failed = rule_failed, .wait = call_wait, .gone = call_gone,
+};
+
+int
+host_rule (const struct fault *f, const char *function, struct request *req,
+           uint64_t *result)
+{
+  struct rule_call r = {
+    .call = { .kind = &rule_kind, .req = req },
+    .info = fault_info (f), .function = function,
+  };
+  int err;
+
+  r.call.place = chance_mix (r.info.hash) ^ (unsigned) req->op;
+  err = call_run_alone (&r.call);
+  *result = r.result;
+  return err;
 }
 
 static int

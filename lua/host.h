@@ -1,5 +1,16 @@
-/* host.h - what the parts of the Lua host share.  Everything here is
- * called with the host's lock held, or before requests are served.
+/* host.h - what the parts of the Lua host share.  Everything here is called
+ * with the host's lock held, or before requests are served, except where a
+ * comment says otherwise.
+ *
+ *   script   on top: registers all others, runs scripts, knows their parameters
+ *   hook     on: which hooks there are, and a request's way through them
+ *   fault    fault: rules, and the functions that they have (spec reads them)
+ *   chunk    Lua from the control socket
+ *   req, disk, medium     the objects that scripts get
+ *   error    what a failure of Lua code means, and who is told
+ *   call     one run of Lua code, as a coroutine
+ *   host     the state, its lock, its limits
+ *   args, safe            values checked, and the standard library made safe
  */
 
 #ifndef LUA_HOST_H
@@ -12,71 +23,209 @@
 #include <lauxlib.h>
 #include <lualib.h>
 
-#include "fault/rules.h"
-#include "lua/hooks.h"
 #include "disk/disk.h"
+#include "fault/rules.h"
 #include "lib/json.h"
 #include "lib/sys.h"
-
-/* What a hook has asked for when it yields. */
-enum command { NOTHING, RUN, WAIT, WAIT_FIRED, STOP };
-
-/* A chunk of the control socket, at work. */
-struct chunk {
-  const char *text;
-  size_t len;
-  int (*wait) (void *context, uint64_t ns);     /* as hooks_chunk has it */
-  void *context;
-  struct json answer;
-};
-
-/* One hook at work: a coroutine.  Lives on the stack of the thread that
- * drives it.
- */
-struct call {
-  enum op op;
-  unsigned level;               /* which of the hooks for this operation */
-  lua_State *co;
-  int co_ref;                   /* keeps co, in the registry */
-  enum command command;
-  uint64_t ns;                  /* how long to WAIT; UINT64_MAX: for ever */
-  struct fault *fault;          /* to WAIT_FIRED for, so many times */
-  uint64_t times;
-  const char *why;              /* the message of STOP */
-  bool deaf;                    /* stopped by an error of its count hook, so
-                                 * that count hooks are off: its __close could
-                                 * not be stopped, and is left out */
-  unsigned chances;             /* calls of chance so far */
-  uint64_t luck;                /* as in struct request, where there is none */
-  bool has_run;                 /* req:run was used before */
-  bool done;                    /* performed, or skipped */
-  int err;                      /* and how that went */
-
-  struct request *req;          /* NULL for open, close and fill */
-  struct call **handle;         /* in the script's req: it points to us */
-  const struct connection *conn;
-  void *buf;                    /* for fill */
-  uint64_t count, offset;
-  uint64_t rule_hash;           /* of its name */
-  uint64_t rule;                /* this rule's function, not a hook */
-  const char *rule_name, *function;
-  uint64_t result;              /* what it returned: rule_result */
-  struct chunk *chunk;          /* neither a hook nor a rule's function */
-};
+#include "lua/hooks.h"
 
 struct host {
   struct hooks_config config;
   lua_State *L;
   pthread_mutex_t lock;
   struct call *call;            /* whose Lua code runs now, or NULL */
+  const struct call *failed;    /* whose __close and __tostring run, or NULL */
   bool serving;                 /* the scripts have run */
 };
 
 extern struct host host;
 
+/*--------------------------------------------------------------------*/
+/* host.c */
+
+/* Start the Lua state and call OPEN in it, protected.  -1: it failed, and
+ * nbdkit_error said why.
+ */
+int host_start (const struct hooks_config *config, lua_CFunction open);
+void host_stop (void);
+
+void host_lock (void);
+void host_unlock (void);
+
+/* Call FN with ARG as a light userdata.  0, or -1 with the message, if there is
+ * one, on top of the stack of host.L, where host_message finds it.
+ */
+int host_protected (lua_CFunction fn, const void *arg);
+const char *host_message (void);
+
+/* Push where the innermost Lua function of CO stands, such as "a.lua:7", or "?". */
+const char *host_push_place (lua_State *L, lua_State *co);
+
+/* Code begins to run, or goes on after a yield: its time starts.  It runs in CO,
+ * whose limits are as at first.
+ */
+void host_begin (lua_State *co);
+
+/* The time since SINCE (of sys_now), which a C function needed, does not count as
+ * the script's.
+ */
+void host_excuse (uint64_t since);
+
+/* Raise an error if the client has gone or the server ends.  A C function that
+ * needs long calls it every SYS_STEP.
+ */
+void host_check (lua_State *L);
+
+/*--------------------------------------------------------------------*/
+/* call.c: one run of Lua code. */
+
+/* What the code has asked for when it yields. */
+enum command { NOTHING, RUN, WAIT, WAIT_FIRED, STOP };
+
+struct call_kind;
+
+/* Lives on the stack of the thread that drives it, as the first member of what its
+ * kind needs besides.
+ */
+struct call {
+  const struct call_kind *kind;
+  struct request *req;          /* what it is about (also open, close and fill; a
+                                 * chunk has one of op OP_COUNT) */
+  lua_State *co;                /* its coroutine; NULL: there is none yet */
+  int co_ref;                   /* keeps co, in the registry */
+  enum command command;
+  uint64_t ns;                  /* how long to WAIT; UINT64_MAX: for ever */
+  struct fault *fault;          /* to WAIT_FIRED for, TIMES times */
+  uint64_t times;
+  const char *why;              /* the message of STOP */
+  bool unstoppable;             /* stopped by an error of its count hook, so that
+                                 * count hooks are off: its __close could not be
+                                 * stopped, and is left out */
+  unsigned chances;             /* calls of chance so far */
+  uint64_t place;               /* its own part of any luck */
+
+  struct call **handle;         /* in the script's req: it points to us */
+  bool has_run;                 /* req:run was used before */
+  bool done;                    /* performed, or skipped */
+  int err;                      /* and how that went */
+};
+
+/* What calls of a kind have of their own.  Each table stands in the file of its
+ * kind: hook.c, fault.c, chunk.c.
+ */
+struct call_kind {
+  /* Push the function and its arguments, and return how many those are.  What
+   * is below stays on the stack until the end, such as the req to which the call
+   * points.  May raise errors.
+   */
+  int (*push) (lua_State *L, struct call *c);
+  /* How many results are wanted, and what to do with them, which are on top of
+   * the stack; NULL: nothing.  May raise errors.
+   */
+  int results;
+  void (*done) (lua_State *L, struct call *c);
+  /* Send the request on, for req:run.  NULL: the function may not do that, nor
+   * change the request.
+   */
+  int (*run) (struct call *c);
+  /* What error messages call the function, such as "on.write". */
+  void (*title) (const struct call *c, char *title, size_t size);
+  /* The coroutine failed or must stop.  The errno code that this comes to. */
+  int (*failed) (struct call *c);
+  /* Let time pass, without the lock.  0 or ESHUTDOWN. */
+  int (*wait) (const struct call *c, uint64_t ns);
+  /* Has the client gone, or does the server end, so that it must stop? */
+  bool (*gone) (const struct call *c);
+};
+
+/* Run a call to its end.  0, or the errno code with which it failed.  Where it
+ * did not fail, its coroutine keeps what it has on its stack until call_release.
+ */
+int call_run (struct call *c);
+
+/* The call is over: its req is worth nothing from now on. */
+void call_release (struct call *c);
+
+/* Run a call from outside, without the lock held, and release it. */
+int call_run_alone (struct call *c);
+
+/* The current call, if function WHAT may be used here: only while a call runs,
+ * and with WAITS only where it can yield.  Otherwise raises an error.
+ */
+struct call *check_call (lua_State *L, const char *what, bool waits);
+
+/* For kinds that serve a request. */
+int call_wait (const struct call *c, uint64_t ns);
+bool call_gone (const struct call *c);
+
+/* The functions sleep, hang and chance. */
+void open_call (lua_State *L);
+
+/*--------------------------------------------------------------------*/
+/* error.c */
+
+/* The call has failed: the errno code that fail asked for; otherwise EIO, and
+ * nbdkit_error says why, with a traceback when its place is new, and ever more
+ * rarely then.
+ */
+int error_code (struct call *c);
+
+/* Push the message of a failed call, and say in *PLACED whether it says itself
+ * where it was raised.
+ */
+const char *error_push_text (lua_State *L, const struct call *c, bool *placed);
+
+/* A number at which something that happens again and again is told once more. */
+bool error_is_milestone (lua_Integer n);
+
+/* The code of an errno name that NBD can carry; raises an error for others. */
+int check_errno (lua_State *L, const char *name);
+
+/* The function fail; how often each place failed, for the end. */
+void open_error (lua_State *L);
+void error_stop (void);
+
+/*--------------------------------------------------------------------*/
+/* hook.c */
+
+/* Number a request among those of its operation, if it has no number yet. */
+void hook_number (struct request *req);
+
+/* Make the content of untouched pages: a disk_fill_fn.  The context is the
+ * lua_State that wants it, or NULL outside of Lua: then without the lock held.
+ */
+int hook_fill (void *context, void *buf, uint64_t count, uint64_t offset);
+
+/* Push the table that stands for a connection. */
+void push_conn (lua_State *L, const struct connection *conn);
+
+/* The table on, for scripts. */
+void open_hook (lua_State *L);
+
+/*--------------------------------------------------------------------*/
+/* fault.c, spec.c */
+
+/* Run a function of a fault rule on a request, and take what it returned.  0 or
+ * an errno code.  Without the lock held.
+ */
+int host_rule (const struct fault *f, const char *function,
+               struct request *req, uint64_t *result);
+
+void open_fault (lua_State *L);         /* leaves the function on the stack */
+
+/*--------------------------------------------------------------------*/
+/* req.c */
+
+/* Push the object that stands for the request of a call. */
+void push_req (lua_State *L, struct call *c);
+
+void open_req (lua_State *L);
+
+/*--------------------------------------------------------------------*/
+/* args.c: values that scripts give. */
+
 /* The value at INDEX as bytes: a whole number that is not negative, or a string
- * such as "4K".  False: it is neither.  (This and what follows up to make_strict
- * is in lua/args.c.)
+ * such as "4K".  False: it is neither.
  */
 bool to_bytes (lua_State *L, int index, uint64_t *n);
 
@@ -113,55 +262,18 @@ void check_keys (lua_State *L, int arg, const char *what,
 void make_strict (lua_State *L, const char *what, const char *const *names,
                   lua_CFunction call);
 
-/* The code of an errno name that NBD can carry; raises an error for others. */
-int check_errno (lua_State *L, const char *name);
-
-/* Run a function of a fault rule on a request, as a hook, and take what it
- * returned.  0 or an errno code.  Without the lock held.
- */
-int host_rule (const struct fault *f, const char *function,
-               struct request *req, uint64_t *result);
-
-/* lua/fault.c: the value on top of the stack, which such a function returned,
- * as a number: is it true, or, of delay, how many nanoseconds.
- */
-uint64_t rule_result (lua_State *L, const char *function);
-
-/* The current call, if function WHAT may be used here: by a hook, and with
- * WAITS only where it can yield.  Otherwise raises an error.
- */
-struct call *check_call (lua_State *L, const char *what, bool waits);
-
-/* What a C function needed since a time of sys_now does not count as the hook's. */
-void host_excuse (uint64_t since);
-
-/* Raise an error if the client has gone or the server ends: to be called now
- * and then by a C function that needs long.
- */
-void host_look (lua_State *L);
-
-/* Make the content of untouched pages: a disk_fill_fn.  The context is the
- * lua_State that wants it, or NULL outside of Lua: then without the lock held.
- */
-int host_fill (void *context, void *buf, uint64_t count, uint64_t offset);
-
-/* lua/chunk.c: push the function that a chunk is and its arguments, and
- * return how many those are, or raise an error; add the results, which are all
- * that is on the stack, to its answer; make an error its answer.
- */
-int control_push (lua_State *L, const struct chunk *c);
-void control_results (lua_State *L, struct chunk *c);
-void control_error (struct chunk *c, const char *message, size_t len);
-
-/* lua/disk.c: arguments of the methods of disk.  The last one raises an error if
- * ERR is not 0.
+/*--------------------------------------------------------------------*/
+/* disk.c: arguments of the methods of disk.  The last one raises an error if ERR
+ * is not 0.
  */
 void check_self (lua_State *L, const char *method);
 uint64_t check_offset (lua_State *L, int arg);
 uint64_t check_count (lua_State *L, int arg, uint64_t offset);
 void disk_error (lua_State *L, int err, const char *method);
 
-/* lua/medium.c: methods of disk. */
+void open_disk (lua_State *L);          /* leaves the object on the stack */
+
+/* medium.c: methods of disk. */
 int disk_method_bad (lua_State *L);
 int disk_method_heal (lua_State *L);
 int disk_method_limit (lua_State *L);
@@ -169,17 +281,17 @@ int disk_method_readonly (lua_State *L);
 int disk_method_throttle (lua_State *L);
 int disk_method_stats (lua_State *L);
 
-/* lua/safe.c: the standard library, made safe; note whether the function on top of
- * the stack mentions what hooks_may_wait or hooks_may_ask_stats want to know; keep
- * scripts from resuming or closing the coroutine on top of the stack.
- */
-void open_libraries (lua_State *L);
-void note_mentions (lua_State *L);
-void keep_coroutine (lua_State *L);
+/*--------------------------------------------------------------------*/
+/* safe.c: the standard library, made safe. */
 
-/* Bindings: each leaves its object, or what it says, on the stack. */
-void open_disk (lua_State *L);          /* lua/disk.c */
-void open_fault (lua_State *L);         /* lua/fault.c */
-void open_req (lua_State *L);           /* lua/req.c: req's metatable */
+void open_libraries (lua_State *L);
+
+/* Note whether the function on top of the stack mentions what hooks_may_wait or
+ * hooks_may_ask_stats want to know.
+ */
+void note_mentions (lua_State *L);
+
+/* Keep scripts from resuming or closing the coroutine on top of the stack. */
+void keep_coroutine (lua_State *L);
 
 #endif /* LUA_HOST_H */

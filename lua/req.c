@@ -43,7 +43,7 @@ check_own (lua_State *L, const struct call *c)
 {
   if (host.call != c)
     luaL_error (L, "this request belongs to another hook");
-  if (c->rule)
+  if (!c->kind->run)
     luaL_error (L, "a hook can change a request, but the function of a rule "
                 "can't");
 }
@@ -54,7 +54,7 @@ check_own (lua_State *L, const struct call *c)
 static void
 get_op (lua_State *L, struct call *c)
 {
-  lua_pushstring (L, op_names[c->op]);
+  lua_pushstring (L, op_names[c->req->op]);
 }
 
 static void
@@ -90,7 +90,7 @@ get_conn (lua_State *L, struct call *c)
 static void
 get_export (lua_State *L, struct call *c)
 {
-  lua_pushstring (L, disk_name (c->req->conn->disk));
+  lua_pushstring (L, c->req->conn->export_name);
 }
 
 static void
@@ -103,7 +103,7 @@ get_n (lua_State *L, struct call *c)
 static void
 get_data (lua_State *L, struct call *c)
 {
-  bool has_data = c->op == OP_WRITE || (c->op == OP_READ && c->done && !c->err);
+  bool has_data = c->req->op == OP_WRITE || (c->req->op == OP_READ && c->done && !c->err);
 
   if (!has_data) {
     lua_pushnil (L);
@@ -127,8 +127,8 @@ set_data (lua_State *L, struct call *c)
   const char *data;
 
   check_own (L, c);
-  if (c->op != OP_READ && c->op != OP_WRITE)
-    luaL_error (L, "req.data: a %s carries no data", op_names[c->op]);
+  if (c->req->op != OP_READ && c->req->op != OP_WRITE)
+    luaL_error (L, "req.data: a %s carries no data", op_names[c->req->op]);
   if (lua_type (L, 3) != LUA_TSTRING)
     luaL_error (L, "req.data: expected a string, got %s",
                 luaL_typename (L, 3));
@@ -136,12 +136,12 @@ set_data (lua_State *L, struct call *c)
   if (len != c->req->count)
     luaL_error (L, "req.data: expected %I bytes, got %I",
                 (lua_Integer) c->req->count, (lua_Integer) len);
-  if (c->op == OP_WRITE && c->done)
+  if (c->req->op == OP_WRITE && c->done)
     luaL_error (L, "req.data: the write has been performed already");
 
   lua_settop (L, 3);
   lua_setiuservalue (L, 1, 1);
-  if (c->op == OP_WRITE)
+  if (c->req->op == OP_WRITE)
     c->req->buf = (void *) data;
   else {
     /* This is the answer, whatever the disk says. */
@@ -169,7 +169,7 @@ run_done (lua_State *L, int status, lua_KContext context)
     lua_pushstring (L, errno_name (c->err));
     return 2;
   }
-  if (c->op == OP_READ)
+  if (c->req->op == OP_READ)
     get_data (L, c);
   else
     lua_pushboolean (L, 1);
@@ -185,9 +185,9 @@ req_run (lua_State *L)
   lua_settop (L, 1);
   if (check_call (L, "req:run", true) != c)
     return luaL_error (L, "req:run: this is another request");
-  if (c->rule)
+  if (!c->kind->run)
     return luaL_error (L, "req:run is for hooks, not for functions of rules");
-  if (c->op == OP_READ) {
+  if (c->req->op == OP_READ) {
     lua_pushnil (L);
     lua_setiuservalue (L, 1, 1);
   }
@@ -202,7 +202,7 @@ req_skip (lua_State *L)
   struct call *c = check_req (L);
 
   check_own (L, c);
-  if (c->op == OP_READ && (!c->done || c->err))
+  if (c->req->op == OP_READ && (!c->done || c->err))
     memset (c->req->buf, 0, c->req->count);
   c->done = true;
   c->err = 0;
@@ -285,6 +285,17 @@ req_newindex (lua_State *L)
   return 0;
 }
 
+static int req_ref;             /* the metatable of all req */
+
+void
+push_req (lua_State *L, struct call *c)
+{
+  c->handle = lua_newuserdatauv (L, sizeof (void *), 1);
+  *c->handle = c;
+  lua_rawgeti (L, LUA_REGISTRYINDEX, req_ref);
+  lua_setmetatable (L, -2);
+}
+
 void
 open_req (lua_State *L)
 {
@@ -303,4 +314,5 @@ open_req (lua_State *L)
 
   lua_pushliteral (L, "request");
   lua_setfield (L, -2, "__metatable");
+  req_ref = luaL_ref (L, LUA_REGISTRYINDEX);
 }

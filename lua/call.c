@@ -1,0 +1,317 @@
+/* call.c - one run of Lua code: a hook, a function of a rule, a chunk.
+ *
+ * Each is a coroutine, driven by the thread of its request (or of the client of
+ * the control socket):
+ *
+ *      thread                         coroutine
+ *      lock
+ *      resume ----------------------> on.write (req)
+ *                                       ...
+ *        <------------- yield (WAIT) -- sleep "50ms"
+ *      unlock, sleep, lock
+ *      resume ---------------------->   ...
+ *        <-------------- yield (RUN) -- req:run ()
+ *      the next hook, or
+ *      unlock, perform, lock
+ *      resume ---------------------->   ...
+ *        <------------------- return -- end
+ *      unlock
+ *      perform, if not done yet
+ *
+ * What differs between hooks, functions of rules and chunks is in their tables,
+ * struct call_kind.
+ *
+ * The coroutine's first function (start) makes what the code needs, because
+ * outside of it nothing may be allocated (host.c).  A coroutine that ended well is
+ * used again; one that failed or was abandoned is closed, which runs its pending
+ * __close, and dropped.
+ */
+
+#include <errno.h>
+
+#include "lib/chance.h"
+#include "lua/host.h"
+
+/* Coroutines kept for use again. */
+#define MAX_IDLE 64
+
+static struct { lua_State *co; int ref; } idle[MAX_IDLE];
+static unsigned nr_idle;
+
+static int start_ref;           /* the function start, in the registry */
+
+/*--------------------------------------------------------------------*/
+/* Coroutines. */
+
+/* The code has returned.  What is below its results stays on the stack, such as
+ * the req that holds the data that the request may want to store.
+ */
+static int
+start_done (lua_State *L, int status, lua_KContext context)
+{
+  struct call *c = host.call;
+
+  (void) status;
+  (void) context;
+  if (c->kind->done)
+    c->kind->done (L, c);
+  return lua_gettop (L);
+}
+
+static int
+start (lua_State *L)
+{
+  struct call *c = host.call;
+  const int nargs = c->kind->push (L, c);
+
+  lua_callk (L, nargs, c->kind->results, 0, start_done);
+  return start_done (L, LUA_OK, 0);
+}
+
+static int
+new_coroutine (lua_State *L)
+{
+  struct call *c = lua_touserdata (L, 1);
+  lua_State *co = lua_newthread (L);
+
+  keep_coroutine (L);
+  c->co_ref = luaL_ref (L, LUA_REGISTRYINDEX);
+  c->co = co;
+  return 0;
+}
+
+/* False, with a message: no memory. */
+static bool
+take_coroutine (struct call *c)
+{
+  if (nr_idle == 0)
+    return host_protected (new_coroutine, c) == 0;
+  c->co = idle[--nr_idle].co;
+  c->co_ref = idle[nr_idle].ref;
+  return true;
+}
+
+void
+call_release (struct call *c)
+{
+  if (c->handle)
+    *c->handle = NULL;
+  lua_settop (c->co, 0);
+  if (nr_idle < MAX_IDLE) {
+    idle[nr_idle].co = c->co;
+    idle[nr_idle++].ref = c->co_ref;
+  }
+  else
+    luaL_unref (host.L, LUA_REGISTRYINDEX, c->co_ref);
+}
+
+/* The same for one that failed or was abandoned: run what it has to close. */
+static void
+drop (struct call *c)
+{
+  if (c->handle)
+    *c->handle = NULL;
+  if (!c->unstoppable) {
+    host.failed = c;
+    host_begin (c->co);
+#if LUA_VERSION_RELEASE_NUM >= 50406
+    lua_closethread (c->co, host.L);
+#else
+    lua_resetthread (c->co);
+#endif
+  }
+  host.failed = NULL;
+  luaL_unref (host.L, LUA_REGISTRYINDEX, c->co_ref);
+}
+
+/*--------------------------------------------------------------------*/
+/* Driving. */
+
+int
+call_wait (const struct call *c, uint64_t ns)
+{
+  return request_wait (c->req->conn, ns);
+}
+
+bool
+call_gone (const struct call *c)
+{
+  (void) c;
+  return request_is_over ();
+}
+
+/* Wait for a rule, and check every SYS_STEP whether it and the client are still
+ * there.
+ */
+static int
+wait_fired (const struct call *c)
+{
+  const uint64_t end = sys_now () + c->ns;
+  uint64_t now;
+  int err = 0;
+
+  while (!err && (now = sys_now ()) < end
+         && !fault_info (c->fault).removed
+         && !fault_wait (c->fault, c->times,
+                         end - now < SYS_STEP ? end - now : SYS_STEP))
+    err = c->kind->wait (c, 1);
+  return fault_info (c->fault).fired >= c->times ? 0 : err;
+}
+
+/* Send the request on. */
+static int
+run (struct call *c)
+{
+  if (c->has_run && c->kind->gone (c))
+    return ESHUTDOWN;           /* it may be a loop */
+  c->has_run = true;
+  c->err = c->kind->run (c);
+  c->done = true;
+  return 0;
+}
+
+/* Let time pass. */
+static int
+pause_call (const struct call *c, enum command command)
+{
+  int err;
+
+  host_unlock ();
+  err = command == WAIT ? c->kind->wait (c, c->ns) : wait_fired (c);
+  host_lock ();
+  return err;
+}
+
+/* Do what the code wants done.  0: it may go on. */
+static int
+obey (struct call *c)
+{
+  const enum command command = c->command;
+
+  c->command = NOTHING;
+  switch (command) {
+  case RUN:
+    return run (c);
+  case WAIT:
+  case WAIT_FIRED:
+    return pause_call (c, command);
+  case NOTHING:
+    c->why = "a hook can't use coroutine.yield outside of coroutines of its "
+      "own";
+    break;
+  case STOP:
+    break;
+  }
+  return c->kind->failed (c);
+}
+
+int
+call_run (struct call *c)
+{
+  int status, n, err = 0;
+
+  if (!take_coroutine (c)) {
+    c->why = host_message ();
+    return c->kind->failed (c);
+  }
+  lua_rawgeti (c->co, LUA_REGISTRYINDEX, start_ref);
+  do {
+    host_begin (c->co);
+    host.call = c;
+    status = lua_resume (c->co, host.L, 0, &n);
+    host.call = NULL;
+    if (status == LUA_YIELD) {
+      lua_pop (c->co, n);
+      err = obey (c);
+    }
+    else if (status != LUA_OK)
+      err = c->kind->failed (c);
+  }
+  while (status == LUA_YIELD && !err);
+  if (err)
+    drop (c);
+  return err;
+}
+
+int
+call_run_alone (struct call *c)
+{
+  int err;
+
+  host_lock ();
+  err = call_run (c);
+  if (!err)
+    call_release (c);
+  host_unlock ();
+  return err;
+}
+
+/*--------------------------------------------------------------------*/
+/* Functions of scripts. */
+
+struct call *
+check_call (lua_State *L, const char *what, bool waits)
+{
+  if (!host.call)
+    luaL_error (L, "%s is for hooks: it can't be used while the script loads",
+                what);
+  if (waits && L != host.call->co)
+    luaL_error (L, "%s can't be used in a coroutine that the hook has made",
+                what);
+  if (waits && !lua_isyieldable (L))
+    luaL_error (L, "%s can't be used inside a function that C code calls, "
+                "as for table.sort, string.gsub or a metamethod", what);
+  return host.call;
+}
+
+static int
+wait_for (lua_State *L, const char *what, uint64_t ns)
+{
+  struct call *c = check_call (L, what, true);
+
+  c->command = WAIT;
+  c->ns = ns;
+  return lua_yield (L, 0);
+}
+
+static int
+lua_sleep (lua_State *L)
+{
+  return wait_for (L, "sleep", check_time (L, 1));
+}
+
+static int
+lua_hang (lua_State *L)
+{
+  return wait_for (L, "hang", UINT64_MAX);
+}
+
+/* chance (p): true with that probability.  Its own part of the request's luck is
+ * made of the place of the hook among the hooks, or the rule's name, and of the
+ * place of this call of chance among theirs.
+ */
+static int
+lua_chance (lua_State *L)
+{
+  struct call *c = check_call (L, "chance", false);
+  struct request *req = c->req;
+  uint64_t luck, place;
+  double p = 0;
+
+  luaL_argcheck (L, to_probability (L, 1, &p), 1,
+                 "expected a probability, such as 0.01, \"1%\" or \"1:100\"");
+  luck = chance_luck (&req->luck, req->op, req->offset, req->count);
+  place = chance_mix (c->place) + ++c->chances;
+  lua_pushboolean (L, chance_fraction (chance_mix (luck ^ place)) < p);
+  return 1;
+}
+
+void
+open_call (lua_State *L)
+{
+  lua_register (L, "sleep", lua_sleep);
+  lua_register (L, "hang", lua_hang);
+  lua_register (L, "chance", lua_chance);
+  lua_pushcfunction (L, start);
+  start_ref = luaL_ref (L, LUA_REGISTRYINDEX);
+}

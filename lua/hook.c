@@ -1,0 +1,395 @@
+/* hook.c - which hooks there are, and the way of a request through them.
+ *
+ * The hooks for an operation are levels, the one declared first outermost.  Each
+ * is a call (call.c).  When one wants the request performed (req:run), or returns
+ * without having decided, the next level has its turn; after the last one the
+ * request goes on to the faults.
+ */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define NBDKIT_API_VERSION 2
+#include <nbdkit-plugin.h>
+
+#include "lib/chance.h"
+#include "lua/host.h"
+#include "report/log.h"
+
+/* How many scripts may define the same hook. */
+#define MAX_LEVELS 16
+
+/* The hooks, first declared outermost: references into Lua's registry. */
+static struct {
+  _Atomic unsigned count;
+  int ref[MAX_LEVELS];
+  uint64_t n;                   /* requests seen */
+} hooks[OP_COUNT];
+
+static int conns_ref;           /* what stands for each connection: a table */
+
+/* One hook at work. */
+struct hook {
+  struct call call;
+  unsigned level;
+};
+
+/* What is left to do when all hooks have let a request pass. */
+#define PERFORM (-1)
+
+/*--------------------------------------------------------------------*/
+/* on: where scripts declare hooks. */
+
+/* The operation named by argument 2. */
+static enum op
+check_op (lua_State *L)
+{
+  return (enum op) check_name (L, "on", luaL_checkstring (L, 2), op_names);
+}
+
+/* on.NAME: the hook declared last, or nil. */
+static int
+on_index (lua_State *L)
+{
+  enum op op = check_op (L);
+  unsigned count = hooks[op].count;
+
+  if (count == 0)
+    lua_pushnil (L);
+  else
+    lua_rawgeti (L, LUA_REGISTRYINDEX, hooks[op].ref[count - 1]);
+  return 1;
+}
+
+/* on.NAME = function: one more hook, inside of those that are there.
+ * on.NAME = nil: no hooks.
+ */
+static int
+on_newindex (lua_State *L)
+{
+  enum op op = check_op (L);
+  unsigned count = hooks[op].count;
+
+  if (op == OP_FILL && host.serving)
+    return luaL_error (L, "on.fill can be set only while scripts load");
+  if (!lua_isnil (L, 3) && lua_type (L, 3) != LUA_TFUNCTION)
+    return luaL_error (L, "on.%s: expected a function, got %s", op_names[op],
+                       luaL_typename (L, 3));
+  if (op == OP_FILL && disk_set_fill (lua_isnil (L, 3) ? NULL : hook_fill))
+    return luaL_error (L, "on.fill: out of memory");
+  if (lua_isnil (L, 3)) {
+    hooks[op].count = 0;
+    while (count > 0)
+      luaL_unref (L, LUA_REGISTRYINDEX, hooks[op].ref[--count]);
+    return 0;
+  }
+
+  if (count == MAX_LEVELS)
+    return luaL_error (L, "on.%s: more than %d hooks", op_names[op],
+                       MAX_LEVELS);
+  lua_settop (L, 3);
+  hooks[op].ref[count] = luaL_ref (L, LUA_REGISTRYINDEX);
+  hooks[op].count = count + 1;
+  return 0;
+}
+
+void
+open_hook (lua_State *L)
+{
+  lua_newtable (L);
+  conns_ref = luaL_ref (L, LUA_REGISTRYINDEX);
+
+  lua_newtable (L);
+  lua_createtable (L, 0, 3);
+  lua_pushcfunction (L, on_index);
+  lua_setfield (L, -2, "__index");
+  lua_pushcfunction (L, on_newindex);
+  lua_setfield (L, -2, "__newindex");
+  lua_pushboolean (L, 0);
+  lua_setfield (L, -2, "__metatable");
+  lua_setmetatable (L, -2);
+  lua_setglobal (L, "on");
+}
+
+bool
+hooks_wants (enum op op)
+{
+  return atomic_load_explicit (&hooks[op].count, memory_order_relaxed) > 0;
+}
+
+void
+hook_number (struct request *req)
+{
+  if (req->n == 0)
+    req->n = ++hooks[req->op].n;
+}
+
+/*--------------------------------------------------------------------*/
+/* What a hook is called with. */
+
+void
+push_conn (lua_State *L, const struct connection *conn)
+{
+  lua_rawgeti (L, LUA_REGISTRYINDEX, conns_ref);
+  if (lua_rawgeti (L, -1, (lua_Integer) conn->id) == LUA_TNIL) {
+    lua_pop (L, 1);
+    lua_createtable (L, 0, 3);
+    lua_pushinteger (L, (lua_Integer) conn->id);
+    lua_setfield (L, -2, "id");
+    lua_pushstring (L, conn->export_name);
+    lua_setfield (L, -2, "export");
+    lua_pushboolean (L, conn->readonly);
+    lua_setfield (L, -2, "readonly");
+    lua_pushvalue (L, -1);
+    lua_rawseti (L, -3, (lua_Integer) conn->id);
+  }
+  lua_remove (L, -2);
+}
+
+static void
+push_function (lua_State *L, const struct call *c)
+{
+  const struct hook *h = (const struct hook *) c;
+
+  lua_rawgeti (L, LUA_REGISTRYINDEX, hooks[c->req->op].ref[h->level]);
+}
+
+/* The req stays below, because it holds the data that the request may want to
+ * store.
+ */
+static int
+push_request_hook (lua_State *L, struct call *c)
+{
+  push_req (L, c);
+  push_function (L, c);
+  lua_pushvalue (L, -2);
+  return 1;
+}
+
+static int
+push_connection_hook (lua_State *L, struct call *c)
+{
+  push_function (L, c);
+  push_conn (L, c->req->conn);
+  return 1;
+}
+
+static int
+push_fill_hook (lua_State *L, struct call *c)
+{
+  push_function (L, c);
+  lua_pushinteger (L, (lua_Integer) c->req->offset);
+  lua_pushinteger (L, c->req->count);
+  return 2;
+}
+
+/* Take what on.fill returned: nil, or the content. */
+static void
+take_content (lua_State *L, struct call *c)
+{
+  size_t len;
+  const char *s;
+
+  if (lua_isnil (L, -1))
+    return;
+  if (lua_type (L, -1) != LUA_TSTRING)
+    luaL_error (L, "on.fill returned no string, but a %s",
+                luaL_typename (L, -1));
+  s = lua_tolstring (L, -1, &len);
+  if (len != c->req->count)
+    luaL_error (L, "on.fill returned %I bytes, not %I", (lua_Integer) len,
+                (lua_Integer) c->req->count);
+  memcpy (c->req->buf, s, len);
+  c->done = true;
+}
+
+/*--------------------------------------------------------------------*/
+/* The kinds of hooks. */
+
+static void
+hook_title (const struct call *c, char *title, size_t size)
+{
+  snprintf (title, size, "on.%s", op_names[c->req->op]);
+}
+
+static int
+hook_failed (struct call *c)
+{
+  const int err = error_code (c);
+
+  if (c->req->op != OP_CLOSE && c->req->conn && log_wanted ())
+    log_error ("hook", op_names[c->req->op], c->req, err);
+  return err;
+}
+
+/* When on.close runs, the client has gone: that is no reason to stop. */
+static bool
+connection_gone (const struct call *c)
+{
+  return c->req->op != OP_CLOSE && call_gone (c);
+}
+
+static int run_rest (struct call *c);
+
+static const struct call_kind request_hook = {
+  .push = push_request_hook, .run = run_rest, .title = hook_title,
+  .failed = hook_failed, .wait = call_wait, .gone = call_gone,
+};
+
+static const struct call_kind connection_hook = {
+  .push = push_connection_hook, .title = hook_title, .failed = hook_failed,
+  .wait = call_wait, .gone = connection_gone,
+};
+
+static const struct call_kind fill_hook = {
+  .push = push_fill_hook, .results = 1, .done = take_content,
+  .title = hook_title, .failed = hook_failed, .wait = call_wait,
+  .gone = call_gone,
+};
+
+static const struct call_kind *
+kind_of (enum op op)
+{
+  return op == OP_OPEN || op == OP_CLOSE ? &connection_hook
+    : op == OP_FILL ? &fill_hook : &request_hook;
+}
+
+/*--------------------------------------------------------------------*/
+/* Running hooks. */
+
+/* Send a request on, while a hook waits for it. */
+static int
+send_on (struct request *req)
+{
+  int err;
+
+  host_unlock ();
+  err = faults_pass (req);
+  host_lock ();
+  return err;
+}
+
+/* Run the hooks from LEVEL on.  The lock is held.  0, an errno code, or PERFORM,
+ * which is left to the caller, who can do it without the lock.  *DONE, if it is
+ * not NULL: an on.fill has given the content.
+ */
+static int
+run_level (struct request *req, unsigned level, bool *done)
+{
+  struct hook h = {
+    .call = { .kind = kind_of (req->op), .req = req,
+              .place = chance_mix (0) ^ (level << 8 | (unsigned) req->op) },
+    .level = level,
+  };
+  void *const buf = req->buf;
+  int err;
+
+  if (level >= hooks[req->op].count)
+    return h.call.kind->run ? PERFORM : 0;
+  err = call_run (&h.call);
+  if (!err) {
+    err = h.call.done ? h.call.err : run_level (req, level + 1, done);
+    /* New data belongs to the hook's req, so it must be stored before. */
+    if (err == PERFORM && req->buf != buf)
+      err = send_on (req);
+    call_release (&h.call);
+  }
+  req->buf = buf;
+  if (done && h.call.done)
+    *done = true;
+  return err;
+}
+
+/* req:run: the levels further in, and the request itself. */
+static int
+run_rest (struct call *c)
+{
+  const struct hook *h = (const struct hook *) c;
+  int err = run_level (c->req, h->level + 1, NULL);
+
+  return err == PERFORM ? send_on (c->req) : err;
+}
+
+/* Run all hooks from outside. */
+static int
+run_hooks (struct request *req, bool *done)
+{
+  int err;
+
+  host_lock ();
+  req->n = ++hooks[req->op].n;
+  err = run_level (req, 0, done);
+  host_unlock ();
+  return err;
+}
+
+int
+hooks_request (struct request *req)
+{
+  int err = run_hooks (req, NULL);
+
+  return err == PERFORM ? faults_pass (req) : err;
+}
+
+int
+hooks_connection (enum op op, const struct connection *conn)
+{
+  struct request req = { .op = op, .conn = conn };
+
+  return run_hooks (&req, NULL);
+}
+
+static int
+forget_conn (lua_State *L)
+{
+  const struct connection *conn = lua_touserdata (L, 1);
+
+  lua_rawgeti (L, LUA_REGISTRYINDEX, conns_ref);
+  lua_pushnil (L);
+  lua_rawseti (L, -2, (lua_Integer) conn->id);
+  return 0;
+}
+
+void
+hooks_forget (const struct connection *conn)
+{
+  host_lock ();
+  host_protected (forget_conn, conn);
+  host_unlock ();
+}
+
+/* Call the functions on.fill straight away, inside of other Lua code. */
+static int
+fill_inside (lua_State *L, struct request *req)
+{
+  struct call c = { .kind = &fill_hook, .req = req };
+
+  for (unsigned i = 0; i < hooks[OP_FILL].count && !c.done; i++) {
+    lua_rawgeti (L, LUA_REGISTRYINDEX, hooks[OP_FILL].ref[i]);
+    lua_pushinteger (L, (lua_Integer) req->offset);
+    lua_pushinteger (L, req->count);
+    lua_call (L, 2, 1);
+    take_content (L, &c);
+    lua_pop (L, 1);
+  }
+  if (!c.done)
+    memset (req->buf, 0, req->count);
+  return 0;
+}
+
+int
+hook_fill (void *context, void *buf, uint64_t count, uint64_t offset)
+{
+  struct request req = { .op = OP_FILL, .buf = buf, .count = (uint32_t) count,
+                         .offset = offset };
+  bool done = false;
+  int err;
+
+  if (context)
+    return fill_inside (context, &req);
+  err = run_hooks (&req, &done);
+  if (!err && !done)
+    memset (buf, 0, count);
+  return err;
+}

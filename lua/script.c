@@ -1,0 +1,238 @@
+/* script.c - scripts, their parameters, and all that they find there.
+ *
+ * This is the top of the Lua host: it registers what the other files have, and
+ * none of them knows it.
+ */
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define NBDKIT_API_VERSION 2
+#include <nbdkit-plugin.h>
+
+#include "lib/text.h"
+#include "lua/host.h"
+
+/*--------------------------------------------------------------------*/
+/* param: what the command line says. */
+
+/* param.KEY: the value, or nil.  Upvalue 1 collects the names that were asked
+ * for.
+ */
+static int
+param_index (lua_State *L)
+{
+  const char *key = luaL_checkstring (L, 2);
+  struct param *p = host.config.params;
+  const char *value = NULL;
+
+  lua_pushboolean (L, 1);
+  lua_setfield (L, lua_upvalueindex (1), key);
+  /* The last of the same name counts, as for other parameters. */
+  for (size_t i = 0; i < host.config.nr_params; i++) {
+    if (strcmp (p[i].key, key) == 0) {
+      p[i].used = true;
+      value = p[i].value;
+    }
+  }
+  lua_pushstring (L, value);    /* NULL becomes nil */
+  return 1;
+}
+
+static int
+param_newindex (lua_State *L)
+{
+  return luaL_error (L, "param.%s can't be set: parameters come from the "
+                     "command line", luaL_tolstring (L, 2, NULL));
+}
+
+static void
+open_param (lua_State *L)
+{
+  lua_newtable (L);
+  lua_createtable (L, 0, 3);
+  lua_newtable (L);
+  lua_pushvalue (L, -1);
+  lua_setfield (L, LUA_REGISTRYINDEX, "asked");
+  lua_pushcclosure (L, param_index, 1);
+  lua_setfield (L, -2, "__index");
+  lua_pushcfunction (L, param_newindex);
+  lua_setfield (L, -2, "__newindex");
+  lua_pushboolean (L, 0);
+  lua_setfield (L, -2, "__metatable");
+  lua_setmetatable (L, -2);
+  lua_setglobal (L, "param");
+}
+
+/* Raise an error if there is a parameter that no script has looked up. */
+static int
+check_params (lua_State *L)
+{
+  const char *names[64] = { NULL };
+  size_t n = 0;
+
+  lua_getfield (L, LUA_REGISTRYINDEX, "asked");
+  lua_pushnil (L);
+  while (n < 40 && lua_next (L, -2)) {
+    lua_pop (L, 1);
+    names[n++] = lua_tostring (L, -1);
+  }
+  for (const char *const *p = host.config.names; *p && n < 63; p++)
+    names[n++] = *p;
+  for (size_t i = 0; i < host.config.nr_params; i++) {
+    const struct param *p = &host.config.params[i];
+    const char *nearest = p->used ? NULL : text_nearest (p->key, names);
+
+    if (!p->used && nearest)
+      return luaL_error (L, "%s=%s: no script looks this parameter up; did "
+                         "you mean %s?", p->key, p->value, nearest);
+    if (!p->used)
+      return luaL_error (L, "%s=%s: the plugin does not know this parameter, "
+                         "and no script looks it up while it loads", p->key,
+                         p->value);
+  }
+  return 0;
+}
+
+/*--------------------------------------------------------------------*/
+/* Start and end. */
+
+/* bytes ("4K"): as a number. */
+static int
+lua_bytes (lua_State *L)
+{
+  lua_pushinteger (L, (lua_Integer) check_bytes (L, 1, INT64_MAX, UINT64_MAX));
+  return 1;
+}
+
+static int
+open_all (lua_State *L)
+{
+  open_libraries (L);
+  open_call (L);
+  open_error (L);
+  open_hook (L);
+  open_req (L);
+  open_disk (L);
+  lua_setglobal (L, "disk");
+  open_fault (L);
+  lua_setglobal (L, "fault");
+  open_param (L);
+  lua_register (L, "bytes", lua_bytes);
+  return 0;
+}
+
+int
+hooks_start (const struct hooks_config *config)
+{
+  return host_start (config, open_all);
+}
+
+int
+hooks_ready (void)
+{
+  if (host_protected (check_params, NULL) == -1) {
+    nbdkit_error ("%s", host_message ());
+    return -1;
+  }
+  host.serving = true;
+  return 0;
+}
+
+void
+hooks_stop (void)
+{
+  if (!host.L)
+    return;
+  if (host.serving)
+    error_stop ();
+  host_stop ();
+}
+
+/*--------------------------------------------------------------------*/
+/* Scripts. */
+
+struct script { const char *name, *code; };
+
+/* require finds modules beside the script, also when nbdkit has changed to
+ * the directory / later.
+ */
+static void
+add_path (lua_State *L, const char *name)
+{
+  char *path = realpath (name, NULL);
+  char *slash = path ? strrchr (path, '/') : NULL;
+
+  if (!slash) {
+    free (path);
+    return;
+  }
+  lua_getglobal (L, "package");
+  lua_pushlstring (L, path, (size_t) (slash - path));
+  free (path);
+  lua_getfield (L, -2, "path");
+  lua_pushfstring (L, "%s/?.lua;%s/?/init.lua;%s", lua_tostring (L, -2),
+                   lua_tostring (L, -2), lua_tostring (L, -1));
+  lua_setfield (L, -4, "path");
+  lua_settop (L, 1);
+}
+
+static int
+run_script (lua_State *L)
+{
+  const struct script *s = lua_touserdata (L, 1);
+  int r;
+
+  if (!s->code)
+    add_path (L, s->name);
+  r = s->code ? luaL_loadbufferx (L, s->code, strlen (s->code), s->name, "t")
+              : luaL_loadfilex (L, s->name, "t");
+  if (r == LUA_ERRFILE)
+    return luaL_error (L, "hooks: %s", lua_tostring (L, -1));
+  if (r != LUA_OK && !s->code && r == LUA_ERRSYNTAX
+      && !strchr (lua_tostring (L, -1), ':'))
+    return luaL_error (L, "%s: %s", s->name, lua_tostring (L, -1));
+  if (r != LUA_OK)
+    return lua_error (L);
+  note_mentions (L);
+  lua_call (L, 0, 0);
+  return 0;
+}
+
+/* With nbdkit -s, standard output is the client until the server is up, and
+ * what os.execute starts would write there.
+ */
+static int
+run_without_output (const struct script *s)
+{
+  const int out = fcntl (STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+  int r;
+
+  dup2 (STDERR_FILENO, STDOUT_FILENO);
+  r = host_protected (run_script, s);
+  if (out == -1)
+    close (STDOUT_FILENO);      /* as it was */
+  else {
+    dup2 (out, STDOUT_FILENO);
+    close (out);
+  }
+  return r;
+}
+
+int
+hooks_run (const char *name, const char *code)
+{
+  const struct script s = { name, code };
+  const int r = run_without_output (&s);
+
+  if (r == -1 && strchr (host_message (), ':'))
+    nbdkit_error ("%s", host_message ());
+  else if (r == -1)             /* no memory, or no stack, to say where */
+    nbdkit_error ("%s: %s%s", name + (*name == '='), host_message (),
+                  strstr (host_message (), "memory")
+                  ? "; lua-memory= allows for more" : "");
+  return r;
+}
