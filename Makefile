@@ -25,7 +25,7 @@ OUR_CFLAGS = -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -fPIC -pthread \
 	     -fvisibility=hidden $(WARNINGS) $(WERROR) -MMD -MP $(INCLUDES)
 LIBS = -pthread -ldl -lm $(shell pkg-config --libs $(LUA_PC))
 
-SOURCES = plugin.c request.c store.c $(sort $(wildcard lua/*.c fault/*.c disk/*.c report/*.c lib/*.c)) \
+SOURCES = plugin.c config.c request.c store.c $(sort $(wildcard lua/*.c fault/*.c disk/*.c report/*.c lib/*.c)) \
 	  control/control.c
 UNIT_TESTS = $(patsubst tests/unit/%.c,%,$(sort $(wildcard tests/unit/*.c)))
 TESTS ?= $(sort $(wildcard tests/*/*.t)) $(UNIT_TESTS:%=$(BUILD)/tests/unit/%.t)

@@ -1,4 +1,4 @@
-/* plugin.c - nbdkit's callbacks and parameters.
+/* plugin.c - the door: what nbdkit calls.
  *
  * A request travels from here to the hooks, if a script has one for it, then
  * to the disk.  Without a script it goes straight to the store, and the price
@@ -15,18 +15,18 @@
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
-#include "lib/chance.h"
+#include "config.h"
 #include "control/control.h"
 #include "disk/disk.h"
+#include "disk/medium.h"
 #include "fault/rules.h"
+#include "lib/chance.h"
+#include "lib/sys.h"
 #include "lua/hooks.h"
 #include "report/log.h"
-#include "disk/medium.h"
 #include "report/stats.h"
 #include "request.h"
 #include "store.h"
-#include "lib/sys.h"
-#include "lib/text.h"
 
 /* memory_thread_model chooses among this and what is stricter. */
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
@@ -34,264 +34,16 @@
 /* -D memory.stats=1: say at the end what the disk held. */
 NBDKIT_DLL_PUBLIC int memory_debug_stats;
 
-enum allocator { SPARSE, MALLOC, MALLOC_LOCKED };
-
-struct script {
-  char *name, *code;            /* code: NULL means the file called name */
-};
-
-static struct {
-  bool has_size;
-  uint64_t size;
-  enum allocator allocator;
-  struct script *scripts;
-  size_t nr_scripts;
-  char *control, *log;          /* paths, or NULL */
-  struct hooks_config hooks;
-} config = {
-  .hooks.timeout = SECOND,
-  .hooks.memory = UINT64_C (256) << 20,
-};
-
 static bool scripted;           /* there is Lua: a script, control= or log= */
 static bool counting;           /* somebody may ask for statistics */
 
 /*--------------------------------------------------------------------*/
-/* Parameters. */
-
-static int
-config_size (const char *value)
-{
-  if (!text_size (value, &config.size)) {
-    nbdkit_error ("size=%.40s: expected a number of bytes up to 2^63-1, such as "
-                  "512, 64K, 1M or 10G", value);
-    return -1;
-  }
-  config.has_size = true;
-  return 0;
-}
-
-static int
-config_allocator (const char *value)
-{
-  static const struct { const char *value; enum allocator allocator; } all[] = {
-    { "sparse", SPARSE },
-    { "malloc", MALLOC },
-    { "malloc,mlock=false", MALLOC },
-    { "malloc,mlock=true", MALLOC_LOCKED },
-  };
-
-  for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
-    if (strcmp (value, all[i].value) == 0) {
-      config.allocator = all[i].allocator;
-      return 0;
-    }
-  }
-  if (strncmp (value, "zstd", 4) == 0)
-    nbdkit_error ("allocator=%.40s: compressed memory is not supported; leave "
-                  "the parameter out, or use allocator=sparse", value);
-  else
-    nbdkit_error ("allocator=%.40s: expected sparse, malloc or "
-                  "malloc,mlock=true", value);
-  return -1;
-}
-
-/* Scripts run in config_complete, when all parameters are known. */
-static int
-add_script (const char *name, const char *code)
-{
-  struct script *more = realloc (config.scripts, (config.nr_scripts + 1)
-                                 * sizeof *more);
-  struct script s = { strdup (name), code ? strdup (code) : NULL };
-
-  if (more)
-    config.scripts = more;
-  if (!more || !s.name || (code && !s.code)) {
-    nbdkit_error ("out of memory");
-    free (s.name);
-    free (s.code);
-    return -1;
-  }
-  config.scripts[config.nr_scripts++] = s;
-  return 0;
-}
-
-static int
-config_hooks (const char *value)
-{
-  if (access (value, R_OK) == -1) {
-    nbdkit_error ("hooks=%s: %s", value, strerror (errno));
-    return -1;
-  }
-  return add_script (value, NULL);
-}
-
-/* Errors call the first one lua, the second one lua2, and so on. */
-static int
-config_lua (const char *value)
-{
-  static unsigned n;
-  char name[24] = "=lua";
-
-  if (++n > 1)
-    snprintf (name, sizeof name, "=lua%u", n);
-  return add_script (name, value);
-}
-
-/* A parameter that scripts see. */
-static int
-add_param (const char *key, const char *value)
-{
-  struct param *more = realloc (config.hooks.params,
-                                (config.hooks.nr_params + 1) * sizeof *more);
-  struct param p = { strdup (key), strdup (value), false };
-
-  if (more)
-    config.hooks.params = more;
-  if (!more || !p.key || !p.value) {
-    nbdkit_error ("out of memory");
-    free (p.key);
-    free (p.value);
-    return -1;
-  }
-  config.hooks.params[config.hooks.nr_params++] = p;
-  return 0;
-}
-
-/* Scripts see the seed as a parameter, which they need not look up. */
-static int
-add_seed (const char *value)
-{
-  if (add_param ("seed", value) == -1)
-    return -1;
-  config.hooks.params[config.hooks.nr_params - 1].used = true;
-  return 0;
-}
-
-static int
-config_seed (const char *value)
-{
-  char *end;
-
-  errno = 0;
-  config.hooks.seed = strtoull (value, &end, 0);
-  if (*value < '0' || *value > '9' || *end || errno) {
-    nbdkit_error ("seed=%.40s: expected a whole number from 0 to 2^64-1",
-                  value);
-    return -1;
-  }
-  return add_seed (value);
-}
-
-/* Without making it absolute, it would be lost when nbdkit goes to /. */
-static int
-set_path (char **path, const char *name, const char *value)
-{
-  if (!*value) {
-    nbdkit_error ("%s=: expected the name of a file", name);
-    return -1;
-  }
-  free (*path);
-  *path = nbdkit_absolute_path (value);
-  return *path ? 0 : -1;
-}
-
-static int
-config_control (const char *value)
-{
-  return set_path (&config.control, "control", value);
-}
-
-static int
-config_log (const char *value)
-{
-  return set_path (&config.log, "log", value);
-}
-
-static int
-config_timeout (const char *value)
-{
-  if (!text_time (value, &config.hooks.timeout) || config.hooks.timeout == 0) {
-    nbdkit_error ("hook-timeout=%.40s: expected a time above 0, such as 2, 0.5 or "
-                  "100ms",
-                  value);
-    return -1;
-  }
-  return 0;
-}
-
-static int
-config_memory (const char *value)
-{
-  if (!text_size (value, &config.hooks.memory)) {
-    nbdkit_error ("lua-memory=%.40s: expected a number of bytes, such as 64M",
-                  value);
-    return -1;
-  }
-  return 0;
-}
-
-static const struct parameter {
-  const char *name;
-  int (*set) (const char *value);
-} parameters[] = {
-  { "size", config_size },
-  { "allocator", config_allocator },
-  { "hooks", config_hooks },
-  { "lua", config_lua },
-  { "seed", config_seed },
-  { "control", config_control },
-  { "log", config_log },
-  { "hook-timeout", config_timeout },
-  { "lua-memory", config_memory },
-};
-
-#define NR_PARAMETERS (sizeof parameters / sizeof parameters[0])
-
-#define memory_config_help \
-  "[size=]SIZE              (required) Virtual size, 0 to 2^63-1 bytes.\n" \
-  "hooks=FILE               Run this Lua script; may be repeated.\n" \
-  "lua=CODE                 The same, with the script on the command line.\n" \
-  "seed=N                   Seed of every random choice (default 0).\n" \
-  "control=SOCKET           Make a Unix socket for memctl: run-time control.\n" \
-  "log=FILE                 Write each fault to a file, as a line of JSON.\n" \
-  "allocator=sparse|malloc[,mlock=true]\n" \
-  "                         malloc: allocate (and lock) all memory at start.\n" \
-  "hook-timeout=SECONDS     How long a hook may run without yielding (1).\n" \
-  "lua-memory=SIZE          How much the scripts may hold (256M).\n" \
-  "KEY=VALUE                A parameter of the scripts: param.KEY."
-
-static int
-memory_config (const char *key, const char *value)
-{
-  for (size_t i = 0; i < NR_PARAMETERS; i++)
-    if (strcmp (key, parameters[i].name) == 0)
-      return parameters[i].set (value);
-  return add_param (key, value);
-}
-
-/* The names of the plugin's own parameters. */
-static const char *own_names[NR_PARAMETERS + 1];
-
-/* Without a script, there is none that could know other parameters. */
-static int
-refuse_param (const struct param *p)
-{
-  const char *nearest = text_nearest (p->key, own_names);
-
-  nbdkit_error ("%s=%.40s: unknown parameter%s%s%s; see nbdkit --help", p->key,
-                p->value, nearest ? " (did you mean " : "",
-                nearest ? nearest : "", nearest ? "?)" : "");
-  return -1;
-}
+/* Start and end. */
 
 static int
 run_scripts (void)
 {
-  if (config.hooks.seed == 0 && add_seed ("0") == -1)
-    return -1;
   chance_start (config.hooks.seed);
-  config.hooks.names = own_names;
   if (hooks_start (&config.hooks) == -1)
     return -1;
   for (size_t i = 0; i < config.nr_scripts; i++)
@@ -307,17 +59,8 @@ run_scripts (void)
 static int
 memory_config_complete (void)
 {
-  for (size_t i = 0; i < NR_PARAMETERS; i++)
-    own_names[i] = parameters[i].name;
-  scripted = config.nr_scripts > 0 || config.control || config.log;
-  for (size_t i = 0; !scripted && i < config.hooks.nr_params; i++)
-    if (!config.hooks.params[i].used)
-      return refuse_param (&config.hooks.params[i]);
-  if (!config.has_size) {
-    nbdkit_error ("the size parameter is missing: say size=SIZE, such as "
-                  "size=1G");
+  if (config_complete (&scripted) == -1)
     return -1;
-  }
   if (disk_start (config.size) != 0) {
     nbdkit_error ("size: out of memory");
     return -1;
@@ -458,18 +201,7 @@ memory_unload (void)
   stop_log ();
   disk_stop ();
   request_stop ();
-  for (size_t i = 0; i < config.nr_scripts; i++) {
-    free (config.scripts[i].name);
-    free (config.scripts[i].code);
-  }
-  free (config.scripts);
-  for (size_t i = 0; i < config.hooks.nr_params; i++) {
-    free (config.hooks.params[i].key);
-    free (config.hooks.params[i].value);
-  }
-  free (config.hooks.params);
-  free (config.control);
-  free (config.log);
+  config_free ();
 }
 
 /*--------------------------------------------------------------------*/
@@ -529,7 +261,7 @@ no_such_export (const char *name)
 
 /* May this client come in? */
 static int
-greet (const struct connection *c)
+admit (const struct connection *c)
 {
   struct request req = { .op = OP_OPEN, .conn = c };
   int err = hooks_wants (OP_OPEN) ? hooks_connection (OP_OPEN, c) : 0;
@@ -587,7 +319,7 @@ memory_open (int readonly)
     disk_put (disk);
     return NULL;
   }
-  if (scripted && greet (c) != 0) {
+  if (scripted && admit (c) != 0) {
     connection_free (c);
     return NULL;
   }
@@ -814,9 +546,9 @@ static struct nbdkit_plugin plugin = {
   .description       = "RAM disk, or any disk you fear",
   .magic_config_key  = "size",
   .load              = memory_load,
-  .config            = memory_config,
+  .config            = config_set,
   .config_complete   = memory_config_complete,
-  .config_help       = memory_config_help,
+  .config_help       = config_help,
   .dump_plugin       = memory_dump_plugin,
   .thread_model      = memory_thread_model,
   .get_ready         = memory_get_ready,

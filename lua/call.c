@@ -74,7 +74,7 @@ new_coroutine (lua_State *L)
   struct call *c = lua_touserdata (L, 1);
   lua_State *co = lua_newthread (L);
 
-  keep_coroutine (L);
+  host_keep (L);
   c->co_ref = luaL_ref (L, LUA_REGISTRYINDEX);
   c->co = co;
   return 0;

@@ -92,14 +92,6 @@ named_error (const struct call *c)
 /*--------------------------------------------------------------------*/
 /* Messages. */
 
-bool
-error_is_milestone (lua_Integer n)
-{
-  while (n % 10 == 0)
-    n /= 10;
-  return n == 1;
-}
-
 static int
 to_text (lua_State *L)
 {
@@ -165,7 +157,7 @@ tell (lua_State *L)
     luaL_traceback (L, c->co, text, 0);
     nbdkit_error ("%s: %.9000s", title, lua_tostring (L, -1));
   }
-  else if (error_is_milestone (n))
+  else if (host_is_milestone (n))
     nbdkit_error ("%s: %.1000s (%lld times so far)", title, text,
                   (long long) n);
   return 0;

@@ -122,7 +122,7 @@ stop_code (lua_State *L, const char *why)
     c->unstoppable = true;
   else {
     lua_pushthread (L);
-    keep_coroutine (L);
+    host_keep (L);
     lua_pop (L, 1);
   }
   lua_sethook (L, tick, LUA_MASKCOUNT, 1);
@@ -186,6 +186,14 @@ allocate (void *unused, void *p, size_t old, size_t new)
   return q;
 }
 
+bool
+host_is_milestone (lua_Integer n)
+{
+  while (n % 10 == 0)
+    n /= 10;
+  return n == 1;
+}
+
 /* Warnings, such as errors in __gc, arrive in pieces. */
 static void
 warn (void *unused, const char *piece, int more)
@@ -199,9 +207,59 @@ warn (void *unused, const char *piece, int more)
   if (more)
     return;
   /* As errors of hooks: ever more rarely. */
-  if (line[0] != '@' && (++n < 10 || error_is_milestone (n)))
+  if (line[0] != '@' && (++n < 10 || host_is_milestone (n)))
     nbdkit_error ("Lua warning: %s", line);
   line[0] = '\0';
+}
+
+/*--------------------------------------------------------------------*/
+/* Coroutines that scripts must not resume or close: hooks, and those that were
+ * stopped in a way that leaves them without count hooks.
+ */
+
+static int kept_ref;            /* a table with weak keys, in the registry */
+
+void
+host_keep (lua_State *L)
+{
+  lua_rawgeti (L, LUA_REGISTRYINDEX, kept_ref);
+  lua_pushvalue (L, -2);
+  lua_pushboolean (L, 1);
+  lua_rawset (L, -3);
+  lua_pop (L, 1);
+}
+
+bool
+host_is_kept (lua_State *L, lua_State *co)
+{
+  bool kept;
+
+  luaL_checkstack (L, 2, NULL);
+  luaL_checkstack (co, 1, NULL);
+  lua_rawgeti (L, LUA_REGISTRYINDEX, kept_ref);
+  lua_pushthread (co);
+  if (co != L)
+    lua_xmove (co, L, 1);
+  kept = lua_rawget (L, -2) != LUA_TNIL;
+  lua_pop (L, 2);
+  return kept;
+}
+
+int
+host_ref_weak (lua_State *L)
+{
+  lua_newtable (L);
+  lua_createtable (L, 0, 1);
+  lua_pushliteral (L, "k");
+  lua_setfield (L, -2, "__mode");
+  lua_setmetatable (L, -2);
+  return luaL_ref (L, LUA_REGISTRYINDEX);
+}
+
+void
+open_host (lua_State *L)
+{
+  kept_ref = host_ref_weak (L);
 }
 
 /*--------------------------------------------------------------------*/

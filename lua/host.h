@@ -58,6 +58,9 @@ void host_unlock (void);
 int host_protected (lua_CFunction fn, const void *arg);
 const char *host_message (void);
 
+/* A number at which something that happens again and again is told once more. */
+bool host_is_milestone (lua_Integer n);
+
 /* Push where the innermost Lua function of CO stands, such as "a.lua:7", or "?". */
 const char *host_push_place (lua_State *L, lua_State *co);
 
@@ -75,6 +78,17 @@ void host_excuse (uint64_t since);
  * needs long calls it every SYS_STEP.
  */
 void host_check (lua_State *L);
+
+/* Keep scripts from resuming or closing the coroutine on top of the stack, because
+ * it is a hook's or was stopped.  Are they kept from it?
+ */
+void host_keep (lua_State *L);
+bool host_is_kept (lua_State *L, lua_State *co);
+
+/* A reference, in the registry, to a new table with weak keys. */
+int host_ref_weak (lua_State *L);
+
+void open_host (lua_State *L);
 
 /*--------------------------------------------------------------------*/
 /* call.c: one run of Lua code. */
@@ -174,9 +188,6 @@ int error_code (struct call *c);
  * where it was raised.
  */
 const char *error_push_text (lua_State *L, const struct call *c, bool *placed);
-
-/* A number at which something that happens again and again is told once more. */
-bool error_is_milestone (lua_Integer n);
 
 /* The code of an errno name that NBD can carry; raises an error for others. */
 int check_errno (lua_State *L, const char *name);
@@ -290,8 +301,5 @@ void open_libraries (lua_State *L);
  * hooks_may_ask_stats want to know.
  */
 void note_mentions (lua_State *L);
-
-/* Keep scripts from resuming or closing the coroutine on top of the stack. */
-void keep_coroutine (lua_State *L);
 
 #endif /* LUA_HOST_H */

@@ -11,9 +11,7 @@
 
 #include "lua/host.h"
 
-/* References into Lua's registry: tables with weak keys. */
-static int kept_ref;            /* coroutines that scripts must not resume */
-static int guards_ref;          /* tables that have a finalizer */
+static int guards_ref;          /* tables that have a finalizer: weak keys */
 
 /* Some script mentions a function that waits, or disk:stats. */
 static bool mentions_wait, mentions_stats;
@@ -249,39 +247,12 @@ lua_set_metatable (lua_State *L)
 /*--------------------------------------------------------------------*/
 /* Coroutines. */
 
-/* Keep scripts from resuming and closing the coroutine on top of the stack. */
-void
-keep_coroutine (lua_State *L)
-{
-  lua_rawgeti (L, LUA_REGISTRYINDEX, kept_ref);
-  lua_pushvalue (L, -2);
-  lua_pushboolean (L, 1);
-  lua_rawset (L, -3);
-  lua_pop (L, 1);
-}
-
-static bool
-is_kept (lua_State *L, lua_State *co)
-{
-  bool kept;
-
-  luaL_checkstack (L, 2, NULL);
-  luaL_checkstack (co, 1, NULL);
-  lua_rawgeti (L, LUA_REGISTRYINDEX, kept_ref);
-  lua_pushthread (co);
-  if (co != L)
-    lua_xmove (co, L, 1);
-  kept = lua_rawget (L, -2) != LUA_TNIL;
-  lua_pop (L, 2);
-  return kept;
-}
-
 /* coroutine.resume and coroutine.close, but not for those that are kept. */
 static int
 others_only (lua_State *L)
 {
   if (lua_isthread (L, 1)) {
-    if (is_kept (L, lua_tothread (L, 1)))
+    if (host_is_kept (L, lua_tothread (L, 1)))
       return luaL_error (L, "this coroutine can't be resumed or closed: it is a "
                          "hook's, or was stopped");
   }
@@ -300,7 +271,7 @@ wrap_error (lua_State *L, lua_State *co)
 {
   const int status = lua_status (co);
 
-  if (status != LUA_OK && status != LUA_YIELD && !is_kept (L, co)) {
+  if (status != LUA_OK && status != LUA_YIELD && !host_is_kept (L, co)) {
 #if LUA_VERSION_RELEASE_NUM >= 50406
     lua_closethread (co, L);
 #else
@@ -323,7 +294,7 @@ wrap_call (lua_State *L)
   lua_State *co = lua_tothread (L, lua_upvalueindex (1));
   int n = lua_gettop (L), status;
 
-  if (is_kept (L, co))
+  if (host_is_kept (L, co))
     return luaL_error (L, "cannot resume dead coroutine");
   luaL_checkstack (co, n, "too many arguments to resume");
   lua_xmove (L, co, n);
@@ -446,24 +417,11 @@ tame_coroutine (lua_State *L)
   lua_setfield (L, -2, "wrap");
 }
 
-/* A reference to a new table with weak keys. */
-static int
-ref_weak (lua_State *L)
-{
-  lua_newtable (L);
-  lua_createtable (L, 0, 1);
-  lua_pushliteral (L, "k");
-  lua_setfield (L, -2, "__mode");
-  lua_setmetatable (L, -2);
-  return luaL_ref (L, LUA_REGISTRYINDEX);
-}
-
 void
 open_libraries (lua_State *L)
 {
   luaL_openlibs (L);
-  kept_ref = ref_weak (L);
-  guards_ref = ref_weak (L);
+  guards_ref = host_ref_weak (L);
   lua_register (L, "print", lua_print);
   lua_register (L, "dofile", lua_dofile);
 

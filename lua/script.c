@@ -111,6 +111,7 @@ lua_bytes (lua_State *L)
 static int
 open_all (lua_State *L)
 {
+  open_host (L);
   open_libraries (L);
   open_call (L);
   open_error (L);

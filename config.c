@@ -1,0 +1,289 @@
+/* config.c - what the command line says: one row for each parameter. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define NBDKIT_API_VERSION 2
+#include <nbdkit-plugin.h>
+
+#include "config.h"
+#include "lib/array.h"
+#include "lib/sys.h"
+#include "lib/text.h"
+
+struct config config = {
+  .hooks.timeout = SECOND,
+  .hooks.memory = UINT64_C (256) << 20,
+};
+
+/*--------------------------------------------------------------------*/
+/* Values. */
+
+static int
+config_size (const char *value)
+{
+  if (!text_size (value, &config.size)) {
+    nbdkit_error ("size=%.40s: expected a number of bytes up to 2^63-1, such as "
+                  "512, 64K, 1M or 10G", value);
+    return -1;
+  }
+  config.has_size = true;
+  return 0;
+}
+
+static int
+config_allocator (const char *value)
+{
+  static const struct { const char *value; enum allocator allocator; } all[] = {
+    { "sparse", SPARSE },
+    { "malloc", MALLOC },
+    { "malloc,mlock=false", MALLOC },
+    { "malloc,mlock=true", MALLOC_LOCKED },
+  };
+
+  for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+    if (strcmp (value, all[i].value) == 0) {
+      config.allocator = all[i].allocator;
+      return 0;
+    }
+  }
+  if (strncmp (value, "zstd", 4) == 0)
+    nbdkit_error ("allocator=%.40s: compressed memory is not supported; leave "
+                  "the parameter out, or use allocator=sparse", value);
+  else
+    nbdkit_error ("allocator=%.40s: expected sparse, malloc or "
+                  "malloc,mlock=true", value);
+  return -1;
+}
+
+/* Scripts run in config_complete, when all parameters are known. */
+static int
+add_script (const char *name, const char *code)
+{
+  struct script s = { strdup (name), code ? strdup (code) : NULL };
+
+  if (!s.name || (code && !s.code)
+      || !array_grow (&config.scripts, config.nr_scripts, &config.room_scripts,
+                      sizeof s)) {
+    nbdkit_error ("out of memory");
+    free (s.name);
+    free (s.code);
+    return -1;
+  }
+  config.scripts[config.nr_scripts++] = s;
+  return 0;
+}
+
+static int
+config_hooks (const char *value)
+{
+  if (access (value, R_OK) == -1) {
+    nbdkit_error ("hooks=%s: %s", value, strerror (errno));
+    return -1;
+  }
+  return add_script (value, NULL);
+}
+
+/* Errors call the first one lua, the second one lua2, and so on. */
+static int
+config_lua (const char *value)
+{
+  static unsigned n;
+  char name[24] = "=lua";
+
+  if (++n > 1)
+    snprintf (name, sizeof name, "=lua%u", n);
+  return add_script (name, value);
+}
+
+/* A parameter that scripts see. */
+static int
+add_param (const char *key, const char *value)
+{
+  struct param p = { strdup (key), strdup (value), false };
+
+  if (!p.key || !p.value
+      || !array_grow (&config.hooks.params, config.hooks.nr_params,
+                      &config.room_params, sizeof p)) {
+    nbdkit_error ("out of memory");
+    free (p.key);
+    free (p.value);
+    return -1;
+  }
+  config.hooks.params[config.hooks.nr_params++] = p;
+  return 0;
+}
+
+/* Scripts see the seed as a parameter, which they need not look up. */
+static int
+add_seed (const char *value)
+{
+  if (add_param ("seed", value) == -1)
+    return -1;
+  config.hooks.params[config.hooks.nr_params - 1].used = true;
+  return 0;
+}
+
+static int
+config_seed (const char *value)
+{
+  char *end;
+
+  errno = 0;
+  config.hooks.seed = strtoull (value, &end, 0);
+  if (*value < '0' || *value > '9' || *end || errno) {
+    nbdkit_error ("seed=%.40s: expected a whole number from 0 to 2^64-1",
+                  value);
+    return -1;
+  }
+  return add_seed (value);
+}
+
+/* Without making it absolute, it would be lost when nbdkit goes to /. */
+static int
+set_path (char **path, const char *name, const char *value)
+{
+  if (!*value) {
+    nbdkit_error ("%s=: expected the name of a file", name);
+    return -1;
+  }
+  free (*path);
+  *path = nbdkit_absolute_path (value);
+  return *path ? 0 : -1;
+}
+
+static int
+config_control (const char *value)
+{
+  return set_path (&config.control, "control", value);
+}
+
+static int
+config_log (const char *value)
+{
+  return set_path (&config.log, "log", value);
+}
+
+static int
+config_timeout (const char *value)
+{
+  if (!text_time (value, &config.hooks.timeout) || config.hooks.timeout == 0) {
+    nbdkit_error ("hook-timeout=%.40s: expected a time above 0, such as 2, 0.5 or "
+                  "100ms",
+                  value);
+    return -1;
+  }
+  return 0;
+}
+
+static int
+config_memory (const char *value)
+{
+  if (!text_size (value, &config.hooks.memory)) {
+    nbdkit_error ("lua-memory=%.40s: expected a number of bytes, such as 64M",
+                  value);
+    return -1;
+  }
+  return 0;
+}
+
+/*--------------------------------------------------------------------*/
+/* The parameters: name, function, help. */
+
+#define PARAMETERS(ROW) \
+  ROW ("size", config_size, \
+       "[size=]SIZE              (required) Virtual size, 0 to 2^63-1 bytes.") \
+  ROW ("hooks", config_hooks, \
+       "hooks=FILE               Run this Lua script; may be repeated.") \
+  ROW ("lua", config_lua, \
+       "lua=CODE                 The same, with the script on the command line.") \
+  ROW ("seed", config_seed, \
+       "seed=N                   Seed of every random choice (default 0).") \
+  ROW ("control", config_control, \
+       "control=SOCKET           Make a Unix socket for memctl: run-time control.") \
+  ROW ("log", config_log, \
+       "log=FILE                 Write each fault to a file, as a line of JSON.") \
+  ROW ("allocator", config_allocator, \
+       "allocator=sparse|malloc[,mlock=true]\n" \
+       "                         malloc: allocate (and lock) all memory at start.") \
+  ROW ("hook-timeout", config_timeout, \
+       "hook-timeout=SECONDS     How long a hook may run without yielding (1).") \
+  ROW ("lua-memory", config_memory, \
+       "lua-memory=SIZE          How much the scripts may hold (256M).")
+
+#define NAME_AND_SETTER(name, set, help) { name, set },
+#define HELP(name, set, help) help "\n"
+#define NAME(name, set, help) name,
+
+static const struct parameter {
+  const char *name;
+  int (*set) (const char *value);
+} parameters[] = { PARAMETERS (NAME_AND_SETTER) };
+
+#define NR_PARAMETERS (sizeof parameters / sizeof parameters[0])
+
+static const char *const names[] = { PARAMETERS (NAME) NULL };
+
+const char config_help[] = PARAMETERS (HELP)
+  "KEY=VALUE                A parameter of the scripts: param.KEY.";
+
+int
+config_set (const char *key, const char *value)
+{
+  for (size_t i = 0; i < NR_PARAMETERS; i++)
+    if (strcmp (key, parameters[i].name) == 0)
+      return parameters[i].set (value);
+  return add_param (key, value);
+}
+
+/*--------------------------------------------------------------------*/
+
+/* Without a script, there is none that could know other parameters. */
+static int
+refuse_param (const struct param *p)
+{
+  const char *nearest = text_nearest (p->key, names);
+
+  nbdkit_error ("%s=%.40s: unknown parameter%s%s%s; see nbdkit --help", p->key,
+                p->value, nearest ? " (did you mean " : "",
+                nearest ? nearest : "", nearest ? "?)" : "");
+  return -1;
+}
+
+int
+config_complete (bool *scripted)
+{
+  struct hooks_config *h = &config.hooks;
+
+  *scripted = config.nr_scripts > 0 || config.control || config.log;
+  for (size_t i = 0; !*scripted && i < h->nr_params; i++)
+    if (!h->params[i].used)
+      return refuse_param (&h->params[i]);
+  if (!config.has_size) {
+    nbdkit_error ("the size parameter is missing: say size=SIZE, such as "
+                  "size=1G");
+    return -1;
+  }
+  h->names = names;
+  return *scripted && h->seed == 0 ? add_seed ("0") : 0;
+}
+
+void
+config_free (void)
+{
+  for (size_t i = 0; i < config.nr_scripts; i++) {
+    free (config.scripts[i].name);
+    free (config.scripts[i].code);
+  }
+  free (config.scripts);
+  for (size_t i = 0; i < config.hooks.nr_params; i++) {
+    free (config.hooks.params[i].key);
+    free (config.hooks.params[i].value);
+  }
+  free (config.hooks.params);
+  free (config.control);
+  free (config.log);
+}
