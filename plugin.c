@@ -489,7 +489,7 @@ memory_flush (void *handle, uint32_t flags)
   return 0;
 }
 
-/* What was trimmed reads as zeroes. */
+/* A trimmed range reads as zeroes. */
 static int
 memory_trim (void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {

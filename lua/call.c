@@ -43,7 +43,7 @@ static int start_ref;           /* the function start, in the registry */
 /*--------------------------------------------------------------------*/
 /* Coroutines. */
 
-/* The code has returned.  What is below its results stays on the stack, such as
+/* The code has returned.  The values below its results stay on the stack, such as
  * the req that holds the data that the request may want to store.
  */
 static int

@@ -200,9 +200,9 @@ load_between (lua_State *L, const char *before, const struct chunk *c,
   return r == LUA_OK;
 }
 
-/* What is an expression gives its value, as at a prompt.  If it can, it becomes
- * arguments of the chunk's own argument, for after "return" a call would be a
- * tail call, and its errors could not say where they were raised, and in what
+/* An expression gives its value, as at a prompt.  Where possible it becomes the
+ * arguments of the chunk's own argument, because after "return" a call would be
+ * a tail call, whose errors could not say where they were raised, nor in which
  * function.  (A comment at its end takes the parenthesis with it.)
  */
 static int
@@ -331,7 +331,7 @@ hooks_chunk (const char *text, size_t len,
   };
 
   c.call.place = chance_mix (0) ^ OP_COUNT;
-  /* What failed while it was given up may have failed for that reason. */
+  /* A chunk that failed while it was given up may have failed because of that. */
   if ((call_run_alone (&c.call) != 0 && wait (context, 0) != 0)
       || c.answer.failed)
     json_free (&c.answer);

@@ -1,7 +1,7 @@
 /* error.c - what a failure of Lua code means, and who is told.
  *
- * fail ("EIO") raises a pointer to the error's entry in nbd_errors, for which no
- * memory is needed.  Anything else that a hook raises is its mistake: the request
+ * fail ("EIO") raises a pointer to the error's entry in nbd_errors, which needs no
+ * memory.  Anything else that a hook raises is its mistake: the request
  * fails with EIO, and nbdkit's log says where, with a traceback the first time.
  */
 
@@ -65,7 +65,7 @@ lua_fail (lua_State *L)
   return lua_error (L);
 }
 
-/* What tostring shows of any light userdata. */
+/* tostring of any light userdata. */
 static int
 error_tostring (lua_State *L)
 {

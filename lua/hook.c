@@ -35,7 +35,7 @@ struct hook {
   unsigned level;
 };
 
-/* What is left to do when all hooks have let a request pass. */
+/* All hooks have let the request pass: it is still to be performed. */
 #define PERFORM (-1)
 
 /*--------------------------------------------------------------------*/
@@ -126,7 +126,7 @@ hook_number (struct request *req)
 }
 
 /*--------------------------------------------------------------------*/
-/* What a hook is called with. */
+/* Arguments and results of hooks. */
 
 void
 push_conn (lua_State *L, const struct connection *conn)

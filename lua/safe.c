@@ -1,4 +1,4 @@
-/* safe.c - Lua's standard library, but for what could end, block or crash the
+/* safe.c - Lua's standard library, except what could end, block or crash the
  * server.
  *
  * Count hooks are what ends a script that runs on (tick in host.c).  There are
@@ -16,7 +16,7 @@ static int guards_ref;          /* tables that have a finalizer: weak keys */
 /* Some script mentions a function that waits, or disk:stats. */
 static bool mentions_wait, mentions_stats;
 
-/* print: to standard error, for standard output may be the client. */
+/* print: to standard error, because standard output may be the client. */
 static int
 lua_print (lua_State *L)
 {
@@ -42,7 +42,7 @@ lua_os_exit (lua_State *L)
 }
 
 /*--------------------------------------------------------------------*/
-/* What scripts mention. */
+/* Words that scripts mention. */
 
 /* lua_dump's writer: a function's constants come one by one. */
 static int
@@ -82,7 +82,7 @@ hooks_may_ask_stats (void)
 /*--------------------------------------------------------------------*/
 /* Loading: text only. */
 
-/* load, loadfile and so on, but for text only: wrong bytecode crashes Lua.
+/* load, loadfile and so on, for text only, because wrong bytecode crashes Lua.
  * Upvalue 1 is the real function, upvalue 2 the place of its mode.
  */
 static int
@@ -287,7 +287,7 @@ wrap_error (lua_State *L, lua_State *co)
   return lua_error (L);
 }
 
-/* What coroutine.wrap gives.  Upvalue 1 is the coroutine. */
+/* The function that coroutine.wrap returns.  Upvalue 1 is the coroutine. */
 static int
 wrap_call (lua_State *L)
 {
