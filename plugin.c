@@ -264,7 +264,7 @@ static int
 admit (const struct connection *c)
 {
   struct request req = { .op = OP_OPEN, .conn = c };
-  int err = hooks_wants (OP_OPEN) ? hooks_connection (OP_OPEN, c) : 0;
+  int err = hooks_wants (OP_OPEN) ? hooks_open (c) : 0;
 
   if (err)
     nbdkit_error ("on.open refused the connection: %s", strerror (err));
@@ -332,7 +332,7 @@ memory_close (void *handle)
   struct connection *c = handle;
 
   if (scripted && hooks_wants (OP_CLOSE))
-    hooks_connection (OP_CLOSE, c);
+    hooks_close (c);
   connection_free (c);
 }
 

@@ -154,6 +154,30 @@ request_wait_until (const struct connection *conn, uint64_t end,
   return err;
 }
 
+struct nap { uint64_t ns; int err; };
+
+static void *
+nap_thread (void *context)
+{
+  struct nap *nap = context;
+
+  nap->err = request_wait (NULL, nap->ns);
+  return NULL;
+}
+
+/* nbdkit_nanosleep cares for the connection of its thread, so another one naps. */
+int
+request_wait_server (uint64_t ns)
+{
+  struct nap nap = { .ns = ns };
+  pthread_t thread;
+
+  if (sys_thread (&thread, nap_thread, &nap) != 0)
+    return ESHUTDOWN;
+  pthread_join (thread, NULL);
+  return nap.err;
+}
+
 bool
 request_is_over (void)
 {

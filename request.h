@@ -93,6 +93,11 @@ int request_wait (const struct connection *conn, uint64_t ns);
 int request_wait_until (const struct connection *conn, uint64_t end,
                         bool (*over) (const void *context), const void *context);
 
+/* Let NS nanoseconds pass, whether or not the client of the connection that this
+ * thread serves has gone.  0, or ESHUTDOWN: the server ends.
+ */
+int request_wait_server (uint64_t ns);
+
 /* Has the client of the request that this thread serves gone, or does the server
  * end?  Takes a microsecond.
  */

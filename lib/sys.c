@@ -5,13 +5,25 @@
 
 #include "lib/sys.h"
 
-uint64_t
-sys_now (void)
+static uint64_t
+read_clock (clockid_t clock)
 {
   struct timespec t;
 
-  clock_gettime (CLOCK_MONOTONIC, &t);
+  clock_gettime (clock, &t);
   return (uint64_t) t.tv_sec * SECOND + (uint64_t) t.tv_nsec;
+}
+
+uint64_t
+sys_now (void)
+{
+  return read_clock (CLOCK_MONOTONIC);
+}
+
+uint64_t
+sys_cpu (void)
+{
+  return read_clock (CLOCK_THREAD_CPUTIME_ID);
 }
 
 void

@@ -17,6 +17,9 @@
 
 uint64_t sys_now (void);
 
+/* The processor time that the calling thread has used. */
+uint64_t sys_cpu (void);
+
 /* Make a condition for which sys_cond_wait can wait. */
 void sys_cond_init (pthread_cond_t *cond);
 

@@ -29,9 +29,17 @@ static struct {
 
 static int conns_ref;           /* what stands for each connection: a table */
 
+/* A request's way through its hooks. */
+struct pass {
+  struct request *req;
+  uint64_t used;                /* of their hook-timeout, before they begin */
+  bool filled;                  /* an on.fill has given the content */
+};
+
 /* One hook at work. */
 struct hook {
   struct call call;
+  struct pass *pass;
   unsigned level;
 };
 
@@ -225,9 +233,18 @@ hook_failed (struct call *c)
 
 /* When on.close runs, the client has gone: that is no reason to stop. */
 static bool
-connection_gone (const struct call *c)
+close_gone (const struct call *c)
 {
-  return c->req->op != OP_CLOSE && call_gone (c);
+  (void) c;
+  return false;
+}
+
+/* Nor is it a reason to sleep no more. */
+static int
+close_wait (const struct call *c, uint64_t ns)
+{
+  (void) c;
+  return request_wait_server (ns);
 }
 
 static int run_rest (struct call *c);
@@ -237,9 +254,14 @@ static const struct call_kind request_hook = {
   .failed = hook_failed, .wait = call_wait, .gone = call_gone,
 };
 
-static const struct call_kind connection_hook = {
+static const struct call_kind opening_hook = {
   .push = push_connection_hook, .title = hook_title, .failed = hook_failed,
-  .wait = call_wait, .gone = connection_gone,
+  .wait = call_wait, .gone = call_gone,
+};
+
+static const struct call_kind closing_hook = {
+  .push = push_connection_hook, .title = hook_title, .failed = hook_failed,
+  .wait = close_wait, .gone = close_gone,
 };
 
 static const struct call_kind fill_hook = {
@@ -251,8 +273,16 @@ static const struct call_kind fill_hook = {
 static const struct call_kind *
 kind_of (enum op op)
 {
-  return op == OP_OPEN || op == OP_CLOSE ? &connection_hook
-    : op == OP_FILL ? &fill_hook : &request_hook;
+  switch (op) {
+  case OP_OPEN:
+    return &opening_hook;
+  case OP_CLOSE:
+    return &closing_hook;
+  case OP_FILL:
+    return &fill_hook;
+  default:
+    return &request_hook;
+  }
 }
 
 /*--------------------------------------------------------------------*/
@@ -271,16 +301,16 @@ send_on (struct request *req)
 }
 
 /* Run the hooks from LEVEL on.  The lock is held.  0, an errno code, or PERFORM,
- * which is left to the caller, who can do it without the lock.  *DONE, if it is
- * not NULL: an on.fill has given the content.
+ * which is left to the caller, who can do it without the lock.
  */
 static int
-run_level (struct request *req, unsigned level, bool *done)
+run_level (struct pass *p, unsigned level)
 {
+  struct request *req = p->req;
   struct hook h = {
-    .call = { .kind = kind_of (req->op), .req = req,
+    .call = { .kind = kind_of (req->op), .req = req, .used = p->used,
               .place = chance_mix (0) ^ (level << 8 | (unsigned) req->op) },
-    .level = level,
+    .pass = p, .level = level,
   };
   void *const buf = req->buf;
   int err;
@@ -289,15 +319,14 @@ run_level (struct request *req, unsigned level, bool *done)
     return h.call.kind->run ? PERFORM : 0;
   err = call_run (&h.call);
   if (!err) {
-    err = h.call.done ? h.call.err : run_level (req, level + 1, done);
+    err = h.call.done ? h.call.err : run_level (p, level + 1);
     /* New data belongs to the hook's req, so it must be stored before. */
     if (err == PERFORM && req->buf != buf)
       err = send_on (req);
     call_release (&h.call);
   }
   req->buf = buf;
-  if (done && h.call.done)
-    *done = true;
+  p->filled = p->filled || h.call.done;
   return err;
 }
 
@@ -306,20 +335,20 @@ static int
 run_rest (struct call *c)
 {
   const struct hook *h = (const struct hook *) c;
-  int err = run_level (c->req, h->level + 1, NULL);
+  int err = run_level (h->pass, h->level + 1);
 
   return err == PERFORM ? send_on (c->req) : err;
 }
 
 /* Run all hooks from outside. */
 static int
-run_hooks (struct request *req, bool *done)
+run_hooks (struct pass *p)
 {
   int err;
 
   host_lock ();
-  req->n = ++hooks[req->op].n;
-  err = run_level (req, 0, done);
+  p->req->n = ++hooks[p->req->op].n;
+  err = run_level (p, 0);
   host_unlock ();
   return err;
 }
@@ -327,17 +356,39 @@ run_hooks (struct request *req, bool *done)
 int
 hooks_request (struct request *req)
 {
-  int err = run_hooks (req, NULL);
+  struct pass p = { .req = req };
+  int err = run_hooks (&p);
 
   return err == PERFORM ? faults_pass (req) : err;
 }
 
 int
-hooks_connection (enum op op, const struct connection *conn)
+hooks_open (const struct connection *conn)
 {
-  struct request req = { .op = op, .conn = conn };
+  struct request req = { .op = OP_OPEN, .conn = conn };
 
-  return run_hooks (&req, NULL);
+  return run_hooks (&(struct pass) { .req = &req });
+}
+
+/* When the server ends, many connections do.  Hooks that run without end must not
+ * take a hook-timeout each: the time that others take while this one waits for
+ * its turn is taken from its own.
+ */
+void
+hooks_close (const struct connection *conn)
+{
+  static _Atomic uint64_t taken;        /* processor time by all on.close */
+  const uint64_t before = taken;
+  struct request req = { .op = OP_CLOSE, .conn = conn };
+  struct pass p = { .req = &req };
+  uint64_t start;
+
+  host_lock ();
+  start = sys_cpu ();
+  p.used = taken - before;
+  run_level (&p, 0);
+  taken += sys_cpu () - start;
+  host_unlock ();
 }
 
 static int
@@ -383,13 +434,13 @@ hook_fill (void *context, void *buf, uint64_t count, uint64_t offset)
 {
   struct request req = { .op = OP_FILL, .buf = buf, .count = (uint32_t) count,
                          .offset = offset };
-  bool done = false;
+  struct pass p = { .req = &req };
   int err;
 
   if (context)
     return fill_inside (context, &req);
-  err = run_hooks (&req, &done);
-  if (!err && !done)
+  err = run_hooks (&p);
+  if (!err && !p.filled)
     memset (buf, 0, count);
   return err;
 }

@@ -67,8 +67,11 @@ int hooks_request (struct request *req);
 char *hooks_chunk (const char *text, size_t len,
                    int (*wait) (void *context, uint64_t ns), void *context);
 
-/* Run the hooks on.open or on.close. */
-int hooks_connection (enum op op, const struct connection *conn);
+/* Run the hooks on.open.  0, or an errno code: the connection is refused. */
+int hooks_open (const struct connection *conn);
+
+/* Run the hooks on.close. */
+void hooks_close (const struct connection *conn);
 
 /* Forget what scripts know of a connection that ends, or was refused. */
 void hooks_forget (const struct connection *conn);

@@ -31,10 +31,14 @@ struct host host;
 /* Lua's memory in use. */
 static uint64_t memory;
 
-/* When the code that runs was first checked (0: not yet), and when it is time to
- * check again whether it must stop.
+/* The code that runs: when it was first checked (0: not yet), by the clock and in
+ * processor time of its thread; when to check again whether somebody waits for
+ * it; and why it must stop, once that is known.
  */
-static uint64_t started, next_look;
+static struct {
+  uint64_t started, cpu, next_look;
+  const char *stop;
+} running;
 
 /*--------------------------------------------------------------------*/
 /* The lock. */
@@ -69,8 +73,14 @@ host_unlock (void)
 /*--------------------------------------------------------------------*/
 /* Limits: time and memory. */
 
-/* hook-timeout's message, made once. */
-static char out_of_time[100];
+/* By the clock, code may run this many times longer than hook-timeout, and at
+ * least so long, because a machine may be busy or stand still.
+ */
+#define CLOCK_TIMES 10
+#define CLOCK_LEAST (10 * SECOND)
+
+/* hook-timeout's messages, made once. */
+static char out_of_time[100], out_of_clock[100];
 
 static const char gone[] =
   "stopped, because the client has gone or nbdkit ends";
@@ -78,8 +88,37 @@ static const char gone[] =
 void
 host_excuse (uint64_t since)
 {
-  if (started)
-    started += sys_now () - since;
+  const uint64_t ns = sys_now () - since;
+
+  if (!running.started)
+    return;
+  running.started += ns;
+  running.cpu += ns;            /* it can't have been more */
+}
+
+static uint64_t
+clock_limit (uint64_t timeout)
+{
+  return timeout > CLOCK_LEAST / CLOCK_TIMES ? timeout * CLOCK_TIMES
+    : CLOCK_LEAST;
+}
+
+/* Has the code had its time?  NULL, or the message.  The processor time is asked
+ * for only where it may be over, because that takes a system call.
+ */
+static const char *
+time_over (uint64_t now)
+{
+  const struct call *c = host.call ? host.call : host.failed;
+  const int64_t timeout = (int64_t) (host.config.timeout - (c ? c->used : 0));
+  const int64_t elapsed = (int64_t) (now - running.started);
+
+  if (elapsed <= timeout)
+    return NULL;
+  if ((int64_t) (sys_cpu () - running.cpu) > timeout)
+    return out_of_time;
+  return elapsed > (int64_t) clock_limit (host.config.timeout) ? out_of_clock
+    : NULL;
 }
 
 /* Is there somebody for whom the code of a call must stop? */
@@ -141,25 +180,28 @@ tick (lua_State *L, lua_Debug *ar)
   if (host.call && L == host.call->co)
     host.call->unstoppable = false;     /* the error was caught */
   now = sys_now ();
-  if (!started) {
-    started = now;
-    next_look = now + SYS_STEP;
+  if (!running.started) {
+    running.started = now;
+    running.cpu = sys_cpu ();
+    running.next_look = now + SYS_STEP;
+    return;
   }
-  else if (now - started > host.config.timeout)
-    stop_code (L, out_of_time);
-  else if (now > next_look) {
-    next_look = now + SYS_STEP;
-    if (must_stop (host.call ? host.call : host.failed)) {
-      started = now - host.config.timeout - 1;  /* no more time */
-      stop_code (L, gone);
-    }
+  if (!running.stop)
+    running.stop = time_over (now);
+  if (!running.stop && now > running.next_look) {
+    running.next_look = now + SYS_STEP;
+    if (must_stop (host.call ? host.call : host.failed))
+      running.stop = gone;
   }
+  if (running.stop)
+    stop_code (L, running.stop);
 }
 
 void
 host_begin (lua_State *co)
 {
-  started = 0;
+  running.started = 0;
+  running.stop = NULL;
   if (lua_gethookcount (co) != TICK)
     lua_sethook (co, tick, LUA_MASKCOUNT, TICK);
 }
@@ -234,8 +276,10 @@ host_is_kept (lua_State *L, lua_State *co)
 {
   bool kept;
 
-  luaL_checkstack (L, 2, NULL);
-  luaL_checkstack (co, 1, NULL);
+  luaL_checkstack (L, 3, NULL);
+  /* An error belongs to L: nothing protects CO. */
+  if (!lua_checkstack (co, 1))
+    luaL_error (L, "stack overflow");
   lua_rawgeti (L, LUA_REGISTRYINDEX, kept_ref);
   lua_pushthread (co);
   if (co != L)
@@ -329,6 +373,9 @@ host_start (const struct hooks_config *config, lua_CFunction open)
   snprintf (out_of_time, sizeof out_of_time, "stopped, because it ran for %g "
             "seconds without yielding (hook-timeout)",
             (double) config->timeout / SECOND);
+  snprintf (out_of_clock, sizeof out_of_clock, "stopped, because it took %g "
+            "seconds without yielding (see hook-timeout)",
+            (double) clock_limit (config->timeout) / SECOND);
   host.L = lua_newstate (allocate, NULL);
   if (!host.L) {
     nbdkit_error ("lua-memory: too little even to start Lua");
@@ -346,7 +393,7 @@ host_start (const struct hooks_config *config, lua_CFunction open)
 void
 host_stop (void)
 {
-  started = 0;
+  running.started = 0;
   lua_close (host.L);
   host.L = NULL;
   pthread_mutex_destroy (&host.lock);

@@ -115,6 +115,7 @@ struct call {
   bool unstoppable;             /* stopped by an error of its count hook, so that
                                  * count hooks are off: its __close could not be
                                  * stopped, and is left out */
+  uint64_t used;                /* of its hook-timeout, before it began */
   unsigned chances;             /* calls of chance so far */
   uint64_t place;               /* its own part of any luck */
 

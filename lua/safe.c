@@ -278,6 +278,7 @@ wrap_error (lua_State *L, lua_State *co)
     lua_resetthread (co);
 #endif
   }
+  luaL_checkstack (L, 2, NULL);
   lua_xmove (co, L, 1);
   if (lua_type (L, -1) == LUA_TSTRING) {
     luaL_where (L, 1);
@@ -296,12 +297,16 @@ wrap_call (lua_State *L)
 
   if (host_is_kept (L, co))
     return luaL_error (L, "cannot resume dead coroutine");
-  luaL_checkstack (co, n, "too many arguments to resume");
+  if (!lua_checkstack (co, n))
+    return luaL_error (L, "too many arguments to resume");
   lua_xmove (L, co, n);
   status = lua_resume (co, L, n, &n);
   if (status != LUA_OK && status != LUA_YIELD)
     return wrap_error (L, co);
-  luaL_checkstack (L, n, "too many results to resume");
+  if (!lua_checkstack (L, n + 1)) {
+    lua_pop (co, n);
+    return luaL_error (L, "too many results to resume");
+  }
   lua_xmove (co, L, n);
   return n;
 }
