@@ -99,7 +99,7 @@ log_one (const struct fired *c, const struct request *req,
   so_far->failed = so_far->failed || s->disconnect || err;
 
   if (s->nr_keep && open && !c->call_error && !so_far->torn
-      && TORN >> req->op & 1) {
+      && CAN_TEAR >> req->op & 1) {
     add_keep (&did, s);
     so_far->torn = true;
   }
@@ -108,9 +108,9 @@ log_one (const struct fired *c, const struct request *req,
   else if (s->lose)
     add_did (&did, "lose", "true");
   else {
-    if (s->misdirect && MOVED >> req->op & 1)
+    if (s->misdirect && CAN_MISDIRECT >> req->op & 1)
       add_number (&did, "misdirect", s->misdirect);
-    if (s->corrupt && DAMAGED >> req->op & 1)
+    if (s->corrupt && CAN_CORRUPT >> req->op & 1)
       add_number (&did, "corrupt",
                   (int64_t) (s->corrupt < all ? s->corrupt : all));
   }
@@ -162,7 +162,7 @@ act_wait (const struct fired *fired, size_t n, const struct request *req)
 }
 
 /* Call functions, cut connections, and find the first error.  Where a rule asks
- * for that and keeps a part of the request, TORN is that rule.
+ * for that and keeps a part of the request, CAN_TEAR is that rule.
  */
 static int
 act_fail (struct fired *fired, size_t n, struct request *req,
@@ -278,9 +278,9 @@ perform_changed (const struct fired *fired, size_t n, struct request *original)
     const struct fault_spec *s = fired[i].spec;
 
     lose = lose || s->lose;
-    if (s->misdirect && MOVED >> req.op & 1)
+    if (s->misdirect && CAN_MISDIRECT >> req.op & 1)
       req.offset = misdirected (&req, s->misdirect);
-    if (s->nr_keep && !parts && TORN >> req.op & 1)
+    if (s->nr_keep && !parts && CAN_TEAR >> req.op & 1)
       parts = s;
     if (s->corrupt && req.op == OP_WRITE) {
       if (!copy) {
@@ -336,7 +336,7 @@ fault_act (struct fired *fired, size_t n, struct request *req, int err,
     err = act_fail (fired, n, req, &torn, callbacks);
   if (late)
     log_fired (fired, n, req, false);
-  if (torn && TORN >> req->op & 1)
+  if (torn && CAN_TEAR >> req->op & 1)
     perform_parts (req, torn);
   return err ? err : perform_changed (fired, n, req);
 }

@@ -3,6 +3,7 @@
 #ifndef FAULT_ACT_H
 #define FAULT_ACT_H
 
+#include "fault/rule.h"
 #include "fault/rules.h"
 
 /* A rule that may fire for a request, and its luck. */

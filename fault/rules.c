@@ -9,22 +9,9 @@
  *                 act:     delays and hangs, then the first error,
  *                          else perform what the rules leave of the request
  *
- * Looking up.  Each operation has an index of the rules for it: an array in
- * the order of where their regions begin.  It is read as a balanced tree, whose
- * root is the entry in the middle; each entry knows where the last region below
- * it ends.  So a rule elsewhere on the disk costs nothing, and a thousand of
- * them ten steps:
- *
- *      entry       0          1          2          3          4
- *      region    [0,8)      [2,4)      [3,9)      [20,30)    [25,26)
- *      max_end     8          8          30         30         26
- *                                      root
- *
- * Making all max_end right costs time for each entry.  So who adds or removes rules
- * only says that the index is stale, and the next request for it sees to that.
- *
- * A rule without a region has one that every request overlaps, also a flush:
- * it begins at -1.  A rule for several operations stands in several indexes.
+ * Looking up.  Each operation has an index of the rules for it (index.h); a rule
+ * for several operations stands in several.  Adding and removing rules leaves an
+ * index stale, and the next request for it refreshes it.
  *
  * Locks.  A request takes the lock that belongs to its connection, so that
  * connections do not wait for each other; whoever changes the rules takes all.
@@ -45,6 +32,7 @@
 
 #include "lib/chance.h"
 #include "fault/act.h"
+#include "fault/index.h"
 #include "disk/disk.h"
 #include "disk/medium.h"
 #include "report/log.h"
@@ -54,30 +42,6 @@
 #define LOCKS 16
 
 #define OPS (OP_OPEN + 1)
-
-struct fault {
-  struct fault *next;
-  uint64_t hash;                /* of the name: its own part of any luck */
-  struct fault_spec spec;       /* what it points to is ours: */
-  char *name, *export_name, *seq, *data;
-  struct fault_range *keep;
-  uint64_t number;              /* from 1 */
-  _Atomic unsigned refs;
-  _Atomic bool on, removed;
-  _Atomic unsigned releases;
-  _Atomic uint64_t hits, fired;
-};
-
-struct entry {
-  int64_t start, end, max_end;  /* bytes; the region is start <= b < end */
-  struct fault *fault;
-};
-
-struct index {
-  struct entry *entry;
-  size_t n, room;
-  bool stale;                   /* some max_end may be wrong */
-};
 
 /* Neighbouring locks must not share a cache line. */
 struct list_lock {
@@ -124,77 +88,6 @@ write_unlock (void)
 {
   for (size_t i = LOCKS; i > 0; i--)
     pthread_mutex_unlock (&locks[i - 1].mutex);
-}
-
-/*--------------------------------------------------------------------*/
-/* Indexes. */
-
-static int64_t
-most (int64_t a, int64_t b)
-{
-  return a > b ? a : b;
-}
-
-/* Make max_end right between LO and HI; returns that of the root. */
-static int64_t
-set_max_ends (struct index *x, size_t lo, size_t hi)
-{
-  size_t mid = lo + (hi - lo) / 2;
-  int64_t below;
-
-  if (lo == hi)
-    return INT64_MIN;
-  below = most (set_max_ends (x, lo, mid), set_max_ends (x, mid + 1, hi));
-  x->entry[mid].max_end = most (x->entry[mid].end, below);
-  return x->entry[mid].max_end;
-}
-
-/* Make room for one more entry.  False: no memory. */
-static bool
-index_reserve (struct index *x)
-{
-  size_t room = x->room ? x->room * 2 : 16;
-  struct entry *more;
-
-  if (x->n < x->room)
-    return true;
-  more = realloc (x->entry, room * sizeof *more);
-  if (!more)
-    return false;
-  x->entry = more;
-  x->room = room;
-  return true;
-}
-
-/* There is room. */
-static void
-index_add (struct index *x, struct fault *f)
-{
-  const struct fault_spec *s = &f->spec;
-  struct entry e = { .start = -1, .end = INT64_MAX, .fault = f };
-  size_t i = x->n++;
-
-  if (s->has_range) {
-    e.start = (int64_t) s->offset;
-    if (s->count < (uint64_t) INT64_MAX - s->offset)
-      e.end = (int64_t) (s->offset + s->count);
-  }
-  for (; i > 0 && x->entry[i - 1].start > e.start; i--)
-    x->entry[i] = x->entry[i - 1];
-  x->entry[i] = e;
-  x->stale = true;
-}
-
-static void
-index_remove (struct index *x, const struct fault *f)
-{
-  size_t kept = 0;
-
-  for (size_t i = 0; i < x->n; i++)
-    if (x->entry[i].fault != f)
-      x->entry[kept++] = x->entry[i];
-  x->n = kept;
-  x->stale = true;
 }
 
 /*--------------------------------------------------------------------*/
@@ -475,10 +368,8 @@ clear (bool log)
   write_lock ();
   f = faults;
   faults = NULL;
-  for (unsigned op = 0; op < OPS; op++) {
-    free (indexes[op].entry);
-    indexes[op] = (struct index) { .n = 0 };
-  }
+  for (unsigned op = 0; op < OPS; op++)
+    index_clear (&indexes[op]);
   wanted = 0;
   write_unlock ();
   for (; f; f = next) {
@@ -638,30 +529,18 @@ found_free (struct found *found)
     free (found->item);
 }
 
-/* Find the rules between LO and HI that match.  False: no memory. */
+/* Find the rules in an index that match.  False: no memory. */
 static bool
-search (const struct index *x, size_t lo, size_t hi, const struct request *req,
-        struct found *found)
+find_matching (const struct index *x, const struct request *req,
+               struct found *found)
 {
   const int64_t start = (int64_t) req->offset, end = start + req->count;
 
-  while (lo < hi) {
-    size_t mid = lo + (hi - lo) / 2;
-    const struct entry *e = &x->entry[mid];
-
-    if (e->max_end <= start)
-      return true;              /* all regions here end before */
-    if (e->start >= end) {
-      hi = mid;                 /* this one and those to its right are behind */
-      continue;
-    }
-    if (!search (x, lo, mid, req, found))
+  for (size_t i = index_next (x, 0, start, end); i < x->n;
+       i = index_next (x, i + 1, start, end))
+    if (matches (x->entry[i].fault, req)
+        && !found_add (found, x->entry[i].fault))
       return false;
-    if (e->end > start && matches (e->fault, req)
-        && !found_add (found, e->fault))
-      return false;
-    lo = mid + 1;
-  }
   return true;
 }
 
@@ -679,14 +558,11 @@ sort_found (struct found *found)
   }
 }
 
-/* Make an index right again. */
 static void
 refresh (struct index *x)
 {
   write_lock ();
-  if (x->stale)
-    set_max_ends (x, 0, x->n);
-  x->stale = false;
+  index_refresh (x);
   write_unlock ();
 }
 
@@ -709,7 +585,7 @@ look_up (const struct request *req, struct found *found)
     refresh (x);
     mutex = read_lock (req);
   }
-  complete = search (x, 0, x->n, req, found);
+  complete = find_matching (x, req, found);
   pthread_mutex_unlock (mutex);
   sort_found (found);
   return complete ? 0 : ENOMEM;

@@ -12,6 +12,7 @@
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
+#include "fault/rule.h"
 #include "fault/rules.h"
 #include "lua/host.h"
 #include "lib/sys.h"
@@ -375,10 +376,10 @@ static const struct key keys[] = {
   { "error",      take_error,      ACTION,   ALL_OPS },
   { "delay",      take_delay,      ACTION,   ALL_OPS },
   { "hang",       take_hang,       ACTION,   ALL_OPS },
-  { "corrupt",    take_corrupt,    ACTION,   DAMAGED },
-  { "keep",       take_keep,       ACTION,   TORN },
+  { "corrupt",    take_corrupt,    ACTION,   CAN_CORRUPT },
+  { "keep",       take_keep,       ACTION,   CAN_TEAR },
   { "lose",       take_lose,       ACTION,   REQUESTS },
-  { "misdirect",  take_misdirect,  ACTION,   MOVED },
+  { "misdirect",  take_misdirect,  ACTION,   CAN_MISDIRECT },
   { "disconnect", take_disconnect, ACTION,   REQUESTS },
   { "shutdown",   take_shutdown,   ACTION,   ALL_OPS },
   { "call",       take_call,       ACTION,   ALL_OPS },
