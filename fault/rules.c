@@ -515,8 +515,8 @@ found_add (struct found *found, struct fault *f)
   }
   f->refs++;
   found->item[found->n++] = (struct fired) {
-    .fault = f, .spec = &f->spec, .releases = &f->releases,
-    .seen = f->releases };
+    .fault = f, .seen = f->releases,
+  };
   return true;
 }
 
