@@ -14,10 +14,11 @@
  * index stale, and the next request for it refreshes it.
  *
  * Locks.  A request takes the lock that belongs to its connection, so that
- * connections do not wait for each other; whoever changes the rules takes all.
+ * connections do not wait for each other; the thread that changes the rules takes
+ * all of them.
  *
- * Rules count their references: the list has one, each request that a rule
- * may fire for, and each script that holds it.
+ * A rule counts its references: one is the list's, and each request for which the
+ * rule may fire and each script that holds it has one.
  */
 
 #include <errno.h>
@@ -30,17 +31,20 @@
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
-#include "lib/chance.h"
-#include "fault/act.h"
-#include "fault/index.h"
 #include "disk/disk.h"
 #include "disk/medium.h"
-#include "report/log.h"
+#include "fault/act.h"
+#include "fault/index.h"
+#include "fault/rule.h"
+#include "fault/rules.h"
+#include "lib/chance.h"
 #include "lib/sys.h"
+#include "report/log.h"
 
-/* A lock for so many connections. */
+/* Connections share this many locks. */
 #define LOCKS 16
 
+/* Operations that a rule may be for. */
 #define OPS (OP_OPEN + 1)
 
 /* Neighbouring locks must not share a cache line. */
@@ -57,7 +61,7 @@ static struct list_lock locks[LOCKS] = {
 };
 static _Atomic unsigned wanted; /* union of the rules' ops */
 
-/* Those who wait until any rule fires. */
+/* Threads that wait until any rule fires. */
 static _Atomic unsigned waiters;
 static pthread_mutex_t fired_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t fired_cond;
@@ -65,7 +69,7 @@ static pthread_cond_t fired_cond;
 /*--------------------------------------------------------------------*/
 /* Locks. */
 
-/* To look at the rules for a request, or, with NULL, from elsewhere. */
+/* To read the rules: for a request, or for anything else (NULL). */
 static pthread_mutex_t *
 read_lock (const struct request *req)
 {
@@ -136,7 +140,7 @@ log_counts (const struct fault *f)
 }
 
 /* A test whose fault never happened has tested nothing, so that is an error
- * message; the other rules are for those who look.
+ * message.  The other rules are reported only with -v.
  */
 static void
 report (const struct fault *f)
@@ -162,7 +166,7 @@ faults_stop (void)
   clear (false);
 }
 
-/* Copy bytes, or nothing.  False: no memory. */
+/* Copy bytes; NULL stays NULL.  False: no memory. */
 static bool
 copy (void *to, const void *from, size_t size)
 {
@@ -230,7 +234,9 @@ find_locked (const char *name)
   return link;
 }
 
-/* Put a rule into the indexes of its operations.  All is locked. */
+/* Put a rule into the indexes of its operations.  ENOMEM: it is in none.  All is
+ * locked.
+ */
 static int
 index_all (struct fault *f)
 {
@@ -244,7 +250,7 @@ index_all (struct fault *f)
   return 0;
 }
 
-/* And take it out. */
+/* Take a rule out of the indexes.  All is locked. */
 static void
 unindex_all (const struct fault *f)
 {
@@ -259,7 +265,7 @@ unindex_all (const struct fault *f)
   wanted = ops;
 }
 
-/* Number a rule, name it if it has no name, and put it at the end. */
+/* Number a rule, name it if it has no name, and put it at the end of the list. */
 static int
 link_locked (struct fault *f)
 {
@@ -330,7 +336,9 @@ faults_list (struct fault **out, size_t room)
   return n;
 }
 
-/* A rule is out of the list: give it up, and let go who waits for it. */
+/* A rule is out of the list: let the requests that hang in it go on, and give up the
+ * list's reference.
+ */
 static void
 retire (struct fault *f)
 {
@@ -430,8 +438,8 @@ faults_may_wait (void)
 /*--------------------------------------------------------------------*/
 /* Matching. */
 
-/* Do the selectors match that look at the request alone?  (The index has seen
- * to the operation and the region.)
+/* Do the selectors match that depend on the request alone?  (The index has
+ * checked the operation and the region.)
  */
 static bool
 matches (const struct fault *f, const struct request *req)
@@ -447,7 +455,7 @@ matches (const struct fault *f, const struct request *req)
                      && memmem (req->buf, req->count, f->data, s->data_len)));
 }
 
-/* Do the selectors match that count?  N is the number of this match. */
+/* Do the selectors match that count?  This is match number N, from 1. */
 static bool
 counts (const struct fault *f, uint64_t n)
 {
@@ -473,7 +481,7 @@ fault_wait (struct fault *f, uint64_t times, uint64_t ns)
   return f->fired >= times;
 }
 
-/* Count one more that fires, if there may be more. */
+/* Count one more request for which the rule fires.  False: it fired often enough. */
 static bool
 take_turn (struct fault *f)
 {
@@ -491,11 +499,11 @@ take_turn (struct fault *f)
   return true;
 }
 
-/* As many of them as there are. */
+/* The rules found for a request, each with a reference. */
 struct found {
   struct fired *item;
   size_t n, room;
-  struct fired few[8];          /* usually they fit in here */
+  struct fired few[8];          /* usually these are enough */
 };
 
 static bool
@@ -544,7 +552,7 @@ find_matching (const struct index *x, const struct request *req,
   return true;
 }
 
-/* Into the order of declaration.  They are few, and often sorted. */
+/* Put them into the order of declaration.  They are few, and often sorted. */
 static void
 sort_found (struct found *found)
 {
@@ -566,8 +574,8 @@ refresh (struct index *x)
   write_unlock ();
 }
 
-/* Find the rules that match a request, as far as that is seen from it alone.
- * Each is kept with a reference.  0 or ENOMEM.
+/* Find the rules that match a request, as far as that depends on it alone.  FOUND
+ * is to be freed also after ENOMEM.  0 or ENOMEM.
  */
 static int
 look_up (const struct request *req, struct found *found)
@@ -600,7 +608,7 @@ drawn_delay (const struct fault_spec *s, uint64_t random)
                                 * (double) (s->delay_max - s->delay));
 }
 
-/* Does it fire?  1, 0, or -errno if its function failed. */
+/* Does a rule fire?  1, 0, or -errno if its function failed. */
 static int
 fires (struct fired *c, struct request *req)
 {
@@ -625,11 +633,13 @@ fires (struct fired *c, struct request *req)
     return 0;
   r = callbacks.delay (f, req, &c->delay);
   if (r == 0 && c->delay == 0 && s->only_delays)
-    return 0;                   /* it does nothing */
+    return 0;                   /* it would do nothing */
   return take_turn (f) ? r ? -r : 1 : 0;
 }
 
-/* Keep of the rules found those that fire.  0 or an errno code. */
+/* Drop the rules that do not fire.  0, or the first errno code of a function: then
+ * the request has failed.
+ */
 static int
 choose (struct request *req, struct found *found)
 {
