@@ -10,9 +10,9 @@
  * The log and the actions both follow the plan, so that they can't disagree.
  *
  * Only a function may change the plan: whether it fails is known when it has run.
- * If it does, the rest is planned again.  So where functions are called, the log is
- * told after them; otherwise it is told at once, because a request that hangs may do
- * so for long.
+ * If it does, the rest is planned again.  So where functions are called, the log
+ * is told after them.  Otherwise it is told at once, because a request that hangs
+ * may do so for long.
  */
 
 #include <errno.h>

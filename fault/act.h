@@ -9,8 +9,8 @@
 #include "fault/rule.h"
 #include "fault/rules.h"
 
-/* What a rule may do to a request, in this order.  ACT_ERROR is also an error of its
- * function.
+/* What a rule may do to a request, in this order.  ACT_ERROR is also what a rule
+ * does whose function failed.
  */
 enum action {
   ACT_DELAY, ACT_HANG, ACT_CALL, ACT_SHUTDOWN, ACT_DISCONNECT, ACT_ERROR,

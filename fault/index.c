@@ -28,7 +28,7 @@
 #include "lib/array.h"
 
 static int64_t
-most (int64_t a, int64_t b)
+max_i64 (int64_t a, int64_t b)
 {
   return a > b ? a : b;
 }
@@ -42,8 +42,8 @@ set_max_ends (struct index *x, size_t lo, size_t hi)
 
   if (lo == hi)
     return INT64_MIN;
-  below = most (set_max_ends (x, lo, mid), set_max_ends (x, mid + 1, hi));
-  x->entry[mid].max_end = most (x->entry[mid].end, below);
+  below = max_i64 (set_max_ends (x, lo, mid), set_max_ends (x, mid + 1, hi));
+  x->entry[mid].max_end = max_i64 (x->entry[mid].end, below);
   return x->entry[mid].max_end;
 }
 
@@ -91,9 +91,9 @@ index_remove (struct index *x, const struct fault *f)
   x->stale = true;
 }
 
-/* The first entry between LO and HI that overlaps, or x->n.  Never goes back: where
- * an entry begins before END, so do all to its left, so that one of them overlaps if
- * the last of their regions ends after START.
+/* The first entry between LO and HI that overlaps, or x->n.  This never goes back:
+ * if an entry begins before END, so do all to its left, and so one of them overlaps
+ * if the last of their regions ends after START.
  */
 static size_t
 search (const struct index *x, size_t lo, size_t hi, int64_t start, int64_t end)
@@ -115,8 +115,8 @@ search (const struct index *x, size_t lo, size_t hi, int64_t start, int64_t end)
   return x->n;
 }
 
-/* The same from FROM on, which is between LO and HI: in the part of the left subtree
- * that is left over, then at the root, then in the right subtree.
+/* The same from FROM on, which is between LO and HI: first in what remains of the
+ * left subtree, then at the root, then in the right subtree.
  */
 static size_t
 search_from (const struct index *x, size_t lo, size_t hi, size_t from,

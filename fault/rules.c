@@ -336,8 +336,8 @@ faults_list (struct fault **out, size_t room)
   return n;
 }
 
-/* A rule is out of the list: let the requests that hang in it go on, and give up the
- * list's reference.
+/* A rule is out of the list: let the requests that hang in it go on, and give up
+ * the list's reference.
  */
 static void
 retire (struct fault *f)
@@ -481,7 +481,7 @@ fault_wait (struct fault *f, uint64_t times, uint64_t ns)
   return f->fired >= times;
 }
 
-/* Count one more request for which the rule fires.  False: it fired often enough. */
+/* Count one more request for which the rule fires.  False: it may not fire again. */
 static bool
 take_turn (struct fault *f)
 {

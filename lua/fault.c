@@ -21,7 +21,7 @@ check_rule (lua_State *L)
   return *(struct fault **) luaL_checkudata (L, 1, "fault rule");
 }
 
-/* Make room for a rule on the stack, before there is anything to lose. */
+/* Push a rule object that is empty, so that memory can't be missing later. */
 static struct fault **
 new_rule (lua_State *L)
 {
@@ -67,7 +67,7 @@ rule_release (lua_State *L)
   return 1;
 }
 
-/* The functions of a rule that is gone are not needed any more. */
+/* A rule that is removed needs its functions no more. */
 static int
 rule_remove (lua_State *L)
 {
@@ -100,7 +100,7 @@ wait_done (lua_State *L, int status, lua_KContext times)
   return 1;
 }
 
-/* rule:wait(time [, times]): until it has fired, or fired so many times. */
+/* rule:wait(time [, times]): until it has fired, or has fired that many times. */
 static int
 rule_wait (lua_State *L)
 {
@@ -117,7 +117,7 @@ rule_wait (lua_State *L)
   return lua_yieldk (L, 0, (lua_KContext) times, wait_done);
 }
 
-/* What stands for a rule in an answer of the control socket. */
+/* A table that represents a rule in an answer of the control socket. */
 static int
 rule_tojson (lua_State *L)
 {
@@ -178,7 +178,7 @@ rule_index (lua_State *L)
   return 1;
 }
 
-/* rules, functions, number: rules[number] = functions */
+/* With the arguments rules, functions, number: rules[number] = functions */
 static int
 keep_functions (lua_State *L)
 {
@@ -187,11 +187,24 @@ keep_functions (lua_State *L)
   return 0;
 }
 
+/* Push the functions of table 2, by name. */
+static void
+push_functions (lua_State *L)
+{
+  static const char *const functions[] = { "when", "delay", "call", NULL };
+
+  lua_createtable (L, 0, 3);
+  for (size_t i = 0; functions[i]; i++)
+    if (lua_getfield (L, 2, functions[i]) == LUA_TFUNCTION)
+      lua_setfield (L, -2, functions[i]);
+    else
+      lua_pop (L, 1);
+}
+
 /* fault {...} */
 static int
 fault_call (lua_State *L)
 {
-  static const char *const functions[] = { "when", "delay", "call", NULL };
   struct fault_spec s = { 0 };
   struct fault **rule;
   uint64_t since;
@@ -203,17 +216,9 @@ fault_call (lua_State *L)
   lua_settop (L, 2);
   rule = new_rule (L);
   take_spec (L, &s);
-  lua_createtable (L, 0, 3);
-  for (size_t i = 0; functions[i]; i++)
-    if (lua_getfield (L, 2, functions[i]) == LUA_TFUNCTION)
-      lua_setfield (L, -2, functions[i]);
-    else
-      lua_pop (L, 1);
-
   lua_pushcfunction (L, keep_functions);
-  lua_insert (L, -2);
   lua_getfield (L, LUA_REGISTRYINDEX, "rules");
-  lua_insert (L, -2);
+  push_functions (L);
   since = sys_now ();
   err = fault_add (&s, rule);
   host_excuse (since);
@@ -223,7 +228,7 @@ fault_call (lua_State *L)
     return luaL_error (L, "fault: %s", strerror (err));
   lua_pushinteger (L, (lua_Integer) fault_info (*rule).number);
   if (lua_pcall (L, 3, 0, 0) != LUA_OK) {
-    fault_remove (*rule);       /* without memory there is none */
+    fault_remove (*rule);       /* there is no memory for its functions */
     return lua_error (L);
   }
   lua_settop (L, 3);
@@ -286,7 +291,7 @@ static const luaL_Reg fault_functions[] = {
 };
 
 /*--------------------------------------------------------------------*/
-/* What rules need done. */
+/* The functions of rules. */
 
 uint64_t
 rule_result (lua_State *L, const char *function)

@@ -22,7 +22,7 @@ struct key {
   unsigned ops;
   size_t has;                   /* where the spec has a bool to set; 0: nowhere */
   void (*take) (lua_State *L, const struct key *key, struct fault_spec *s);
-  size_t field;                 /* where the value goes, of a type that TAKE knows */
+  size_t field;                 /* where the value goes; TAKE knows its type */
 };
 
 /*--------------------------------------------------------------------*/

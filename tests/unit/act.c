@@ -236,8 +236,8 @@ request_of (const struct example *e)
   };
 }
 
-/* Write down the bits set in the answer of a read, if it was given, or in a client's
- * data, which must be as it was.
+/* Write down the bits set in the answer of a read, if it was given, or in the data
+ * of a client, which must be as it was.
  */
 static void
 note_buffer (const struct request *req)

@@ -453,7 +453,7 @@ names (void)
   fault_remove (a);
   fault_remove (a);
   ok (!fault_get ("a") && !faults_want (OP_FLUSH) && fault_info (a).removed
-      && a->refs == 1, "a rule that is removed, twice, lives as long as it is held");
+      && a->refs == 1, "a rule that is removed, twice, lives while it is held");
   ok (faults_list (out, 0) == 1, "and the other one stays");
   fault_put (a);
   faults_clear ();
