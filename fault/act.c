@@ -1,8 +1,18 @@
 /* act.c - what the rules that fire do to a request.
  *
- *     wait:  the delays, and hangs until they are released
- *     fail:  functions, then the first error or disconnect
- *     else   perform what the rules leave of the request
+ *     plan   which of its actions each rule takes, given what the others do.  This
+ *            is data: a set of actions for each rule.
+ *     tell   the log prints the plan
+ *     act    wait:     the delays, and hangs until they are released
+ *            fail:     functions, then the first error or disconnect
+ *            perform:  what the rules leave of the request
+ *
+ * The log and the actions both follow the plan, so that they can't disagree.
+ *
+ * Only a function may change the plan: whether it fails is known when it has run.
+ * If it does, the rest is planned again.  So where functions are called, the log
+ * is told after them.  Otherwise it is told at once, because a request that hangs
+ * may do so for long.
  */
 
 #include <errno.h>
@@ -15,24 +25,129 @@
 
 #include "disk/disk.h"
 #include "disk/medium.h"
-#include "lib/chance.h"
 #include "fault/act.h"
+#include "lib/chance.h"
+#include "lib/min.h"
 #include "report/log.h"
 
 /*--------------------------------------------------------------------*/
-/* The log. */
+/* Plan. */
 
-static void
-add_seconds (struct json *did, const char *key, uint64_t ns)
+/* The error that a rule gives a request, or 0. */
+static int
+error_of (const struct fired *c)
 {
-  json_addf (did, "%s\"%s\":", did->len ? "," : "", key);
-  json_number (did, (double) ns / 1e9);
+  const struct fault_spec *s = &c->fault->spec;
+
+  return c->call_error ? c->call_error : s->disconnect ? ESHUTDOWN : s->error;
 }
+
+/* What a rule does to any request. */
+static unsigned
+plan_always (const struct fired *c)
+{
+  const struct fault_spec *s = &c->fault->spec;
+
+  return (c->delay ? ACT (DELAY) : 0) | (s->hang ? ACT (HANG) : 0)
+    | (s->shutdown ? ACT (SHUTDOWN) : 0);
+}
+
+/* How the rule that decides fails a request.  If its function failed, that is all
+ * that it does.
+ */
+static unsigned
+plan_failure (const struct fired *c, enum op op)
+{
+  const struct fault_spec *s = &c->fault->spec;
+
+  if (c->call_error)
+    return ACT (ERROR);
+  return (s->disconnect ? ACT (DISCONNECT) : ACT (ERROR))
+    | (s->nr_keep && CAN_TEAR >> op & 1 ? ACT (KEEP) : 0);
+}
+
+/* How a rule changes a request that is performed, or that is LOST.  All that can
+ * happen to a lost one is that the zeroes which answer a read are damaged.
+ */
+static unsigned
+plan_changes (const struct fault_spec *s, enum op op, bool lost)
+{
+  unsigned does = 0;
+
+  if (s->lose)
+    return ACT (LOSE);
+  if (s->nr_keep && CAN_TEAR >> op & 1 && !lost)
+    does |= ACT (KEEP);
+  if (s->misdirect && CAN_MISDIRECT >> op & 1 && !lost)
+    does |= ACT (MISDIRECT);
+  if (s->corrupt && CAN_CORRUPT >> op & 1 && (op == OP_READ || !lost))
+    does |= ACT (CORRUPT);
+  return does;
+}
+
+/* Plan what each rule does: the first that fails the request decides, and of
+ * several that keep a part of it the first one counts.  Functions are expected to
+ * succeed, except where call_error says otherwise.
+ */
+static void
+plan (struct fired *fired, size_t n, const struct request *req)
+{
+  size_t decides = 0;
+  bool lost = false, torn = false;
+
+  while (decides < n && !error_of (&fired[decides]))
+    decides++;
+  for (size_t i = 0; i < n; i++)
+    lost = lost || fired[i].fault->spec.lose;
+
+  for (size_t i = 0; i < n; i++) {
+    struct fired *c = &fired[i];
+
+    c->does = plan_always (c);
+    c->error = i == decides ? error_of (c) : 0;
+    if (i <= decides && c->fault->spec.has_call)
+      c->does |= ACT (CALL);
+    if (i == decides)
+      c->does |= plan_failure (c, req->op);
+    else if (decides == n)
+      c->does |= plan_changes (&c->fault->spec, req->op, lost);
+    if (torn)
+      c->does &= ~ACT (KEEP);
+    torn = torn || c->does & ACT (KEEP);
+  }
+}
+
+/* The first rule that takes one of these actions, or NULL. */
+static const struct fired *
+who_does (const struct fired *fired, size_t n, unsigned actions)
+{
+  for (size_t i = 0; i < n; i++)
+    if (fired[i].does & actions)
+      return &fired[i];
+  return NULL;
+}
+
+/* How many bits of a request a rule flips: no more than there are. */
+static uint64_t
+bits_of (const struct fired *c, const struct request *req)
+{
+  return min_u64 (c->fault->spec.corrupt, (uint64_t) req->count * 8);
+}
+
+/*--------------------------------------------------------------------*/
+/* Tell. */
 
 static void
 add_did (struct json *did, const char *key, const char *value)
 {
   json_addf (did, "%s\"%s\":%s", did->len ? "," : "", key, value);
+}
+
+static void
+add_seconds (struct json *did, const char *key, uint64_t ns)
+{
+  add_did (did, key, "");
+  json_number (did, (double) ns / 1e9);
 }
 
 static void
@@ -64,78 +179,46 @@ add_keep (struct json *did, const struct fault_spec *s)
   json_add (did, "]", 1);
 }
 
-/* What rules before this one have done to the request. */
-struct so_far {
-  bool failed, torn;
-};
-
-/* Log what a rule does to a request after what others did. */
 static void
-log_one (const struct fired *c, const struct request *req,
-         struct so_far *so_far)
+tell_one (const struct fired *c, const struct request *req)
 {
-  const struct fault_spec *s = c->spec;
-  const uint64_t all = (uint64_t) req->count * 8;       /* bits */
-  const bool open = !so_far->failed;
+  const struct fault_spec *s = &c->fault->spec;
   struct json did = { .text = NULL };
-  int err = 0;
 
-  if (c->delay)
+  if (c->does & ACT (DELAY))
     add_seconds (&did, "delay", c->delay);
-  if (s->hang)
+  if (c->does & ACT (HANG))
     add_did (&did, "hang", "true");
-  if (s->has_call && open) {
+  if (c->does & ACT (CALL))
     add_did (&did, "call", "true");
-    err = c->call_error;
-  }
-  if (s->shutdown)
+  if (c->does & ACT (SHUTDOWN))
     add_did (&did, "shutdown", "true");
-  if (s->disconnect && open && !err)
+  if (c->does & ACT (DISCONNECT))
     add_did (&did, "disconnect", "true");
-  else if (open && !err)
-    err = s->error;
-  if (err)
-    add_error (&did, err);
-  so_far->failed = so_far->failed || s->disconnect || err;
-
-  if (s->nr_keep && open && !c->call_error && !so_far->torn
-      && TORN >> req->op & 1) {
+  if (c->does & ACT (ERROR))
+    add_error (&did, c->error);
+  if (c->does & ACT (KEEP))
     add_keep (&did, s);
-    so_far->torn = true;
-  }
-  if (so_far->failed)
-    ;                           /* the rest has no effect */
-  else if (s->lose)
+  if (c->does & ACT (LOSE))
     add_did (&did, "lose", "true");
-  else {
-    if (s->misdirect && MOVED >> req->op & 1)
-      add_number (&did, "misdirect", s->misdirect);
-    if (s->corrupt && DAMAGED >> req->op & 1)
-      add_number (&did, "corrupt",
-                  (int64_t) (s->corrupt < all ? s->corrupt : all));
-  }
+  if (c->does & ACT (MISDIRECT))
+    add_number (&did, "misdirect", s->misdirect);
+  if (c->does & ACT (CORRUPT))
+    add_number (&did, "corrupt", (int64_t) bits_of (c, req));
   log_request ("rule", s->name, req, &did);
 }
 
-/* None does anything to a request that has FAILED already. */
 static void
-log_fired (const struct fired *fired, size_t n, const struct request *req,
-           bool failed)
+tell (const struct fired *fired, size_t n, const struct request *req)
 {
-  struct so_far so_far = { .failed = false };
-
   if (!log_wanted ())
     return;
   for (size_t i = 0; i < n; i++)
-    if (failed)
-      log_request ("rule", fired[i].spec->name, req,
-                   &(struct json) { .text = NULL });
-    else
-      log_one (&fired[i], req, &so_far);
+    tell_one (&fired[i], req);
 }
 
 /*--------------------------------------------------------------------*/
-/* Acting. */
+/* Act: wait. */
 
 /* Has a rule in which a request hangs let go of it? */
 static bool
@@ -143,54 +226,55 @@ released (const void *fired)
 {
   const struct fired *f = fired;
 
-  return *f->releases != f->seen;
+  return f->fault->releases != f->seen;
 }
 
-/* Let time pass as the rules say. */
 static int
 act_wait (const struct fired *fired, size_t n, const struct request *req)
 {
   int err = 0;
 
   for (size_t i = 0; i < n && !err; i++) {
-    if (fired[i].delay > 0)
+    if (fired[i].does & ACT (DELAY))
       err = request_wait (req->conn, fired[i].delay);
-    if (fired[i].spec->hang && !err)
+    if (fired[i].does & ACT (HANG) && !err)
       err = request_wait_until (req->conn, UINT64_MAX, released, &fired[i]);
   }
   return err;
 }
 
-/* Call functions, cut connections, and find the first error.  Where a rule asks
- * for that and keeps a part of the request, TORN is that rule.
- */
+/*--------------------------------------------------------------------*/
+/* Act: fail. */
+
 static int
 act_fail (struct fired *fired, size_t n, struct request *req,
-          const struct fault_spec **torn,
           const struct fault_callbacks *callbacks)
 {
   int err = 0;
 
   for (size_t i = 0; i < n; i++) {
-    const struct fault_spec *s = fired[i].spec;
+    struct fired *c = &fired[i];
 
-    if (s->has_call && !err)
-      err = fired[i].call_error = callbacks->call (fired[i].fault, req);
-    if (s->shutdown)
+    if (c->does & ACT (CALL)) {
+      c->call_error = callbacks->call (c->fault, req);
+      if (c->call_error)
+        plan (fired, n, req);
+    }
+    if (c->does & ACT (SHUTDOWN))
       nbdkit_shutdown ();
-    if (err || !(s->disconnect || s->error))
-      continue;
-    if (s->disconnect)
+    if (c->does & ACT (DISCONNECT))
       request_cut ();
-    err = s->disconnect ? ESHUTDOWN : s->error;
-    if (s->nr_keep)
-      *torn = s;
+    if (c->does & (ACT (DISCONNECT) | ACT (ERROR)))
+      err = c->error;
   }
   /* It was asked for: that needs no log line for each. */
   if (err)
     req->logged = true;
   return err;
 }
+
+/*--------------------------------------------------------------------*/
+/* Act: perform. */
 
 static uint64_t
 gcd (uint64_t a, uint64_t b)
@@ -204,7 +288,7 @@ gcd (uint64_t a, uint64_t b)
   return a;
 }
 
-/* Flip BITS different bits of COUNT bytes, chosen by RANDOM. */
+/* Flip BITS different bits of COUNT bytes, chosen by RANDOM.  There are as many. */
 static void
 flip_bits (uint8_t *buf, uint64_t count, uint64_t bits, uint64_t random)
 {
@@ -212,9 +296,7 @@ flip_bits (uint8_t *buf, uint64_t count, uint64_t bits, uint64_t random)
 
   if (all == 0)
     return;
-  if (bits > all)
-    bits = all;
-  /* Steps that share no factor with the number of bits meet all of them. */
+  /* A step that shares no factor with the number of bits meets all of them. */
   bit = chance_mix (random) % all;
   step = chance_mix (random + 1) % all | 1;
   while (gcd (step, all) != 1)
@@ -225,6 +307,16 @@ flip_bits (uint8_t *buf, uint64_t count, uint64_t bits, uint64_t random)
     if (bit >= all)
       bit -= all;
   }
+}
+
+/* Flip what the rules flip in a buffer as long as the request. */
+static void
+corrupt (const struct fired *fired, size_t n, const struct request *req,
+         void *buf)
+{
+  for (size_t i = 0; i < n; i++)
+    if (fired[i].does & ACT (CORRUPT))
+      flip_bits (buf, req->count, bits_of (&fired[i], req), fired[i].random);
 }
 
 /* Where a misdirected request goes: that far away, but on the disk. */
@@ -254,89 +346,93 @@ perform_parts (struct request *whole, const struct fault_spec *s)
       continue;
     req.offset = start + r->offset;
     req.buf = buf ? buf + r->offset : NULL;
-    req.count = (uint32_t) (r->count < count - r->offset
-                            ? r->count : count - r->offset);
+    req.count = (uint32_t) min_u64 (r->count, count - r->offset);
     err = medium_pass (&req);
   }
   whole->why = req.why;
   return err;
 }
 
-/* Perform a request that rules change: lose it, move it, damage it, keep a
- * part of it.
+/* Perform a request as far as it is kept or lost. */
+static int
+perform_rest (const struct fired *fired, size_t n, struct request *req)
+{
+  const struct fired *keeper = who_does (fired, n, ACT (KEEP));
+
+  if (keeper)
+    return perform_parts (req, &keeper->fault->spec);
+  if (!who_does (fired, n, ACT (LOSE)))
+    return medium_pass (req);
+  if (req->op == OP_READ)
+    memset (req->buf, 0, req->count);
+  return 0;
+}
+
+/* Perform a request, moved and damaged.  The data of a write is the client's, so a
+ * copy is damaged.
  */
 static int
-perform_changed (const struct fired *fired, size_t n, struct request *original)
+act_perform (const struct fired *fired, size_t n, struct request *original)
 {
+  const bool damaged = who_does (fired, n, ACT (CORRUPT)) != NULL;
   struct request req = *original;
-  const struct fault_spec *parts = NULL;
-  uint8_t *copy = NULL;
-  bool lose = false;
+  void *copy = NULL;
   int err;
 
-  for (size_t i = 0; i < n; i++) {
-    const struct fault_spec *s = fired[i].spec;
-
-    lose = lose || s->lose;
-    if (s->misdirect && MOVED >> req.op & 1)
-      req.offset = misdirected (&req, s->misdirect);
-    if (s->nr_keep && !parts && TORN >> req.op & 1)
-      parts = s;
-    if (s->corrupt && req.op == OP_WRITE) {
-      if (!copy) {
-        copy = malloc (req.count);
-        if (!copy)
-          return ENOMEM;
-        memcpy (copy, req.buf, req.count);
-        req.buf = copy;
-      }
-      flip_bits (copy, req.count, s->corrupt, fired[i].random);
-    }
+  for (size_t i = 0; i < n; i++)
+    if (fired[i].does & ACT (MISDIRECT))
+      req.offset = misdirected (&req, fired[i].fault->spec.misdirect);
+  if (damaged && req.op == OP_WRITE) {
+    copy = malloc (req.count);
+    if (!copy)
+      return ENOMEM;
+    req.buf = memcpy (copy, req.buf, req.count);
+    corrupt (fired, n, &req, copy);
   }
-
-  if (lose && req.op == OP_READ)
-    memset (req.buf, 0, req.count);
-  err = lose ? 0 : parts ? perform_parts (&req, parts)
-    : medium_pass (&req);
-  for (size_t i = 0; i < n && !err && req.op == OP_READ; i++)
-    if (fired[i].spec->corrupt)
-      flip_bits (req.buf, req.count, fired[i].spec->corrupt,
-                 fired[i].random);
+  err = perform_rest (fired, n, &req);
+  if (damaged && req.op == OP_READ && !err)
+    corrupt (fired, n, &req, req.buf);
   free (copy);
   original->why = req.why;
   original->answered = req.answered;
   return err;
 }
 
-static bool
-calls (const struct fired *fired, size_t n)
+/* Of a request that fails, perform only what the rule that decides keeps. */
+static void
+act_keep (const struct fired *fired, size_t n, struct request *req)
 {
-  bool calls = false;
-
-  for (size_t i = 0; i < n; i++)
-    calls = calls || fired[i].spec->has_call;
-  return calls;
+  if (who_does (fired, n, ACT (KEEP)))
+    perform_rest (fired, n, req);
 }
 
-/* One that hangs does so for long, so the log is first to know, unless what
- * happens depends on a function.
+/*--------------------------------------------------------------------*/
+
+/* A wait that is cut short, because the client leaves or the server ends, also cuts
+ * the plan short.
  */
 int
 fault_act (struct fired *fired, size_t n, struct request *req, int err,
            const struct fault_callbacks *callbacks)
 {
-  const bool late = !err && calls (fired, n);
-  const struct fault_spec *torn = NULL;
+  bool late;
+  int cut;
 
+  if (err) {
+    tell (fired, n, req);       /* nothing is planned */
+    return err;
+  }
+  plan (fired, n, req);
+  late = who_does (fired, n, ACT (CALL)) != NULL;
   if (!late)
-    log_fired (fired, n, req, err != 0);
-  if (!err)
-    err = act_wait (fired, n, req);
-  if (!err)
-    err = act_fail (fired, n, req, &torn, callbacks);
+    tell (fired, n, req);
+  cut = act_wait (fired, n, req);
+  err = cut ? cut : act_fail (fired, n, req, callbacks);
   if (late)
-    log_fired (fired, n, req, false);
-  if (torn && TORN >> req->op & 1)
-    perform_parts (req, torn);
-  return err ? err : perform_changed (fired, n, req);
+    tell (fired, n, req);
+  if (!err)
+    return act_perform (fired, n, req);
+  if (!cut)
+    act_keep (fired, n, req);
+  return err;
 }

@@ -3,23 +3,40 @@
 #ifndef FAULT_ACT_H
 #define FAULT_ACT_H
 
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fault/rule.h"
 #include "fault/rules.h"
 
-/* A rule that may fire for a request, and its luck. */
-struct fired {
-  struct fault *fault;
-  const struct fault_spec *spec;
-  uint64_t random;
-  uint64_t delay;               /* nanoseconds */
-  int call_error;               /* errno code, from its function */
-  const _Atomic unsigned *releases;     /* of the rule */
-  unsigned seen;                /* of releases, when the rule was looked up: one
-                                 * that is removed after that lets nobody hang */
+/* What a rule may do to a request, in this order.  ACT_ERROR is also what a rule
+ * does whose function failed.
+ */
+enum action {
+  ACT_DELAY, ACT_HANG, ACT_CALL, ACT_SHUTDOWN, ACT_DISCONNECT, ACT_ERROR,
+  ACT_KEEP, ACT_LOSE, ACT_MISDIRECT, ACT_CORRUPT
 };
 
-/* Do to a request what N rules say, in their order, and perform what is left of
- * it.  ERR: an errno code with which it has failed already, so that there is only
- * something to log.  0 or an errno code.
+/* Sets of actions have the bit 1 << action for each. */
+#define ACT(action) (1u << ACT_##action)
+
+/* A rule that fires for a request, its luck, and the plan for it. */
+struct fired {
+  struct fault *fault;
+  uint64_t random;
+  uint64_t delay;               /* nanoseconds */
+  unsigned seen;                /* the rule's releases when it was looked up: one
+                                 * that is removed after that lets nobody hang */
+  int call_error;               /* errno code, from its function */
+
+  unsigned does;                /* a set of actions */
+  int error;                    /* errno code, of ACT_DISCONNECT and ACT_ERROR */
+};
+
+/* Do to a request what N rules say, in their order, perform what is left of it,
+ * and log that.  ERR: an errno code with which it has failed already, so that there
+ * is only something to log.  Returns 0 or an errno code.  On the thread of the
+ * request, without a lock held.
  */
 int fault_act (struct fired *fired, size_t n, struct request *req, int err,
                const struct fault_callbacks *callbacks);

@@ -9,28 +9,16 @@
  *                 act:     delays and hangs, then the first error,
  *                          else perform what the rules leave of the request
  *
- * Looking up.  Each operation has an index of the rules for it: an array in
- * the order of where their regions begin.  It is read as a balanced tree, whose
- * root is the entry in the middle; each entry knows where the last region below
- * it ends.  So a rule elsewhere on the disk costs nothing, and a thousand of
- * them ten steps:
- *
- *      entry       0          1          2          3          4
- *      region    [0,8)      [2,4)      [3,9)      [20,30)    [25,26)
- *      max_end     8          8          30         30         26
- *                                      root
- *
- * Making all max_end right costs time for each entry.  So who adds or removes rules
- * only says that the index is stale, and the next request for it sees to that.
- *
- * A rule without a region has one that every request overlaps, also a flush:
- * it begins at -1.  A rule for several operations stands in several indexes.
+ * Looking up.  Each operation has an index of the rules for it (index.h); a rule
+ * for several operations stands in several.  Adding and removing rules leaves an
+ * index stale, and the next request for it refreshes it.
  *
  * Locks.  A request takes the lock that belongs to its connection, so that
- * connections do not wait for each other; whoever changes the rules takes all.
+ * connections do not wait for each other; the thread that changes the rules takes
+ * all of them.
  *
- * Rules count their references: the list has one, each request that a rule
- * may fire for, and each script that holds it.
+ * A rule counts its references: one is the list's, and each request for which the
+ * rule may fire and each script that holds it has one.
  */
 
 #include <errno.h>
@@ -43,41 +31,21 @@
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
-#include "lib/chance.h"
-#include "fault/act.h"
 #include "disk/disk.h"
 #include "disk/medium.h"
-#include "report/log.h"
+#include "fault/act.h"
+#include "fault/index.h"
+#include "fault/rule.h"
+#include "fault/rules.h"
+#include "lib/chance.h"
 #include "lib/sys.h"
+#include "report/log.h"
 
-/* A lock for so many connections. */
+/* Connections share this many locks. */
 #define LOCKS 16
 
+/* Operations that a rule may be for. */
 #define OPS (OP_OPEN + 1)
-
-struct fault {
-  struct fault *next;
-  uint64_t hash;                /* of the name: its own part of any luck */
-  struct fault_spec spec;       /* what it points to is ours: */
-  char *name, *export_name, *seq, *data;
-  struct fault_range *keep;
-  uint64_t number;              /* from 1 */
-  _Atomic unsigned refs;
-  _Atomic bool on, removed;
-  _Atomic unsigned releases;
-  _Atomic uint64_t hits, fired;
-};
-
-struct entry {
-  int64_t start, end, max_end;  /* bytes; the region is start <= b < end */
-  struct fault *fault;
-};
-
-struct index {
-  struct entry *entry;
-  size_t n, room;
-  bool stale;                   /* some max_end may be wrong */
-};
 
 /* Neighbouring locks must not share a cache line. */
 struct list_lock {
@@ -93,7 +61,7 @@ static struct list_lock locks[LOCKS] = {
 };
 static _Atomic unsigned wanted; /* union of the rules' ops */
 
-/* Those who wait until any rule fires. */
+/* Threads that wait until any rule fires. */
 static _Atomic unsigned waiters;
 static pthread_mutex_t fired_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t fired_cond;
@@ -101,7 +69,7 @@ static pthread_cond_t fired_cond;
 /*--------------------------------------------------------------------*/
 /* Locks. */
 
-/* To look at the rules for a request, or, with NULL, from elsewhere. */
+/* To read the rules: for a request, or for anything else (NULL). */
 static pthread_mutex_t *
 read_lock (const struct request *req)
 {
@@ -124,77 +92,6 @@ write_unlock (void)
 {
   for (size_t i = LOCKS; i > 0; i--)
     pthread_mutex_unlock (&locks[i - 1].mutex);
-}
-
-/*--------------------------------------------------------------------*/
-/* Indexes. */
-
-static int64_t
-most (int64_t a, int64_t b)
-{
-  return a > b ? a : b;
-}
-
-/* Make max_end right between LO and HI; returns that of the root. */
-static int64_t
-set_max_ends (struct index *x, size_t lo, size_t hi)
-{
-  size_t mid = lo + (hi - lo) / 2;
-  int64_t below;
-
-  if (lo == hi)
-    return INT64_MIN;
-  below = most (set_max_ends (x, lo, mid), set_max_ends (x, mid + 1, hi));
-  x->entry[mid].max_end = most (x->entry[mid].end, below);
-  return x->entry[mid].max_end;
-}
-
-/* Make room for one more entry.  False: no memory. */
-static bool
-index_reserve (struct index *x)
-{
-  size_t room = x->room ? x->room * 2 : 16;
-  struct entry *more;
-
-  if (x->n < x->room)
-    return true;
-  more = realloc (x->entry, room * sizeof *more);
-  if (!more)
-    return false;
-  x->entry = more;
-  x->room = room;
-  return true;
-}
-
-/* There is room. */
-static void
-index_add (struct index *x, struct fault *f)
-{
-  const struct fault_spec *s = &f->spec;
-  struct entry e = { .start = -1, .end = INT64_MAX, .fault = f };
-  size_t i = x->n++;
-
-  if (s->has_range) {
-    e.start = (int64_t) s->offset;
-    if (s->count < (uint64_t) INT64_MAX - s->offset)
-      e.end = (int64_t) (s->offset + s->count);
-  }
-  for (; i > 0 && x->entry[i - 1].start > e.start; i--)
-    x->entry[i] = x->entry[i - 1];
-  x->entry[i] = e;
-  x->stale = true;
-}
-
-static void
-index_remove (struct index *x, const struct fault *f)
-{
-  size_t kept = 0;
-
-  for (size_t i = 0; i < x->n; i++)
-    if (x->entry[i].fault != f)
-      x->entry[kept++] = x->entry[i];
-  x->n = kept;
-  x->stale = true;
 }
 
 /*--------------------------------------------------------------------*/
@@ -243,7 +140,7 @@ log_counts (const struct fault *f)
 }
 
 /* A test whose fault never happened has tested nothing, so that is an error
- * message; the other rules are for those who look.
+ * message.  The other rules are reported only with -v.
  */
 static void
 report (const struct fault *f)
@@ -269,7 +166,7 @@ faults_stop (void)
   clear (false);
 }
 
-/* Copy bytes, or nothing.  False: no memory. */
+/* Copy bytes; NULL stays NULL.  False: no memory. */
 static bool
 copy (void *to, const void *from, size_t size)
 {
@@ -337,7 +234,9 @@ find_locked (const char *name)
   return link;
 }
 
-/* Put a rule into the indexes of its operations.  All is locked. */
+/* Put a rule into the indexes of its operations.  ENOMEM: it is in none.  All is
+ * locked.
+ */
 static int
 index_all (struct fault *f)
 {
@@ -351,7 +250,7 @@ index_all (struct fault *f)
   return 0;
 }
 
-/* And take it out. */
+/* Take a rule out of the indexes.  All is locked. */
 static void
 unindex_all (const struct fault *f)
 {
@@ -366,7 +265,7 @@ unindex_all (const struct fault *f)
   wanted = ops;
 }
 
-/* Number a rule, name it if it has no name, and put it at the end. */
+/* Number a rule, name it if it has no name, and put it at the end of the list. */
 static int
 link_locked (struct fault *f)
 {
@@ -437,7 +336,9 @@ faults_list (struct fault **out, size_t room)
   return n;
 }
 
-/* A rule is out of the list: give it up, and let go who waits for it. */
+/* A rule is out of the list: let the requests that hang in it go on, and give up
+ * the list's reference.
+ */
 static void
 retire (struct fault *f)
 {
@@ -475,10 +376,8 @@ clear (bool log)
   write_lock ();
   f = faults;
   faults = NULL;
-  for (unsigned op = 0; op < OPS; op++) {
-    free (indexes[op].entry);
-    indexes[op] = (struct index) { .n = 0 };
-  }
+  for (unsigned op = 0; op < OPS; op++)
+    index_clear (&indexes[op]);
   wanted = 0;
   write_unlock ();
   for (; f; f = next) {
@@ -539,8 +438,8 @@ faults_may_wait (void)
 /*--------------------------------------------------------------------*/
 /* Matching. */
 
-/* Do the selectors match that look at the request alone?  (The index has seen
- * to the operation and the region.)
+/* Do the selectors match that depend on the request alone?  (The index has
+ * checked the operation and the region.)
  */
 static bool
 matches (const struct fault *f, const struct request *req)
@@ -556,7 +455,7 @@ matches (const struct fault *f, const struct request *req)
                      && memmem (req->buf, req->count, f->data, s->data_len)));
 }
 
-/* Do the selectors match that count?  N is the number of this match. */
+/* Do the selectors match that count?  This is match number N, from 1. */
 static bool
 counts (const struct fault *f, uint64_t n)
 {
@@ -582,7 +481,7 @@ fault_wait (struct fault *f, uint64_t times, uint64_t ns)
   return f->fired >= times;
 }
 
-/* Count one more that fires, if there may be more. */
+/* Count one more request for which the rule fires.  False: it may not fire again. */
 static bool
 take_turn (struct fault *f)
 {
@@ -600,11 +499,11 @@ take_turn (struct fault *f)
   return true;
 }
 
-/* As many of them as there are. */
+/* The rules found for a request, each with a reference. */
 struct found {
   struct fired *item;
   size_t n, room;
-  struct fired few[8];          /* usually they fit in here */
+  struct fired few[8];          /* usually these are enough */
 };
 
 static bool
@@ -624,8 +523,8 @@ found_add (struct found *found, struct fault *f)
   }
   f->refs++;
   found->item[found->n++] = (struct fired) {
-    .fault = f, .spec = &f->spec, .releases = &f->releases,
-    .seen = f->releases };
+    .fault = f, .seen = f->releases,
+  };
   return true;
 }
 
@@ -638,34 +537,22 @@ found_free (struct found *found)
     free (found->item);
 }
 
-/* Find the rules between LO and HI that match.  False: no memory. */
+/* Find the rules in an index that match.  False: no memory. */
 static bool
-search (const struct index *x, size_t lo, size_t hi, const struct request *req,
-        struct found *found)
+find_matching (const struct index *x, const struct request *req,
+               struct found *found)
 {
   const int64_t start = (int64_t) req->offset, end = start + req->count;
 
-  while (lo < hi) {
-    size_t mid = lo + (hi - lo) / 2;
-    const struct entry *e = &x->entry[mid];
-
-    if (e->max_end <= start)
-      return true;              /* all regions here end before */
-    if (e->start >= end) {
-      hi = mid;                 /* this one and those to its right are behind */
-      continue;
-    }
-    if (!search (x, lo, mid, req, found))
+  for (size_t i = index_next (x, 0, start, end); i < x->n;
+       i = index_next (x, i + 1, start, end))
+    if (matches (x->entry[i].fault, req)
+        && !found_add (found, x->entry[i].fault))
       return false;
-    if (e->end > start && matches (e->fault, req)
-        && !found_add (found, e->fault))
-      return false;
-    lo = mid + 1;
-  }
   return true;
 }
 
-/* Into the order of declaration.  They are few, and often sorted. */
+/* Put them into the order of declaration.  They are few, and often sorted. */
 static void
 sort_found (struct found *found)
 {
@@ -679,19 +566,16 @@ sort_found (struct found *found)
   }
 }
 
-/* Make an index right again. */
 static void
 refresh (struct index *x)
 {
   write_lock ();
-  if (x->stale)
-    set_max_ends (x, 0, x->n);
-  x->stale = false;
+  index_refresh (x);
   write_unlock ();
 }
 
-/* Find the rules that match a request, as far as that is seen from it alone.
- * Each is kept with a reference.  0 or ENOMEM.
+/* Find the rules that match a request, as far as that depends on it alone.  FOUND
+ * is to be freed also after ENOMEM.  0 or ENOMEM.
  */
 static int
 look_up (const struct request *req, struct found *found)
@@ -709,7 +593,7 @@ look_up (const struct request *req, struct found *found)
     refresh (x);
     mutex = read_lock (req);
   }
-  complete = search (x, 0, x->n, req, found);
+  complete = find_matching (x, req, found);
   pthread_mutex_unlock (mutex);
   sort_found (found);
   return complete ? 0 : ENOMEM;
@@ -724,7 +608,7 @@ drawn_delay (const struct fault_spec *s, uint64_t random)
                                 * (double) (s->delay_max - s->delay));
 }
 
-/* Does it fire?  1, 0, or -errno if its function failed. */
+/* Does a rule fire?  1, 0, or -errno if its function failed. */
 static int
 fires (struct fired *c, struct request *req)
 {
@@ -749,11 +633,13 @@ fires (struct fired *c, struct request *req)
     return 0;
   r = callbacks.delay (f, req, &c->delay);
   if (r == 0 && c->delay == 0 && s->only_delays)
-    return 0;                   /* it does nothing */
+    return 0;                   /* it would do nothing */
   return take_turn (f) ? r ? -r : 1 : 0;
 }
 
-/* Keep of the rules found those that fire.  0 or an errno code. */
+/* Drop the rules that do not fire.  0, or the first errno code of a function: then
+ * the request has failed.
+ */
 static int
 choose (struct request *req, struct found *found)
 {

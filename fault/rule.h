@@ -1,0 +1,76 @@
+/* rule.h - what a rule is: for the reader of fault {...}, which fills in what is
+ * asked for, and for the files of this folder.  All others need only rules.h.
+ */
+
+#ifndef FAULT_RULE_H
+#define FAULT_RULE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "request.h"
+
+/* The operations to which keep, misdirect and corrupt do something.  A rule that
+ * has other actions as well may match others.
+ */
+#define CAN_TEAR CHANGES
+#define CAN_MISDIRECT (OP (READ) | CHANGES)
+#define CAN_CORRUPT (OP (READ) | OP (WRITE))
+
+/* Bytes of a request, counted from its start. */
+struct fault_range {
+  uint64_t offset, count;
+};
+
+/* What fault {...} asks for.  A field that is 0 is not asked for. */
+struct fault_spec {
+  /* Selectors. */
+  unsigned ops;                 /* a set of operations; not 0 */
+  bool has_range;
+  uint64_t offset, count;       /* requests that overlap this region */
+  uint64_t conn;                /* number of the connection */
+  const char *export_name;
+  bool has_fua, fua;
+  const char *data;             /* a write that contains these bytes */
+  size_t data_len;
+  uint64_t nth, every, after, times;
+  const char *seq;              /* 'x' fires, '-' does not; nothing fires after
+                                 * its end */
+  bool has_p;
+  double p;                     /* 0 to 1 */
+  bool has_when;
+
+  /* Actions. */
+  int error;                    /* errno code */
+  uint64_t delay, delay_max;    /* nanoseconds, drawn from delay to delay_max */
+  bool has_delay_function;
+  bool only_delays;             /* there is no other action */
+  bool hang, lose, disconnect, shutdown, has_call;
+  uint64_t corrupt;             /* bits */
+  const struct fault_range *keep;       /* only these parts of a write */
+  size_t nr_keep;
+  int64_t misdirect;            /* bytes */
+
+  const char *name;             /* NULL: its number */
+  bool optional;                /* it is no mistake if it never fires */
+};
+
+/* A rule.  It is complete when fault_add returns; after that only its counters
+ * and switches change, without a lock.
+ */
+struct fault {
+  struct fault *next;           /* in the order of declaration */
+  uint64_t hash;                /* of the name: the rule's own part of any luck */
+  struct fault_spec spec;       /* points to these, which the rule owns: */
+  char *name, *export_name, *seq, *data;
+  struct fault_range *keep;
+  uint64_t number;              /* from 1 */
+  _Atomic unsigned refs;
+  _Atomic bool on, removed;
+  _Atomic unsigned releases;    /* a request that hangs goes on when it changes */
+  _Atomic uint64_t hits, fired; /* requests matched, and acted on */
+};
+
+#endif /* FAULT_RULE_H */

@@ -1,0 +1,484 @@
+/* spec.c - reading fault {...}: its keys, and which of them go together. */
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+#define NBDKIT_API_VERSION 2
+#include <nbdkit-plugin.h>
+
+#include "disk/disk.h"
+#include "lib/text.h"
+#include "lua/host.h"
+#include "lua/spec.h"
+
+/* A key of fault {...}.  TAKE finds its value on top of the stack, and leaves it
+ * there.  A selector can match only some operations (OPS), an action does something
+ * only to some.
+ */
+struct key {
+  const char *name;
+  enum { SELECTOR, ACTION } kind;
+  unsigned ops;
+  size_t has;                   /* where the spec has a bool to set; 0: nowhere */
+  void (*take) (lua_State *L, const struct key *key, struct fault_spec *s);
+  size_t field;                 /* where the value goes; TAKE knows its type */
+};
+
+/*--------------------------------------------------------------------*/
+/* Values. */
+
+static void
+wrong (lua_State *L, const char *key, const char *expected)
+{
+  const char *quote = lua_type (L, -1) == LUA_TSTRING ? "\"" : "";
+
+  luaL_error (L, "fault: %s: expected %s, got %s%s%s", key, expected, quote,
+              lua_isstring (L, -1) ? lua_tostring (L, -1)
+                                   : luaL_typename (L, -1), quote);
+}
+
+static uint64_t
+bytes (lua_State *L, const char *key)
+{
+  uint64_t n = 0;
+
+  if (!to_bytes (L, -1, &n))
+    wrong (L, key, "bytes, such as 512 or \"4K\"");
+  return n;
+}
+
+static uint64_t
+whole (lua_State *L, const char *key, lua_Integer least)
+{
+  if (!lua_isinteger (L, -1) || lua_tointeger (L, -1) < least)
+    wrong (L, key, least ? "a whole number from 1 on"
+                         : "a whole number from 0 on");
+  return (uint64_t) lua_tointeger (L, -1);
+}
+
+/* A C string, so that it can't have a zero byte. */
+static const char *
+string (lua_State *L, const char *key)
+{
+  size_t len;
+
+  if (lua_type (L, -1) != LUA_TSTRING)
+    wrong (L, key, "a string");
+  if (strlen (lua_tolstring (L, -1, &len)) != len)
+    luaL_error (L, "fault: %s: has a zero byte in it", key);
+  return lua_tostring (L, -1);
+}
+
+static bool
+boolean (lua_State *L, const char *key)
+{
+  if (!lua_isboolean (L, -1))
+    wrong (L, key, "true or false");
+  return lua_toboolean (L, -1);
+}
+
+static uint64_t
+nanoseconds (lua_State *L, const char *key)
+{
+  uint64_t ns = 0;
+
+  if (!to_time (L, -1, &ns))
+    wrong (L, key, "a time, such as 2 or \"50ms\"");
+  return ns;
+}
+
+/*--------------------------------------------------------------------*/
+/* Keys whose value is kept in one field as it is. */
+
+static void *
+field (struct fault_spec *s, const struct key *key)
+{
+  return (char *) s + key->field;
+}
+
+static void
+take_bytes (lua_State *L, const struct key *key, struct fault_spec *s)
+{
+  *(uint64_t *) field (s, key) = bytes (L, key->name);
+}
+
+static void
+take_from_0 (lua_State *L, const struct key *key, struct fault_spec *s)
+{
+  *(uint64_t *) field (s, key) = whole (L, key->name, 0);
+}
+
+static void
+take_from_1 (lua_State *L, const struct key *key, struct fault_spec *s)
+{
+  *(uint64_t *) field (s, key) = whole (L, key->name, 1);
+}
+
+static void
+take_string (lua_State *L, const struct key *key, struct fault_spec *s)
+{
+  *(const char **) field (s, key) = string (L, key->name);
+}
+
+static void
+take_boolean (lua_State *L, const struct key *key, struct fault_spec *s)
+{
+  *(bool *) field (s, key) = boolean (L, key->name);
+}
+
+static void
+take_probability (lua_State *L, const struct key *key, struct fault_spec *s)
+{
+  if (!to_probability (L, -1, field (s, key)))
+    wrong (L, key->name, "a probability, such as 0.01, \"1%\" or \"1:100\"");
+}
+
+/* The function stays in the table: the field says that there is one. */
+static void
+take_function (lua_State *L, const struct key *key, struct fault_spec *s)
+{
+  if (!lua_isfunction (L, -1))
+    wrong (L, key->name, "a function");
+  *(bool *) field (s, key) = true;
+}
+
+/*--------------------------------------------------------------------*/
+/* Other selectors. */
+
+#define ALL_OPS ((1u << (OP_OPEN + 1)) - 1)
+#define REQUESTS (ALL_OPS & ~OP (OPEN))
+
+static unsigned
+op_bit (lua_State *L)
+{
+  const char *name = string (L, "op"), *names[OP_OPEN + 2] = { NULL };
+
+  if (strcmp (name, "any") == 0)
+    return REQUESTS;
+  for (unsigned i = 0; i <= OP_OPEN; i++)
+    names[i] = op_names[i];
+  return 1u << check_name (L, "fault: op", name, names);
+}
+
+/* One operation, or a list. */
+static void
+take_op (lua_State *L, const struct key *key, struct fault_spec *s)
+{
+  (void) key;
+  if (!lua_istable (L, -1)) {
+    s->ops = op_bit (L);
+    return;
+  }
+  for (lua_Integer i = 1; lua_rawgeti (L, -1, i) != LUA_TNIL; i++) {
+    s->ops |= op_bit (L);
+    lua_pop (L, 1);
+  }
+  lua_pop (L, 1);
+  if (!s->ops)
+    luaL_error (L, "fault: op: the list is empty");
+}
+
+static void
+take_count (lua_State *L, const struct key *key, struct fault_spec *s)
+{
+  s->count = bytes (L, key->name);
+  if (s->count == 0)
+    wrong (L, key->name, "at least one byte");
+}
+
+/* Any bytes. */
+static void
+take_data (lua_State *L, const struct key *key, struct fault_spec *s)
+{
+  if (lua_type (L, -1) != LUA_TSTRING)
+    wrong (L, key->name, "a string");
+  s->data = lua_tolstring (L, -1, &s->data_len);
+}
+
+static void
+take_seq (lua_State *L, const struct key *key, struct fault_spec *s)
+{
+  s->seq = string (L, key->name);
+  if (s->seq[strspn (s->seq, "x-")] != '\0' || !strchr (s->seq, 'x'))
+    wrong (L, key->name, "a pattern of x (fires) and - (does not)");
+}
+
+/* The name of a rule without one is its number. */
+static void
+take_name (lua_State *L, const struct key *key, struct fault_spec *s)
+{
+  s->name = string (L, key->name);
+  if (s->name[strspn (s->name, "0123456789")] == '\0')
+    wrong (L, key->name, "a name that is no number");
+}
+
+/*--------------------------------------------------------------------*/
+/* Other actions. */
+
+static void
+take_error (lua_State *L, const struct key *key, struct fault_spec *s)
+{
+  s->error = check_errno (L, string (L, key->name));
+  /* nbdkit aborts when anything but a fast zero fails with it. */
+  if (s->error == ENOTSUP)
+    wrong (L, key->name, "an error that any request may have");
+}
+
+/* A time, { least, most }, or a function that gives a time. */
+static void
+take_delay (lua_State *L, const struct key *key, struct fault_spec *s)
+{
+  if (lua_isfunction (L, -1)) {
+    s->has_delay_function = true;
+    return;
+  }
+  if (!lua_istable (L, -1)) {
+    s->delay = nanoseconds (L, key->name);
+    return;
+  }
+  if (lua_rawlen (L, -1) != 2)
+    luaL_error (L, "fault: delay: expected a time, {least, most} or a "
+                "function");
+  lua_rawgeti (L, -1, 1);
+  s->delay = nanoseconds (L, key->name);
+  lua_rawgeti (L, -2, 2);
+  s->delay_max = nanoseconds (L, key->name);
+  lua_pop (L, 2);
+  if (s->delay_max < s->delay)
+    luaL_error (L, "fault: delay: the second time is shorter");
+}
+
+/* How many bytes are kept of the start, or a list of { offset, count }; an empty
+ * list keeps nothing, as 0 does.  The ranges are in a userdata below the value.
+ */
+static void
+take_keep (lua_State *L, const struct key *key, struct fault_spec *s)
+{
+  size_t n = lua_istable (L, -1) ? lua_rawlen (L, -1) : 1;
+  struct fault_range *ranges = lua_newuserdatauv (L, (n + 1) * sizeof *ranges,
+                                                  0);
+
+  ranges[0] = (struct fault_range) { 0, 0 };
+  s->keep = ranges;
+  s->nr_keep = n ? n : 1;
+  lua_insert (L, -2);
+  if (!lua_istable (L, -1)) {
+    ranges[0] = (struct fault_range) { 0, bytes (L, key->name) };
+    return;
+  }
+  for (size_t i = 0; i < n; i++) {
+    if (lua_rawgeti (L, -1, (lua_Integer) i + 1) != LUA_TTABLE)
+      wrong (L, key->name, "bytes, or a list of {offset, count}");
+    lua_rawgeti (L, -1, 1);
+    ranges[i].offset = bytes (L, key->name);
+    lua_rawgeti (L, -2, 2);
+    ranges[i].count = bytes (L, key->name);
+    lua_pop (L, 3);
+  }
+}
+
+/* Bytes, forwards or backwards. */
+static void
+take_misdirect (lua_State *L, const struct key *key, struct fault_spec *s)
+{
+  const char *text = lua_type (L, -1) == LUA_TSTRING ? lua_tostring (L, -1)
+                                                     : NULL;
+  uint64_t n = 0;
+
+  if (lua_isinteger (L, -1))
+    s->misdirect = lua_tointeger (L, -1);
+  else if (text && text_size (text + (*text == '-'), &n))
+    s->misdirect = *text == '-' ? -(int64_t) n : (int64_t) n;
+  if (s->misdirect == 0)
+    wrong (L, key->name, "a distance other than 0, such as 512 or \"-1M\"");
+}
+
+static void
+take_disconnect (lua_State *L, const struct key *key, struct fault_spec *s)
+{
+  s->disconnect = boolean (L, key->name);
+  if (s->disconnect && !request_can_cut ())
+    nbdkit_error ("fault: disconnect: this nbdkit can't cut a connection (1.34 "
+                  "and newer can): the request fails with ESHUTDOWN instead");
+}
+
+/*--------------------------------------------------------------------*/
+/* The keys. */
+
+#define REGION (REQUESTS & ~OP (FLUSH))  /* requests that have one */
+
+/* Where a member of a spec is, which the compiler checks to be of that type. */
+#define FIELD(type, member) \
+  (offsetof (struct fault_spec, member) \
+   + 0 * sizeof ((type *) NULL == &((struct fault_spec *) NULL)->member))
+
+#define HAS(what) FIELD (bool, has_##what)
+
+#define BYTES(member) take_bytes, FIELD (uint64_t, member)
+#define FROM_0(member) take_from_0, FIELD (uint64_t, member)
+#define FROM_1(member) take_from_1, FIELD (uint64_t, member)
+#define STRING(member) take_string, FIELD (const char *, member)
+#define BOOLEAN(member) take_boolean, FIELD (bool, member)
+#define CHANCE(member) take_probability, FIELD (double, member)
+#define FUNCTION(member) take_function, FIELD (bool, member)
+#define SPECIAL(function) function, 0
+
+/* The language of fault {...} in one table.  op comes first, because the others are
+ * checked against it.
+ */
+static const struct key keys[] = {
+  { "op",         SELECTOR, ALL_OPS,       0,           SPECIAL (take_op) },
+  { "offset",     SELECTOR, REGION,        HAS (range), BYTES (offset) },
+  { "count",      SELECTOR, REGION,        HAS (range), SPECIAL (take_count) },
+  { "conn",       SELECTOR, ALL_OPS,       0,           FROM_1 (conn) },
+  { "export",     SELECTOR, ALL_OPS,       0,           STRING (export_name) },
+  { "fua",        SELECTOR, CHANGES,       HAS (fua),   BOOLEAN (fua) },
+  { "data",       SELECTOR, OP (WRITE),    0,           SPECIAL (take_data) },
+  { "nth",        SELECTOR, ALL_OPS,       0,           FROM_1 (nth) },
+  { "every",      SELECTOR, ALL_OPS,       0,           FROM_1 (every) },
+  { "after",      SELECTOR, ALL_OPS,       0,           FROM_0 (after) },
+  { "times",      SELECTOR, ALL_OPS,       0,           FROM_1 (times) },
+  { "seq",        SELECTOR, ALL_OPS,       0,           SPECIAL (take_seq) },
+  { "p",          SELECTOR, ALL_OPS,       HAS (p),     CHANCE (p) },
+  { "when",       SELECTOR, ALL_OPS,       0,           FUNCTION (has_when) },
+  { "name",       SELECTOR, ALL_OPS,       0,           SPECIAL (take_name) },
+  { "optional",   SELECTOR, ALL_OPS,       0,           BOOLEAN (optional) },
+  { "error",      ACTION,   ALL_OPS,       0,           SPECIAL (take_error) },
+  { "delay",      ACTION,   ALL_OPS,       0,           SPECIAL (take_delay) },
+  { "hang",       ACTION,   ALL_OPS,       0,           BOOLEAN (hang) },
+  { "corrupt",    ACTION,   CAN_CORRUPT,   0,           FROM_1 (corrupt) },
+  { "keep",       ACTION,   CAN_TEAR,      0,           SPECIAL (take_keep) },
+  { "lose",       ACTION,   REQUESTS,      0,           BOOLEAN (lose) },
+  { "misdirect",  ACTION,   CAN_MISDIRECT, 0,           SPECIAL (take_misdirect) },
+  { "disconnect", ACTION,   REQUESTS,      0,           SPECIAL (take_disconnect) },
+  { "shutdown",   ACTION,   ALL_OPS,       0,           BOOLEAN (shutdown) },
+  { "call",       ACTION,   ALL_OPS,       0,           FUNCTION (has_call) },
+};
+
+#define NR_KEYS (sizeof keys / sizeof keys[0])
+
+/* A selector must be able to match one of the rule's operations, and an action must
+ * do something to all of them, because a rule that fires must have an effect.  (A
+ * rule for "any" is for the operations to which its actions do something.)
+ */
+static void
+check_ops (lua_State *L, const struct key *key, unsigned ops)
+{
+  unsigned others = ops & ~key->ops, op = 0;
+
+  if (key->kind == SELECTOR || ops == REQUESTS ? (ops & key->ops) != 0
+                                               : others == 0)
+    return;
+  while (!(others >> op & 1))
+    op++;
+  luaL_error (L, key->kind == SELECTOR ? "fault: %s: no %s request has that"
+                                       : "fault: %s: does nothing to op '%s'",
+              key->name, op_names[op]);
+}
+
+/* Is this key in table 2, and not false? */
+static bool
+has_key (lua_State *L, const char *key)
+{
+  bool has;
+
+  lua_getfield (L, 2, key);
+  has = lua_toboolean (L, -1);
+  lua_pop (L, 1);
+  return has;
+}
+
+/* A request that fails is not performed, except for what is kept of it; one that
+ * is lost is not performed either.
+ */
+static void
+check_actions (lua_State *L)
+{
+  static const char *const against[][2] = {
+    { "error", "disconnect" }, { "error", "lose" }, { "error", "misdirect" },
+    { "error", "corrupt" }, { "disconnect", "lose" },
+    { "disconnect", "misdirect" }, { "disconnect", "corrupt" },
+    { "lose", "keep" }, { "lose", "misdirect" }, { "lose", "corrupt" },
+  };
+
+  for (size_t i = 0; i < sizeof against / sizeof against[0]; i++)
+    if (has_key (L, against[i][0]) && has_key (L, against[i][1]))
+      luaL_error (L, "fault: %s and %s contradict each other", against[i][0],
+                  against[i][1]);
+}
+
+/* Without a count, the region reaches to the end of the disk. */
+static void
+check_region (lua_State *L, struct fault_spec *s)
+{
+  const uint64_t size = disk_size (disk_live ());
+
+  if (!s->has_range)
+    return;
+  if (s->offset >= size)
+    luaL_error (L, "fault: offset: the region begins past the end of the disk, "
+                "which has %I bytes", (lua_Integer) size);
+  if (s->count == 0)
+    s->count = size - s->offset;
+}
+
+/* Take the value of a key, if it is there.  False: there is none, or an action that
+ * is false.
+ */
+static bool
+take_key (lua_State *L, const struct key *key, struct fault_spec *s)
+{
+  if (lua_getfield (L, 2, key->name) == LUA_TNIL) {
+    lua_pop (L, 1);
+    return false;
+  }
+  key->take (L, key, s);
+  if (key->has)
+    *(bool *) ((char *) s + key->has) = true;
+  return key->kind == SELECTOR || has_key (L, key->name);
+}
+
+/* Take all keys, and keep the operations that the selectors can match and to which
+ * an action does something.
+ */
+static void
+take_keys (lua_State *L, struct fault_spec *s)
+{
+  unsigned can = ALL_OPS, acts = 0, actions = 0;
+
+  for (const struct key *key = keys; key < keys + NR_KEYS; key++) {
+    const bool there = take_key (L, key, s);
+
+    if (key == keys && !there)
+      luaL_error (L, "fault: op is missing, such as op = \"write\" (in quotes)");
+    if (!there)
+      continue;
+    check_ops (L, key, s->ops);
+    if (key->kind == SELECTOR)
+      can &= key->ops;
+    else {
+      acts |= key->ops;
+      actions++;
+    }
+  }
+  if (!acts)
+    luaL_error (L, "fault: there is no action, such as error = \"EIO\" (in "
+                "quotes)");
+  s->ops &= acts & can;
+  s->only_delays = s->has_delay_function && actions == 1;
+}
+
+void
+take_spec (lua_State *L, struct fault_spec *s)
+{
+  const char *names[NR_KEYS + 1] = { NULL };
+
+  luaL_checkstack (L, 2 * (int) NR_KEYS + 10, NULL);
+  for (size_t i = 0; i < NR_KEYS; i++)
+    names[i] = keys[i].name;
+  check_keys (L, 2, "fault", names);
+  take_keys (L, s);
+  check_actions (L);
+  check_region (L, s);
+}
