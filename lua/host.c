@@ -488,7 +488,8 @@ on_newindex (lua_State *L)
   if (!lua_isnil (L, 3) && lua_type (L, 3) != LUA_TFUNCTION)
     return luaL_error (L, "on.%s: expected a function, got %s", op_names[op],
                        luaL_typename (L, 3));
-  if (op == OP_FILL && disk_set_fill (lua_isnil (L, 3) ? NULL : host_fill))
+  if (op == OP_FILL && disk_set_fill (disk_live (),
+                                      lua_isnil (L, 3) ? NULL : host_fill))
     return luaL_error (L, "on.fill: out of memory");
   if (lua_isnil (L, 3)) {
     hooks[op].count = 0;
