@@ -153,22 +153,6 @@ int control_push (lua_State *L, const struct chunk *c);
 void control_results (lua_State *L, struct chunk *c);
 void control_error (struct chunk *c, const char *message, size_t len);
 
-/* lua/disk.c: arguments of the methods of disk.  The last one raises an error if
- * ERR is not 0.
- */
-void check_self (lua_State *L, const char *method);
-uint64_t check_offset (lua_State *L, int arg);
-uint64_t check_count (lua_State *L, int arg, uint64_t offset);
-void disk_error (lua_State *L, int err, const char *method);
-
-/* lua/medium.c: methods of disk. */
-int disk_method_bad (lua_State *L);
-int disk_method_heal (lua_State *L);
-int disk_method_limit (lua_State *L);
-int disk_method_readonly (lua_State *L);
-int disk_method_throttle (lua_State *L);
-int disk_method_stats (lua_State *L);
-
 /* lua/safe.c: the standard library, made safe; note whether the function on top of
  * the stack mentions what hooks_may_wait or hooks_may_ask_stats want to know; keep
  * scripts from resuming or closing the coroutine on top of the stack.

@@ -5,7 +5,7 @@
 #include <errno.h>
 
 #include "disk/medium.h"
-#include "lua/host.h"
+#include "lua/method.h"
 #include "report/stats.h"
 
 static struct medium *
