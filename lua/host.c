@@ -560,22 +560,40 @@ push_conn (lua_State *L, const struct connection *conn)
   lua_remove (L, -2);
 }
 
-/* Take what on.fill returned.  True: it gave the content. */
+/* Raise the message on top of the stack, after the place where the function at
+ * LEVEL of the stack is.
+ */
+static void
+wrong_content (lua_State *L, int level)
+{
+  luaL_where (L, level);
+  lua_insert (L, -2);
+  lua_concat (L, 2);
+  lua_error (L);
+}
+
+/* Take what on.fill returned.  True: it gave the content.  The function at LEVEL
+ * of the stack is where errors say that they happened.
+ */
 static bool
-take_content (lua_State *L, const struct call *c)
+take_content (lua_State *L, const struct call *c, int level)
 {
   size_t len;
   const char *s;
 
   if (lua_isnil (L, -1))
     return false;
-  if (lua_type (L, -1) != LUA_TSTRING)
-    luaL_error (L, "on.fill returned no string, but a %s",
-                luaL_typename (L, -1));
+  if (lua_type (L, -1) != LUA_TSTRING) {
+    lua_pushfstring (L, "on.fill returned no string, but a %s",
+                     luaL_typename (L, -1));
+    wrong_content (L, level);
+  }
   s = lua_tolstring (L, -1, &len);
-  if (len != c->count)
-    luaL_error (L, "on.fill returned %I bytes, not %I", (lua_Integer) len,
-                (lua_Integer) c->count);
+  if (len != c->count) {
+    lua_pushfstring (L, "on.fill returned %I bytes, not %I", (lua_Integer) len,
+                     (lua_Integer) c->count);
+    wrong_content (L, level);
+  }
   memcpy (c->buf, s, len);
   return true;
 }
@@ -595,7 +613,7 @@ start_done (lua_State *L, int status, lua_KContext context)
   else if (c->rule)
     c->result = rule_result (L, c->function);
   else if (c->op == OP_FILL)
-    c->done = take_content (L, c);
+    c->done = take_content (L, c, 1);
   return lua_gettop (L);
 }
 
@@ -1109,22 +1127,23 @@ hooks_forget (const struct connection *conn)
   pthread_mutex_unlock (&host.lock);
 }
 
-/* Call the functions on.fill straight away, inside of other Lua code. */
+/* Call the functions on.fill straight away, inside of other Lua code, until one
+ * gives the content.  The argument is the call.  Errors name the place of the
+ * Lua code that called the C function that needs the content.
+ */
 static int
-fill_inside (lua_State *L, void *buf, uint64_t count, uint64_t offset)
+call_fill (lua_State *L)
 {
-  struct call c = { .op = OP_FILL, .buf = buf, .count = count };
+  struct call *c = lua_touserdata (L, 1);
 
-  for (unsigned i = 0; i < hooks[OP_FILL].count && !c.done; i++) {
+  for (unsigned i = 0; i < hooks[OP_FILL].count && !c->done; i++) {
     lua_rawgeti (L, LUA_REGISTRYINDEX, hooks[OP_FILL].ref[i]);
-    lua_pushinteger (L, (lua_Integer) offset);
-    lua_pushinteger (L, (lua_Integer) count);
+    lua_pushinteger (L, (lua_Integer) c->offset);
+    lua_pushinteger (L, (lua_Integer) c->count);
     lua_call (L, 2, 1);
-    c.done = take_content (L, &c);
+    c->done = take_content (L, c, 2);
     lua_pop (L, 1);
   }
-  if (!c.done)
-    memset (buf, 0, count);
   return 0;
 }
 
@@ -1135,9 +1154,13 @@ host_fill (void *context, void *buf, uint64_t count, uint64_t offset)
                     .offset = offset };
   int err;
 
-  if (context)
-    return fill_inside (context, buf, count, offset);
-  err = run_locked (&c);
+  if (context) {
+    lua_pushcfunction (context, call_fill);
+    lua_pushlightuserdata (context, &c);
+    err = lua_pcall (context, 1, 0, 0) == LUA_OK ? 0 : HOST_RAISED;
+  }
+  else
+    err = run_locked (&c);
   if (!err && !c.done)
     memset (buf, 0, count);
   return err;

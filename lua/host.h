@@ -5,6 +5,7 @@
 #ifndef LUA_HOST_H
 #define LUA_HOST_H
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -142,7 +143,11 @@ void host_look (lua_State *L);
 
 /* Make the content of untouched pages: a disk_fill_fn.  The context is the
  * lua_State that wants it, or NULL outside of Lua: then without the lock held.
+ * Where on.fill raises an error inside of Lua, it returns HOST_RAISED, with the
+ * error value on top of the stack: to be raised again (lua_error) when the
+ * functions that asked for the content have returned.
  */
+#define HOST_RAISED ECANCELED
 int host_fill (void *context, void *buf, uint64_t count, uint64_t offset);
 
 /* lua/chunk.c: push the function that a chunk is and its arguments, and

@@ -31,6 +31,8 @@ check_count (lua_State *L, int arg, uint64_t offset)
 void
 disk_error (lua_State *L, int err, const char *method)
 {
+  if (err == HOST_RAISED)
+    lua_error (L);
   if (err)
     luaL_error (L, "disk:%s: %s", method, strerror (err));
 }
