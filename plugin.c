@@ -663,7 +663,7 @@ __attribute__ ((always_inline)) static inline bool
 wrapped (const struct connection *c, enum op op)
 {
   return scripted && (counting || hooks_wants (op) || faults_want (op)
-                      || medium_wants (c->disk, op) || !c->store);
+                      || medium_wants (c->disk) >> op & 1 || !c->store);
 }
 
 /* Report an errno code to nbdkit.  ENOTSUP is the answer of a fast zero, and

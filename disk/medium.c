@@ -103,18 +103,12 @@ update_wanted (struct medium *m)
   pthread_mutex_unlock (&m->wanted_lock);
 }
 
-/* For a medium that there may not be. */
-static bool
-wants (const struct medium *m, enum op op)
+unsigned
+medium_wants (const struct disk *d)
 {
-  return m && (atomic_load_explicit (&m->wanted, memory_order_relaxed)
-               >> op & 1);
-}
+  const struct medium *m = d->medium;
 
-bool
-medium_wants (const struct disk *d, enum op op)
-{
-  return wants (d->medium, op);
+  return m ? atomic_load_explicit (&m->wanted, memory_order_relaxed) : 0;
 }
 
 /*--------------------------------------------------------------------*/
@@ -507,7 +501,7 @@ medium_pass (struct request *req)
   int err;
 
   req->why = NULL;              /* a hook may try more than once */
-  if (!wants (m, req->op))
+  if (!(medium_wants (req->conn->disk) >> req->op & 1))
     return disk_perform (req);
   err = perform (m, req);
   if (req->why && log_wanted ())

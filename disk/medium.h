@@ -29,10 +29,12 @@ struct medium *medium_new (uint64_t size);
 /* NULL is allowed.  No request is left. */
 void medium_free (struct medium *m);
 
-/* Has the medium of a disk something to say about such requests?  Not if the disk
- * has no medium.  Takes no lock.
+/* The operations about which the medium of a disk has something to say, as a set
+ * (request.h).  Empty if the disk has no medium.  Takes no lock.  (With the
+ * operation as an argument, each request to a plain disk would pay for it: it
+ * takes the register in which the request's buffer comes.)
  */
-bool medium_wants (const struct disk *d, enum op op);
+unsigned medium_wants (const struct disk *d);
 
 /* Perform a request on the disk of its connection, as the medium of that disk
  * can:
