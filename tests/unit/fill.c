@@ -221,6 +221,13 @@ test_take_away (void)
   ok (fill_active (f) && is_zero (f, 5, 0)
       && is_initial (f, SIZE - STORE_PAGE, STORE_PAGE),
       "set again: all pages without data are untouched");
+
+  take_away = f;
+  ok (fill_zero (f, 2 * STORE_PAGE, STORE_PAGE + 5, &calls) == 0
+      && is_zero (f, SIZE - STORE_PAGE, STORE_PAGE), "while zeroing");
+  take_away = NULL;
+  fill_set (f, make);
+  ok (is_initial (f, SIZE - STORE_PAGE, STORE_PAGE), "... and set again");
   end_fill (f, store);
 }
 
