@@ -1113,7 +1113,9 @@ region_reserve (struct store *s, uint64_t region, uint64_t len, bool lock)
   return lock && mlock (page_address (entry, 0), len) == -1 ? errno : 0;
 }
 
-/* Would the system ever give so much?  Mapping the addresses is enough to find out. */
+/* Would the system ever give so much?  Mapping the addresses is enough to find
+ * out.
+ */
 static bool
 can_reserve (uint64_t size)
 {

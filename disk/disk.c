@@ -1,4 +1,4 @@
-/* disk.c - the content of a disk: its store, or the initial content above it. */
+/* disk.c - the content of a disk: its store, or initial content above it. */
 
 #include "disk/fill.h"
 #include "disk/inside.h"

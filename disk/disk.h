@@ -26,8 +26,9 @@ struct medium;
  * or at the end of the disk, and is at most DISK_FILL_MAX bytes long.  CONTEXT
  * is what the caller of disk_read, disk_write or disk_zero gave.
  * The same range must get the same content each time.  Called by any thread,
- * with no lock held.  Returns 0 or an errno code, which the caller of disk_read
- * and so on gets; it must return, and not leave by longjmp.
+ * with no lock held except, where a medium limits the space, one that only
+ * requests take.  Returns 0 or an errno code, which the caller of disk_read and
+ * so on gets; it must return, and not leave by longjmp.
  */
 typedef int (*disk_fill_fn) (void *context, void *buf, uint64_t count,
                              uint64_t offset);
@@ -113,8 +114,8 @@ int disk_zero (struct disk *d, uint64_t count, uint64_t offset,
 uint64_t disk_extent (struct disk *d, uint64_t count, uint64_t offset,
                       bool *data);
 
-/* Do what a request asks for, to the disk of its connection.  What is written is
- * kept at once, so a flush has nothing to do, nor has FUA.  0 or an errno code.
+/* Do what a request asks for, to the disk of its connection.  Writes are kept at
+ * once, so flush and FUA have nothing to do.  0 or an errno code.
  */
 int disk_perform (struct request *req);
 

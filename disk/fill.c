@@ -111,7 +111,7 @@ fill_clone (struct fill *from, struct fill **out, struct store **store)
 }
 
 /*--------------------------------------------------------------------*/
-/* What a page is. */
+/* Kinds of pages. */
 
 /* How many bytes from OFFSET on, at most COUNT, lie in pages that are all
  * touched or all not.
@@ -137,7 +137,9 @@ touched_run (struct fill *f, uint64_t count, uint64_t offset, bool *touched)
   return min_u64 (count, end * STORE_PAGE - offset);
 }
 
-/* Say that the pages FIRST <= p < END were touched.  The lock is held. */
+/* Note that the pages FIRST <= p < END were touched.  The lock is held
+ * exclusively.
+ */
 static int
 touch (struct fill *f, uint64_t first, uint64_t end)
 {
@@ -164,7 +166,7 @@ touch (struct fill *f, uint64_t first, uint64_t end)
   return err;
 }
 
-/* What all bytes from OFFSET on are, for the number of bytes returned. */
+/* The kind of all bytes from OFFSET on, for the number of bytes returned. */
 enum kind { WRITTEN, HOLE, INITIAL };
 
 static uint64_t
@@ -337,7 +339,7 @@ fill_zero (struct fill *f, uint64_t count, uint64_t offset, void *context)
   if (err)
     return err;
 
-  /* Pages are marked first: a reader must not see the content once more. */
+  /* Pages are marked first: no reader may see their initial content again. */
   if (end == store_size (f->store))
     end = (end + STORE_PAGE - 1) / STORE_PAGE * STORE_PAGE;
   pthread_rwlock_wrlock (&f->lock);

@@ -8,8 +8,8 @@
  * time, except fill_set and fill_free.  Ranges are those of store.h:
  * offset + count <= size of the store, checked by the caller.  Functions that
  * return int return 0 or an errno code, and report nothing.  CONTEXT goes to the
- * function that makes the content (disk_fill_fn), without a lock held; what that
- * returns, other than 0, is returned.
+ * function that makes the content (disk_fill_fn), which is called without a lock
+ * of the fill held, and whose errno code is returned.
  */
 
 #ifndef DISK_FILL_H
@@ -31,10 +31,10 @@ struct fill *fill_new (struct store *store, disk_fill_fn make);
 /* NULL is allowed. */
 void fill_free (struct fill *f);
 
-/* Exchange the function.  NULL takes the initial content away: untouched pages
- * read as zeroes, also to a call of this header that is just calling the
- * function; with a function that is set later all pages are untouched again that
- * hold no data.  Only while no other thread uses the fill.
+/* Exchange the function.  NULL takes the initial content away, which the function
+ * itself may do: from then on, untouched pages read as zeroes.  If another function
+ * is set later, all pages that hold no data are untouched again.  Only while no
+ * other thread uses the fill.
  */
 void fill_set (struct fill *f, disk_fill_fn make);
 
@@ -55,8 +55,8 @@ int fill_zero (struct fill *f, uint64_t count, uint64_t offset, void *context);
 uint64_t fill_extent (struct fill *f, uint64_t count, uint64_t offset,
                       bool *data);
 
-/* How many bytes more fill_zero of a range would allocate, because initial content
- * becomes real: a multiple of the page size.
+/* How many bytes more fill_zero of a range would allocate, because initial
+ * content becomes real: a multiple of the page size.
  */
 uint64_t fill_zero_growth (struct fill *f, uint64_t count, uint64_t offset);
 

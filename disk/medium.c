@@ -23,7 +23,9 @@
 #define READS (OP (READ) | OP (CACHE))
 #define THROTTLED (OP (READ) | OP (FLUSH) | CHANGES)
 
-/* A rate, as the time at which all that was let pass would be through. */
+/* A rate, kept as the time at which everything that was let pass would be through
+ * at that rate.
+ */
 struct bucket {
   uint64_t rate;                /* units a second; 0: no limit */
   uint64_t through;             /* nanoseconds of the monotonic clock */
@@ -32,7 +34,7 @@ struct bucket {
 struct medium {
   uint64_t size;                /* of the disk, in bytes */
 
-  /* The operations for which there is something to do. */
+  /* The operations for which there is something to do, as a set. */
   _Atomic unsigned wanted;
   pthread_mutex_t wanted_lock;
 
@@ -82,7 +84,7 @@ medium_free (struct medium *m)
   free (m);
 }
 
-/* Work out again which requests are to come here.  The last thread to do so sees
+/* Work out again which requests must come here.  The last thread to do so sees
  * what all others have set.
  */
 static void
@@ -183,8 +185,8 @@ skip_kind (struct lottery *l, double q)
   l->sector += min_u64 (gap, left);
 }
 
-/* Draw some ranges.  Good ones and bad ones take turns, so that neither costs
- * more when they are long.
+/* Draw some ranges.  Good ranges and bad ones alternate, so that long ones of
+ * either kind cost no more than short ones.
  */
 static int
 spoil_some (struct medium *m, struct lottery *l)
@@ -362,8 +364,8 @@ medium_readonly (struct medium *m, bool on)
   update_wanted (m);
 }
 
-/* Forget what waits: all of it queues up again.  What has passed is through by
- * now.  The lock is held.
+/* Forget which requests wait: all of them queue up again.  Those that have passed
+ * count as through.  The lock is held.
  */
 static void
 start_over_locked (struct medium *m)
@@ -396,7 +398,7 @@ medium_may_wait (struct medium *m)
   return waits;
 }
 
-/* Put N units into a bucket.  When will they be through? */
+/* Put N units into a bucket at time T.  Returns when they will be through. */
 static uint64_t
 put_units (struct bucket *b, uint64_t n, uint64_t t)
 {
@@ -441,7 +443,7 @@ is_lost (const void *place)
   return p->m->queue != p->queue;
 }
 
-/* The client has gone: its turn is for the others. */
+/* The client has gone: the others get its turn. */
 static void
 leave_queue (struct medium *m, const struct place *p)
 {
@@ -451,7 +453,7 @@ leave_queue (struct medium *m, const struct place *p)
   pthread_mutex_unlock (&m->throttle_lock);
 }
 
-/* Wait for a request's turn; in another queue, if there is one by then. */
+/* Wait for a request's turn, and queue up again if the queue starts over. */
 static int
 throttle (struct medium *m, const struct request *req)
 {

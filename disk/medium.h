@@ -30,9 +30,9 @@ struct medium *medium_new (uint64_t size);
 void medium_free (struct medium *m);
 
 /* The operations about which the medium of a disk has something to say, as a set
- * (request.h).  Empty if the disk has no medium.  Takes no lock.  (With the
- * operation as an argument, each request to a plain disk would pay for it: it
- * takes the register in which the request's buffer comes.)
+ * (request.h).  Empty if the disk has no medium.  Takes no lock.  (Why not the
+ * operation as an argument?  It would take the register in which the request's
+ * buffer comes, and each request to a plain disk would pay for that.)
  */
 unsigned medium_wants (const struct disk *d);
 
@@ -42,12 +42,14 @@ unsigned medium_wants (const struct disk *d);
  *   EIO     a read or cache request touches a bad sector, or a write or zero
  *           request covers a part of one: nothing was done.  A write, zero or
  *           trim request makes the bad sectors good that it covers as a whole.
- *   ENOSPC  a write would allocate more than the limit, or a zero or trim request
- *           to a part of a page with initial content would: nothing was done.
+ *   ENOSPC  a write would allocate more than the limit, or a zero or trim
+ *           request to a part of a page with initial content would: nothing was
+ *           done.
  *   EPERM   a write, zero or trim request, while write-protected.
  *
- * or another errno code from disk_perform or request_wait_until.  Where the medium
- * is the reason, REQ->why says so.  May sleep: only without a lock held.
+ * or another errno code from disk_perform or request_wait_until.  Where the
+ * medium is the reason, REQ->why says so, otherwise it is NULL.  May sleep: only
+ * without a lock held.
  */
 int medium_pass (struct request *req);
 
@@ -58,9 +60,10 @@ int medium_bad (struct medium *m, uint64_t count, uint64_t offset);
 int medium_heal (struct medium *m, uint64_t count, uint64_t offset);
 
 /* Make each sector that a range touches bad with probability P, 0 to 1.  Which
- * ones depends on SEED and the range only.  Costs time in proportion to the ranges
- * that become bad, not to the range.  E2BIG: there would be more than about
- * MEDIUM_BAD_MAX ranges; none was made.  ENOMEM: some may have become bad.
+ * ones depends on SEED and the range only.  The cost depends on the number of
+ * ranges that become bad, not on the length of the range.  E2BIG: there would be
+ * more than about MEDIUM_BAD_MAX ranges; none was made.  ENOMEM: some may have
+ * become bad.
  */
 int medium_bad_share (struct medium *m, double p, uint64_t seed,
                       uint64_t count, uint64_t offset);
@@ -79,9 +82,9 @@ void medium_limit (struct medium *m, uint64_t bytes);
 void medium_readonly (struct medium *m, bool on);
 
 /* Let at most so many bytes (of reads and writes) and so many requests (reads,
- * writes, flushes, trims, zeroes) pass each second; 0: any number.  What was not
- * used for a moment may be made up for, up to MEDIUM_CREDIT nanoseconds' worth.
- * Requests that wait already queue up again.
+ * writes, flushes, trims, zeroes) pass each second; 0: any number.  A rate that
+ * was not used may be made up for, up to MEDIUM_CREDIT nanoseconds' worth.
+ * Requests that are waiting queue up again.
  */
 void medium_throttle (struct medium *m, uint64_t bytes, uint64_t requests);
 #define MEDIUM_CREDIT UINT64_C (50000000)

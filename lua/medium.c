@@ -17,8 +17,8 @@ medium (void)
 /*--------------------------------------------------------------------*/
 /* Tables of options. */
 
-/* A field of the table at 2: a whole number from LEAST to MOST, or bytes such as
- * "4K".  OTHERWISE is what it is when it is not there.
+/* A field of the table at 2: a whole number from LEAST to MOST, or a string such
+ * as "4K".  Returns OTHERWISE if there is no such field.
  */
 static uint64_t
 number_field (lua_State *L, const char *what, const char *name, uint64_t least,

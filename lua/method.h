@@ -1,6 +1,7 @@
-/* method.h - what the methods of the object disk have in common.  They work on the
- * live disk.  Everything here is called with the host's lock held, or before
- * requests are served.
+/* method.h - what the methods of the object disk have in common.
+ *
+ * They work on the live disk.  Everything here is called with the host's lock
+ * held, or before requests are served.
  */
 
 #ifndef LUA_METHOD_H
@@ -11,8 +12,8 @@
 /* Data moves in pieces that stay in the processor's cache. */
 #define PIECE ((uint64_t) 64 * 1024)
 
-/* Raise an error unless the first argument is the object: METHOD, which is its name
- * and its arguments, was called with a dot.
+/* Raise an error unless the first argument is the object, as it is where a method
+ * was called with a colon.  METHOD is its name and its arguments.
  */
 void check_self (lua_State *L, const char *method);
 
@@ -31,9 +32,10 @@ void disk_error (lua_State *L, int err, const char *method);
 void disk_write_piece (lua_State *L, const char *method, const void *buf,
                        uint64_t count, uint64_t offset);
 
-/* Long work: it says how far it is, ends when its client does, and is not held
- * against the hook.  work_show is to be called after each piece; DONE and TOTAL are
- * bytes.  It raises an error if the work must stop.
+/* Long work.  It shows its progress, it stops when the client has gone or the
+ * server ends, and its time does not count against the hook's limit.  Call
+ * work_show after each piece: it raises an error if the work must stop.  DONE and
+ * TOTAL are bytes.
  */
 struct work {
   const char *what;

@@ -1,5 +1,5 @@
-/* Initial content, with tiny pages: against plain memory, where the function fails,
- * where it takes itself away, and in copies.
+/* Initial content, with tiny pages: against plain memory, where the function
+ * fails, where it takes itself away, and in copies.
  */
 
 #include <errno.h>

@@ -28,9 +28,9 @@ test_malloc (size_t size)
 #include "disk/medium.c"
 
 /*--------------------------------------------------------------------*/
-/* What stands around the medium. */
+/* Stubs of all that the medium calls, except its disk. */
 
-/* What the last wait was for, how many there were, and what they do. */
+/* When the last wait was to end, how many there were, and what they do. */
 static uint64_t wait_end;
 static unsigned waits;
 static int (*while_waiting) (struct medium *m);
@@ -434,7 +434,7 @@ test_throttle (void)
 
   while_waiting = gone;
   ok (writes (d, 'z', 512, 0) == ESHUTDOWN && !why && holds (d, 0, 512, 0),
-      "who leaves has written nothing");
+      "a client that leaves has written nothing");
   while_waiting = NULL;
   ok (reads (d, 1, 0) == 0 && wait_end < first + 101 * SECOND,
       "... and gives up its turn");
