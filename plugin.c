@@ -79,8 +79,10 @@ memory_config_complete (void)
 static int
 memory_thread_model (void)
 {
-  const bool waits = hooks_may_wait () || faults_may_wait ()
-    || medium_may_wait ();
+  /* Without a script there may be no disk yet (nbdkit --dump-plugin). */
+  const bool waits = scripted
+    && (hooks_may_wait () || faults_may_wait ()
+        || medium_may_wait (disk_medium (disk_live ())));
 
   return scripted && (waits || (config.control && request_can_cut ()))
     ? NBDKIT_THREAD_MODEL_PARALLEL : NBDKIT_THREAD_MODEL_SERIALIZE_REQUESTS;
@@ -196,7 +198,6 @@ memory_unload (void)
   control_stop ();
   hooks_stop ();
   faults_stop ();
-  medium_stop ();
   chance_stop ();
   stop_log ();
   disk_stop ();
@@ -394,7 +395,7 @@ __attribute__ ((always_inline)) static inline bool
 wrapped (const struct connection *c, enum op op)
 {
   return scripted && (counting || hooks_wants (op) || faults_want (op)
-                      || medium_wants (op) || !c->store);
+                      || medium_wants (c->disk) >> op & 1 || !c->store);
 }
 
 /* Report an errno code to nbdkit.  ENOTSUP is the answer of a fast zero, and

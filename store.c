@@ -2,8 +2,8 @@
  *
  * The disk is cut into regions of 16 pages (64 KiB).  A radix tree finds the
  * slot of a region from its number.  Its root has up to 1024 slots, as many
- * as the disk needs, the nodes below have 16, and it is as high as the size
- * of the disk asks for (not at all up to 64 MiB):
+ * as the disk needs, and the nodes below have 16.  Its height depends on the
+ * size of the disk (up to 64 MiB the root is all there is):
  *
  *     struct store     root               interior nodes     leaf nodes
  *     +----------+    +-------------+    +-------------+    +-------------+
@@ -18,15 +18,15 @@
  * pages that hold data.  Regions are handed out by mmap, 64 MiB at a time,
  * and the kernel backs only those pages that were touched: a copy that spans
  * pages is one long memcpy, and a disk with one page here and there takes
- * little more than those pages.  What a page holds that is not in the bitmap
- * is undefined; nothing relies on the kernel's zeroes.
+ * little more than those pages.  The content of a page that is not in the
+ * bitmap is undefined; nothing relies on the kernel's zeroes.
  *
  * The arithmetic: a byte every 1 GiB costs one 4 KiB page and two or three
  * nodes of 136 bytes.  Dense data costs 8 bytes for each 64 KiB.
  *
  * Clones.  A clone has nodes of its own, and its slots point to the same
- * regions.  Each region counts the slots that point to it.  Whoever wants to
- * change a region that others point to first moves to a copy of it:
+ * regions.  Each region counts the slots that point to it.  A store that
+ * changes a region to which others point first moves to a copy of it:
  *
  *      A: slot --+                      A: slot --> copy    (count 1)
  *                +--> region (count 2)
@@ -36,33 +36,35 @@
  *
  *   stripe[]  The mutex that a region's number hashes to guards that region
  *             in all stores of the family: the slots, the bytes and the
- *             count.  (A shared region has the same number everywhere, for
- *             only clones share.)  Whoever holds any stripe pins the nodes:
- *             they are copied or freed only under all stripes.
- *   mem       mutex: free regions, free nodes, and linking in new nodes.
+ *             count.  (A shared region has the same number everywhere,
+ *             because only clones share.)  A thread that holds any stripe
+ *             pins the nodes, because they are copied or freed only under all
+ *             stripes.
+ *   mem       This mutex guards free regions, free nodes, and the linking in
+ *             of new nodes.
  *
  * Order: stripes in ascending order, then mem.
  *
- * Readers take no lock, for even one that nobody else wants would cost more
- * than a short copy: it makes the processor wait for the copy before it, and
- * readers of the same data wait for each other's cache line.  Instead, each
- * stripe has a sequence number, odd while somebody changes what the stripe
- * guards.  A reader notes it, copies, and looks again: if it was odd or has
- * changed, the copy may be rubbish, and the reader makes another one under
- * the mutex.  So that a late reader finds its way through nodes that were
- * freed and used again, and falls over nothing,
+ * Readers take no lock, because even one that no other thread wants would cost
+ * more than a short copy: it makes the processor wait for the copy before it,
+ * and readers of the same data wait for each other's cache line.  Instead, each
+ * stripe has a sequence number, which is odd while a thread changes what the
+ * stripe guards.  A reader notes the number, copies, and reads the number again:
+ * if it was odd or has changed, the copy may be wrong, and the reader makes
+ * another one under the mutex.  A late reader may walk through nodes that were
+ * freed and used again.  So that this does no harm,
  *
  *   - memory of nodes and regions is unmapped only with the whole family,
  *   - a node that was used on one level of the tree stays on that level,
  *   - slots are atomic.
  *
- * The copy that is thrown away was, by the letter of C11, a data race.  It is
- * the usual one of sequence locks.  For ThreadSanitizer all readers lock.
+ * By the letter of C11, the copy that is thrown away was a data race.  It is
+ * the usual one of sequence locks.  Under ThreadSanitizer all readers lock.
  *
  * Why not one big mmap of the whole disk?  Every isolated page would need a
  * page table page of its own, nothing could be cloned, and 2^63 bytes do not
- * fit.  Why not transparent huge pages?  They make 2 MiB of every byte, and
- * they made first writes to a fresh disk slower, not faster.
+ * fit.  Why not transparent huge pages?  With them a single byte takes 2 MiB,
+ * and they made first writes to a fresh disk slower, not faster.
  */
 
 #include <assert.h>
@@ -74,6 +76,7 @@
 
 #include <sys/mman.h>
 
+#include "lib/min.h"
 #include "store.h"
 
 /* The tests make these tiny, so that every case crosses boundaries. */
@@ -107,8 +110,8 @@
 #define MAX_LEVELS (64 / NODE_BITS)
 #define STRIPES (1 << STRIPE_BITS)
 
-/* What a slot points to: 0, a node, or, on the lowest level, a region with
- * its bitmap.
+/* A slot holds 0, the address of a node, or, on the lowest level, the address of
+ * a region with its bitmap.
  */
 typedef _Atomic uintptr_t slot_t;
 
@@ -227,7 +230,7 @@ unlock_all (struct family *f)
 }
 
 /*--------------------------------------------------------------------*/
-/* Memory of the family.  The functions named _locked want mem held. */
+/* Memory of the family.  Functions named _locked need mem to be held. */
 
 /* Tell the kernel that these bytes are not needed. */
 static void
@@ -240,8 +243,8 @@ give_back (void *p, size_t count)
 #endif
 }
 
-/* Back these bytes in one go, rather than with one page fault for each 4 KiB.
- * Only for speed: where the system can't, the faults do it.
+/* Let the kernel back these bytes at once, rather than with one page fault for
+ * each 4 KiB.  Only for speed: where the system can't, the faults do it.
  */
 static void
 populate (void *p, size_t count)
@@ -274,7 +277,7 @@ map_chunk (void)
 {
   char *p = map_space (CHUNK_SIZE), *aligned = p;
 
-  /* Below another chunk it lies right.  If not, cut it out of more. */
+  /* Directly below another chunk it is aligned.  If not, cut it out of more. */
   if (p && (uintptr_t) p % CHUNK_SIZE != 0) {
     munmap (p, CHUNK_SIZE);
     p = map_space (2 * CHUNK_SIZE);
@@ -328,7 +331,7 @@ region_alloc (struct family *f)
   return region;
 }
 
-/* One slot less points to this region.  Its stripe is held. */
+/* One slot fewer points to this region.  Its stripe is held. */
 static void
 region_unref (struct family *f, uintptr_t region)
 {
@@ -455,7 +458,7 @@ slot_find (const struct store *s, uint64_t region)
   return &slots[region % NODE_SLOTS];
 }
 
-/* What the slot of a region holds, 0 for a hole. */
+/* The content of a region's slot; 0 for a hole. */
 static uintptr_t
 slot_get (const struct store *s, uint64_t region)
 {
@@ -517,8 +520,8 @@ next_region (const struct store *s, uint64_t region, uint64_t end)
   return end;
 }
 
-/* Free the nodes below COUNT slots that hold nothing.  True if all of these
- * slots are empty.  All stripes and mem are held.
+/* Free the nodes below COUNT slots where they are empty.  True if all of these
+ * slots are empty then.  All stripes and mem are held.
  */
 static bool
 prune (struct store *s, slot_t *slots, size_t count, unsigned shift)
@@ -591,10 +594,8 @@ region_read (uintptr_t entry, char *buf, uint64_t len, uint64_t off)
     return;
   }
   while (len > 0) {
-    uint64_t n = STORE_PAGE - off % STORE_PAGE;
+    uint64_t n = min_u64 (STORE_PAGE - off % STORE_PAGE, len);
 
-    if (n > len)
-      n = len;
     if (entry >> (off / STORE_PAGE) & 1)
       memcpy (buf, page_address (entry, 0) + off, n);
     else
@@ -631,8 +632,8 @@ region_shared (uintptr_t entry)
   return *region_meta (entry & ~ALL_PAGES) > 1;
 }
 
-/* Make the pages FRESH of a region ready to be written from OFF to OFF+LEN:
- * zero what the write leaves of the first and the last.
+/* Prepare the pages FRESH of a region for a write from OFF to OFF+LEN: zero those
+ * parts of the first and the last page that it does not reach.
  */
 static void
 pages_prepare (uintptr_t entry, uintptr_t fresh, uint64_t len, uint64_t off)
@@ -687,7 +688,7 @@ region_write (struct store *s, uint64_t region, const char *buf, uint64_t len,
   return 0;
 }
 
-/* Give back runs of the pages GONE, which no slot holds. */
+/* Give back the memory of the pages GONE, which no slot holds any more. */
 static void
 pages_give_back (uintptr_t region, uintptr_t gone)
 {
@@ -702,9 +703,9 @@ pages_give_back (uintptr_t region, uintptr_t gone)
   }
 }
 
-/* Take the pages GONE out of a slot, and the region with the last of them.
- * Where a clone shares the region, only the slot changes; the memory goes
- * when the last of them lets the region go.
+/* Take the pages GONE out of a slot, and the region too if no page is left.
+ * Where a clone shares the region, only the slot changes; the memory is given
+ * back when the last store lets the region go.
  */
 static void
 pages_drop (struct store *s, slot_t *slot, uintptr_t gone)
@@ -744,9 +745,7 @@ region_zero (struct store *s, slot_t *slot, uint64_t len, uint64_t off)
     entry = atomic_load_explicit (slot, memory_order_relaxed);
   }
   for (; off < end; off += n) {
-    n = STORE_PAGE - off % STORE_PAGE;
-    if (n > end - off)
-      n = end - off;
+    n = min_u64 (STORE_PAGE - off % STORE_PAGE, end - off);
     if (rest >> (off / STORE_PAGE) & 1)
       memset (page_address (entry, 0) + off, 0, n);
   }
@@ -767,9 +766,7 @@ regions_to (uint64_t end)
 static uint64_t
 in_region (uint64_t count, uint64_t offset)
 {
-  uint64_t n = REGION - offset % REGION;
-
-  return n < count ? n : count;
+  return min_u64 (REGION - offset % REGION, count);
 }
 
 static struct store *
@@ -814,8 +811,8 @@ store_create (uint64_t size, struct store **out)
 }
 
 /* Copy COUNT slots, and the nodes below them, to empty slots of S, and
- * count the regions' new slots.  False: no memory; what was copied hangs
- * together.  All stripes and mem are held.
+ * count the regions' new slots.  False: no memory; what was copied by then is
+ * a whole tree.  All stripes and mem are held.
  */
 static bool
 copy_slots (struct store *s, slot_t *to, const slot_t *from, size_t count,
@@ -911,8 +908,9 @@ store_free (struct store *s)
   last = f->stores == 1;
   pthread_mutex_unlock (&f->mem);
 
-  /* The last of a family takes all with it.  Others may share regions, but
-   * nobody else sees the nodes, so they need no lock until they go.
+  /* The last store of a family takes everything with it.  Otherwise others may
+   * share regions, but they don't see these nodes, which therefore need no lock
+   * until they are freed.
    */
   if (!last)
     unref_all (s);
@@ -940,7 +938,7 @@ store_allocated (const struct store *s)
 }
 
 /* Copy from one region without a lock.  False: it changed meanwhile, and the
- * copy is worth nothing.
+ * copy must not be used.
  */
 static bool
 read_unlocked (struct store *s, uint64_t region, char *buf, uint64_t len,
@@ -1001,15 +999,15 @@ store_write (struct store *s, const void *buf, uint64_t count, uint64_t offset)
   return 0;
 }
 
-/* Has so much been emptied that it is worth looking at all nodes? */
+/* Has so much been emptied that it is worth checking all nodes? */
 static bool
 should_prune (const struct store *s)
 {
   return s->emptied > 64 && s->emptied > s->nodes / 16;
 }
 
-/* Give back nodes that hold nothing, so that the tree costs what is stored,
- * not what was.
+/* Give back empty nodes, so that the size of the tree depends on what is stored,
+ * not on what was stored once.
  */
 static void
 prune_all (struct store *s)
@@ -1083,7 +1081,7 @@ store_extent (struct store *s, uint64_t count, uint64_t offset, bool *data)
       break;
   }
   stripe_unlock (stripe);
-  return (pos < end ? pos : end) - offset;
+  return min_u64 (pos, end) - offset;
 }
 
 /* Allocate all pages of one region that lie within the disk, for us alone. */
@@ -1115,7 +1113,9 @@ region_reserve (struct store *s, uint64_t region, uint64_t len, bool lock)
   return lock && mlock (page_address (entry, 0), len) == -1 ? errno : 0;
 }
 
-/* Would the system ever give so much?  It knows without trying. */
+/* Would the system ever give so much?  Mapping the addresses is enough to find
+ * out.
+ */
 static bool
 can_reserve (uint64_t size)
 {

@@ -7,14 +7,15 @@
  * Every function that takes a range wants offset + count <= store_size();
  * the caller checks it.  count may be 0.  All quantities are bytes.
  *
- * Locking is inside.  Any number of threads may call any function on the
+ * The store locks itself.  Any number of threads may call any function on the
  * same store or on its clones at the same time, except store_free, after
  * which that store (not its clones) is gone.  No function sleeps, but each
  * waits for others that work on the same 64 KiB of the same family, and
  * store_clone waits for all, as does a store_zero that finds much to give
- * back.  (Locks are hashed: now and then two threads wait for each other that
- * need not.)  A request is atomic within each 64 KiB: where two overlap, they
- * may mix only at 64 KiB boundaries, so never inside a sector.
+ * back.  (Locks are hashed, so now and then one of two threads that could work
+ * at the same time waits for the other.)  A request is atomic within each
+ * 64 KiB: where two overlap, they may mix only at 64 KiB boundaries, so never
+ * inside a sector.
  *
  * Functions that return int return 0 or an errno code, and report nothing.
  */
@@ -42,12 +43,12 @@ struct store;
  */
 int store_create (uint64_t size, struct store **out);
 
-/* Make *OUT a copy of FROM as it is at one moment.  Of a request that is going
- * on at that moment, each 64 KiB may be in the copy or not.  Costs
- * time and memory in proportion to the number of 64 KiB regions stored
- * (8 bytes each where they are dense), and no data is copied until one side
- * writes.  The caller owns *OUT; the two may be freed in either order.
- * ENOMEM: nothing was made and FROM is as it was.
+/* Make *OUT a copy of FROM as it is at one moment.  Of a request that is under
+ * way at that moment, each 64 KiB may be in the copy or not.  Costs time and
+ * memory in proportion to the number of 64 KiB regions stored (8 bytes each
+ * where they are dense).  No data is copied until one side writes.  The caller
+ * owns *OUT; the two may be freed in either order.  ENOMEM: nothing was made and
+ * FROM is as it was.
  */
 int store_clone (struct store *from, struct store **out);
 
@@ -59,8 +60,8 @@ void store_free (struct store *s);
 
 uint64_t store_size (const struct store *s);
 
-/* Bytes of pages that hold data of this store, shared ones included; a
- * multiple of the page size.  While others write it is out of date at once.
+/* Bytes of the pages that hold data of this store, shared ones included; a
+ * multiple of the page size.  Out of date at once while other threads write.
  */
 uint64_t store_allocated (const struct store *s);
 
@@ -73,15 +74,15 @@ int store_write (struct store *s, const void *buf, uint64_t count,
 
 /* Make a range read as zeroes.  Pages that lie wholly inside it are given
  * back to the system (not in a reserved store); the others keep their bytes
- * outside the range.  ENOMEM: a prefix was zeroed.  It can happen only where
- * a page of 64 KiB that a clone shares is zeroed in part.
+ * outside the range.  ENOMEM: a prefix was zeroed.  This can happen only where
+ * a part of a page is zeroed in 64 KiB that a clone shares.
  */
 int store_zero (struct store *s, uint64_t count, uint64_t offset);
 
 /* How many bytes from OFFSET on, at most COUNT and at least 1, are of the
  * same kind: *DATA says whether memory holds them or they are a hole.  Exact
- * to the page.  COUNT must not be 0.  Costs what is stored in the range, not
- * what is virtual.
+ * to the page.  COUNT must not be 0.  The cost depends on what is stored in the
+ * range, not on how long it is.
  */
 uint64_t store_extent (struct store *s, uint64_t count, uint64_t offset,
                        bool *data);
@@ -89,8 +90,9 @@ uint64_t store_extent (struct store *s, uint64_t count, uint64_t offset,
 /* Allocate every page of the disk now, keep it whatever is zeroed, and, with
  * LOCK, lock it into RAM (mlock(2): not inherited over fork(2)).  What was
  * stored stays.  May be called again.  A later clone ends the guarantee: where
- * the two share, a write needs new memory, which is not locked.  Not at the same time as other calls on this store.
- * ENOMEM, EPERM, EAGAIN: as mlock(2); part of the disk may then be allocated.
+ * the two share, a write needs new memory, which is not locked.  Not at the same
+ * time as other calls on this store.  ENOMEM, EPERM, EAGAIN: as mlock(2); part
+ * of the disk may then be allocated.
  */
 int store_reserve (struct store *s, bool lock);
 

@@ -1,4 +1,4 @@
-/* medium.c - what is wrong with the medium of the live disk.
+/* medium.c - what is wrong with the medium of a disk.
  *
  *     request --> throttle --> write protection --> bad sectors --> limit
  *                                                                     |
@@ -10,10 +10,12 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 
-#include "lib/chance.h"
-#include "disk/disk.h"
+#include "disk/inside.h"
 #include "disk/medium.h"
+#include "lib/chance.h"
+#include "lib/min.h"
 #include "lib/ranges.h"
 #include "lib/sys.h"
 #include "report/log.h"
@@ -21,62 +23,94 @@
 #define READS (OP (READ) | OP (CACHE))
 #define THROTTLED (OP (READ) | OP (FLUSH) | CHANGES)
 
-/* A rate, as the time at which all that was let pass would be through. */
+/* A rate, kept as the time at which everything that was let pass would be through
+ * at that rate.
+ */
 struct bucket {
   uint64_t rate;                /* units a second; 0: no limit */
   uint64_t through;             /* nanoseconds of the monotonic clock */
 };
 
-static struct ranges bad;
-static pthread_rwlock_t bad_lock = PTHREAD_RWLOCK_INITIALIZER;
-static _Atomic bool any_bad;
+struct medium {
+  uint64_t size;                /* of the disk, in bytes */
 
-static _Atomic bool readonly;
+  /* The operations for which there is something to do, as a set. */
+  _Atomic unsigned wanted;
+  pthread_mutex_t wanted_lock;
 
-static _Atomic uint64_t limit = UINT64_MAX;
-static pthread_mutex_t limit_lock = PTHREAD_MUTEX_INITIALIZER;
+  struct ranges bad;
+  _Atomic bool any_bad;
+  pthread_rwlock_t bad_lock;
 
-static struct bucket bytes, requests;
-static _Atomic unsigned queue;  /* how often it was begun anew */
-static pthread_mutex_t throttle_lock = PTHREAD_MUTEX_INITIALIZER;
+  _Atomic bool readonly;
 
-/* The operations for which there is something to do. */
-static _Atomic unsigned wanted;
-static pthread_mutex_t wanted_lock = PTHREAD_MUTEX_INITIALIZER;
+  _Atomic uint64_t limit;       /* UINT64_MAX: none */
+  pthread_mutex_t limit_lock;
+
+  struct bucket bytes, requests;
+  _Atomic unsigned queue;       /* how often the queue was started over */
+  pthread_mutex_t throttle_lock;
+};
 
 /*--------------------------------------------------------------------*/
+/* The object. */
 
-/* Work out again which requests are to come here.  Who comes last sees what all
- * others have set.
- */
-static void
-update_wanted (void)
+struct medium *
+medium_new (uint64_t size)
 {
-  unsigned ops = 0;
+  struct medium *m = calloc (1, sizeof *m);
 
-  pthread_mutex_lock (&wanted_lock);
-  if (any_bad)
-    ops |= READS | CHANGES;
-  if (readonly)
-    ops |= CHANGES;
-  if (limit != UINT64_MAX)
-    ops |= CHANGES;
-  if (medium_may_wait ())
-    ops |= THROTTLED;
-  wanted = ops;
-  pthread_mutex_unlock (&wanted_lock);
+  if (!m)
+    return NULL;
+  m->size = size;
+  m->limit = UINT64_MAX;
+  pthread_mutex_init (&m->wanted_lock, NULL);
+  pthread_rwlock_init (&m->bad_lock, NULL);
+  pthread_mutex_init (&m->limit_lock, NULL);
+  pthread_mutex_init (&m->throttle_lock, NULL);
+  return m;
 }
 
 void
-medium_stop (void)
+medium_free (struct medium *m)
 {
-  ranges_clear (&bad);
+  if (!m)
+    return;
+  ranges_clear (&m->bad);
+  pthread_mutex_destroy (&m->wanted_lock);
+  pthread_rwlock_destroy (&m->bad_lock);
+  pthread_mutex_destroy (&m->limit_lock);
+  pthread_mutex_destroy (&m->throttle_lock);
+  free (m);
 }
 
-bool
-medium_wants (enum op op)
+/* Work out again which requests must come here.  The last thread to do so sees
+ * what all others have set.
+ */
+static void
+update_wanted (struct medium *m)
 {
-  return atomic_load_explicit (&wanted, memory_order_relaxed) >> op & 1;
+  unsigned ops = 0;
+
+  pthread_mutex_lock (&m->wanted_lock);
+  if (m->any_bad)
+    ops |= READS | CHANGES;
+  if (m->readonly)
+    ops |= CHANGES;
+  if (m->limit != UINT64_MAX)
+    ops |= CHANGES;
+  if (medium_may_wait (m))
+    ops |= THROTTLED;
+  m->wanted = ops;
+  pthread_mutex_unlock (&m->wanted_lock);
+}
+
+unsigned
+medium_wants (const struct disk *d)
+{
+  const struct medium *m = d->medium;
+
+  return m ? atomic_load_explicit (&m->wanted, memory_order_relaxed) : 0;
 }
 
 /*--------------------------------------------------------------------*/
@@ -90,30 +124,31 @@ sector_up (uint64_t n)
 
 /* Do HOW to the sectors that a range touches. */
 static int
-change (int (*how) (struct ranges *r, uint64_t start, uint64_t end),
+change (struct medium *m,
+        int (*how) (struct ranges *r, uint64_t start, uint64_t end),
         uint64_t count, uint64_t offset)
 {
   int err = 0;
 
-  pthread_rwlock_wrlock (&bad_lock);
+  pthread_rwlock_wrlock (&m->bad_lock);
   if (count > 0)
-    err = how (&bad, offset / MEDIUM_SECTOR, sector_up (offset + count));
-  any_bad = bad.n > 0;
-  update_wanted ();
-  pthread_rwlock_unlock (&bad_lock);
+    err = how (&m->bad, offset / MEDIUM_SECTOR, sector_up (offset + count));
+  m->any_bad = m->bad.n > 0;
+  update_wanted (m);
+  pthread_rwlock_unlock (&m->bad_lock);
   return err;
 }
 
 int
-medium_bad (uint64_t count, uint64_t offset)
+medium_bad (struct medium *m, uint64_t count, uint64_t offset)
 {
-  return change (ranges_add, count, offset);
+  return change (m, ranges_add, count, offset);
 }
 
 int
-medium_heal (uint64_t count, uint64_t offset)
+medium_heal (struct medium *m, uint64_t count, uint64_t offset)
 {
-  return change (ranges_remove, count, offset);
+  return change (m, ranges_remove, count, offset);
 }
 
 /* How many sectors of a kind come before the first of the other kind, if each is
@@ -147,18 +182,18 @@ skip_kind (struct lottery *l, double q)
   const uint64_t gap = draw_gap (q, l->random), left = l->end - l->sector;
 
   l->random = chance_mix (l->random);
-  l->sector += gap < left ? gap : left;
+  l->sector += min_u64 (gap, left);
 }
 
-/* Draw some ranges.  Good ones and bad ones take turns, so that neither costs
- * more when they are long.
+/* Draw some ranges.  Good ranges and bad ones alternate, so that long ones of
+ * either kind cost no more than short ones.
  */
 static int
-spoil_some (struct lottery *l)
+spoil_some (struct medium *m, struct lottery *l)
 {
   int err = 0;
 
-  pthread_rwlock_wrlock (&bad_lock);
+  pthread_rwlock_wrlock (&m->bad_lock);
   for (unsigned i = 0; i < 1000 && l->sector < l->end && !err; i++) {
     uint64_t start;
 
@@ -167,18 +202,19 @@ spoil_some (struct lottery *l)
       break;
     start = l->sector++;        /* a bad one */
     skip_kind (l, l->p);
-    err = ranges_add (&bad, start, l->sector);
+    err = ranges_add (&m->bad, start, l->sector);
     if (l->sector < l->end)
       l->sector++;              /* a good one */
   }
-  any_bad = bad.n > 0;
-  update_wanted ();
-  pthread_rwlock_unlock (&bad_lock);
+  m->any_bad = m->bad.n > 0;
+  update_wanted (m);
+  pthread_rwlock_unlock (&m->bad_lock);
   return err;
 }
 
 int
-medium_bad_share (double p, uint64_t seed, uint64_t count, uint64_t offset)
+medium_bad_share (struct medium *m, double p, uint64_t seed, uint64_t count,
+                  uint64_t offset)
 {
   struct lottery l = {
     .p = p, .random = chance_mix (seed), .sector = offset / MEDIUM_SECTOR,
@@ -189,34 +225,32 @@ medium_bad_share (double p, uint64_t seed, uint64_t count, uint64_t offset)
   if (p <= 0 || count == 0)
     return 0;
   if (p >= 1)
-    return medium_bad (count, offset);
+    return medium_bad (m, count, offset);
   if ((double) (l.end - l.sector) * p * (1 - p) > (double) MEDIUM_BAD_MAX)
     return E2BIG;
   /* Requests may come in between. */
   while (l.sector < l.end && !err)
-    err = spoil_some (&l);
+    err = spoil_some (m, &l);
   return err;
 }
 
 bool
-medium_bad_find (uint64_t count, uint64_t offset, uint64_t *found_count,
-                 uint64_t *found_offset)
+medium_bad_find (struct medium *m, uint64_t count, uint64_t offset,
+                 uint64_t *found_count, uint64_t *found_offset)
 {
-  const uint64_t size = disk_size (disk_live ());
   uint64_t start, end;
   bool found;
 
-  if (count == 0 || !any_bad)
+  if (count == 0 || !m->any_bad)
     return false;
-  pthread_rwlock_rdlock (&bad_lock);
-  found = ranges_find (&bad, offset / MEDIUM_SECTOR,
+  pthread_rwlock_rdlock (&m->bad_lock);
+  found = ranges_find (&m->bad, offset / MEDIUM_SECTOR,
                        sector_up (offset + count), &start, &end);
-  pthread_rwlock_unlock (&bad_lock);
+  pthread_rwlock_unlock (&m->bad_lock);
   if (!found)
     return false;
   *found_offset = start * MEDIUM_SECTOR;
-  *found_count = (end * MEDIUM_SECTOR < size ? end * MEDIUM_SECTOR : size)
-    - *found_offset;
+  *found_count = min_u64 (end * MEDIUM_SECTOR, m->size) - *found_offset;
   return true;
 }
 
@@ -224,64 +258,66 @@ medium_bad_find (uint64_t count, uint64_t offset, uint64_t *found_count,
  * the last sector of the disk may be short.
  */
 static void
-whole_sectors (const struct request *req, uint64_t *start, uint64_t *end)
+whole_sectors (const struct medium *m, const struct request *req,
+               uint64_t *start, uint64_t *end)
 {
   const uint64_t last = req->offset + req->count;
 
   *start = sector_up (req->offset);
-  *end = last == disk_size (disk_live ()) ? sector_up (last)
-    : last / MEDIUM_SECTOR;
+  *end = last == m->size ? sector_up (last) : last / MEDIUM_SECTOR;
 }
 
 static bool
-is_bad (uint64_t sector)
+is_bad (struct medium *m, uint64_t sector)
 {
   uint64_t unused;
 
-  return medium_bad_find (1, sector * MEDIUM_SECTOR, &unused, &unused);
+  return medium_bad_find (m, 1, sector * MEDIUM_SECTOR, &unused, &unused);
 }
 
 /* Does a request have to read a bad sector?  To change a part of one, the rest
  * is read.
  */
 static bool
-meets_bad (const struct request *req)
+meets_bad (struct medium *m, const struct request *req)
 {
   const uint64_t first = req->offset / MEDIUM_SECTOR;
   const uint64_t last = sector_up (req->offset + req->count);
   uint64_t start, end, unused;
 
   if (req->op == OP_READ || req->op == OP_CACHE)
-    return medium_bad_find (req->count, req->offset, &unused, &unused);
+    return medium_bad_find (m, req->count, req->offset, &unused, &unused);
   if (req->op == OP_TRIM || req->count == 0)
     return false;
-  whole_sectors (req, &start, &end);
-  return (first < start && is_bad (first))
-    || (end < last && is_bad (last - 1));
+  whole_sectors (m, req, &start, &end);
+  return (first < start && is_bad (m, first))
+    || (end < last && is_bad (m, last - 1));
 }
 
-/* What was written is good.  Without memory for that, the write has failed. */
+/* Sectors that were written are good.  Without memory to note that, the write has
+ * failed.
+ */
 static int
-heal (const struct request *req)
+heal (struct medium *m, const struct request *req)
 {
   uint64_t start, end, unused;
 
-  whole_sectors (req, &start, &end);
+  whole_sectors (m, req, &start, &end);
   if (start >= end
-      || !medium_bad_find ((end - start) * MEDIUM_SECTOR,
+      || !medium_bad_find (m, (end - start) * MEDIUM_SECTOR,
                            start * MEDIUM_SECTOR, &unused, &unused))
     return 0;
-  return medium_heal ((end - start) * MEDIUM_SECTOR, start * MEDIUM_SECTOR);
+  return medium_heal (m, (end - start) * MEDIUM_SECTOR, start * MEDIUM_SECTOR);
 }
 
 /*--------------------------------------------------------------------*/
 /* Space. */
 
 void
-medium_limit (uint64_t n)
+medium_limit (struct medium *m, uint64_t bytes)
 {
-  limit = n;
-  update_wanted ();
+  m->limit = bytes;
+  update_wanted (m);
 }
 
 /* Could a request allocate memory?  To zero a part of a page with initial content
@@ -299,22 +335,22 @@ may_grow (const struct request *req)
  * script must not wait for a write that waits for the script's on.fill.
  */
 static int
-perform_in_limit (struct request *req)
+perform_in_limit (struct medium *m, struct request *req)
 {
   struct disk *d = req->conn->disk;
   uint64_t growth;
   int err;
 
-  pthread_mutex_lock (&limit_lock);
+  pthread_mutex_lock (&m->limit_lock);
   growth = req->op == OP_WRITE ? disk_growth (d, req->count, req->offset)
     : disk_zero_growth (d, req->count, req->offset);
-  if (growth > 0 && disk_allocated (d) + growth > limit) {
+  if (growth > 0 && disk_allocated (d) + growth > m->limit) {
     req->why = "disk:limit";
     err = ENOSPC;
   }
   else
     err = disk_perform (req);
-  pthread_mutex_unlock (&limit_lock);
+  pthread_mutex_unlock (&m->limit_lock);
   return err;
 }
 
@@ -322,47 +358,47 @@ perform_in_limit (struct request *req)
 /* Write protection and rates. */
 
 void
-medium_readonly (bool on)
+medium_readonly (struct medium *m, bool on)
 {
-  readonly = on;
-  update_wanted ();
+  m->readonly = on;
+  update_wanted (m);
 }
 
-/* Forget who waits: all of them queue up again.  Who has passed is through by
- * now.  The lock is held.
+/* Forget which requests wait: all of them queue up again.  Those that have passed
+ * count as through.  The lock is held.
  */
 static void
-start_over_locked (void)
+start_over_locked (struct medium *m)
 {
-  bytes.through = requests.through = sys_now ();
-  queue++;
+  m->bytes.through = m->requests.through = sys_now ();
+  m->queue++;
 }
 
 void
-medium_throttle (uint64_t bps, uint64_t iops)
+medium_throttle (struct medium *m, uint64_t bytes, uint64_t requests)
 {
-  pthread_mutex_lock (&throttle_lock);
-  if (bytes.rate != bps || requests.rate != iops) {
-    bytes.rate = bps;
-    requests.rate = iops;
-    start_over_locked ();
+  pthread_mutex_lock (&m->throttle_lock);
+  if (m->bytes.rate != bytes || m->requests.rate != requests) {
+    m->bytes.rate = bytes;
+    m->requests.rate = requests;
+    start_over_locked (m);
   }
-  pthread_mutex_unlock (&throttle_lock);
-  update_wanted ();
+  pthread_mutex_unlock (&m->throttle_lock);
+  update_wanted (m);
 }
 
 bool
-medium_may_wait (void)
+medium_may_wait (struct medium *m)
 {
   bool waits;
 
-  pthread_mutex_lock (&throttle_lock);
-  waits = bytes.rate > 0 || requests.rate > 0;
-  pthread_mutex_unlock (&throttle_lock);
+  pthread_mutex_lock (&m->throttle_lock);
+  waits = m->bytes.rate > 0 || m->requests.rate > 0;
+  pthread_mutex_unlock (&m->throttle_lock);
   return waits;
 }
 
-/* Put N units into a bucket.  When will they be through? */
+/* Put N units into a bucket at time T.  Returns when they will be through. */
 static uint64_t
 put_units (struct bucket *b, uint64_t n, uint64_t t)
 {
@@ -371,98 +407,105 @@ put_units (struct bucket *b, uint64_t n, uint64_t t)
   if (b->through + MEDIUM_CREDIT < t)
     b->through = t - MEDIUM_CREDIT;
   b->through += (uint64_t) ((double) n * (double) SECOND / (double) b->rate);
-  if (b->through > INT64_MAX)
-    b->through = INT64_MAX;     /* that is, never */
+  b->through = min_u64 (b->through, INT64_MAX);         /* that is, never */
   return b->through;
 }
 
-/* Take a place in the queue, whose number goes to *SEEN.  When is it the
- * request's turn?
- */
-static uint64_t
-queue_up (const struct request *req, unsigned *seen)
+/* A place in the queue, which is lost when the queue starts over. */
+struct place {
+  const struct medium *m;
+  unsigned queue;               /* as it was when the place was taken */
+  uint64_t turn;                /* when it is the request's turn */
+};
+
+static struct place
+queue_up (struct medium *m, const struct request *req)
 {
   const bool moves = req->op == OP_READ || req->op == OP_WRITE;
   const uint64_t t = sys_now ();
+  struct place p = { .m = m };
   uint64_t one, other;
 
-  pthread_mutex_lock (&throttle_lock);
-  *seen = queue;
-  one = put_units (&bytes, moves ? req->count : 0, t);
-  other = put_units (&requests, 1, t);
-  pthread_mutex_unlock (&throttle_lock);
-  return one > other ? one : other;
-}
-
-/* The client has gone: its turn is for the others. */
-static void
-leave_queue (unsigned seen)
-{
-  pthread_mutex_lock (&throttle_lock);
-  if (queue == seen)
-    start_over_locked ();
-  pthread_mutex_unlock (&throttle_lock);
+  pthread_mutex_lock (&m->throttle_lock);
+  p.queue = m->queue;
+  one = put_units (&m->bytes, moves ? req->count : 0, t);
+  other = put_units (&m->requests, 1, t);
+  pthread_mutex_unlock (&m->throttle_lock);
+  p.turn = one > other ? one : other;
+  return p;
 }
 
 static bool
-queue_changed (const void *seen)
+is_lost (const void *place)
 {
-  return queue != *(const unsigned *) seen;
+  const struct place *p = place;
+
+  return p->m->queue != p->queue;
 }
 
-/* Wait for a request's turn; in another queue, if there is one by then. */
-static int
-throttle (const struct request *req)
+/* The client has gone: the others get its turn. */
+static void
+leave_queue (struct medium *m, const struct place *p)
 {
-  unsigned seen;
+  pthread_mutex_lock (&m->throttle_lock);
+  if (!is_lost (p))
+    start_over_locked (m);
+  pthread_mutex_unlock (&m->throttle_lock);
+}
+
+/* Wait for a request's turn, and queue up again if the queue starts over. */
+static int
+throttle (struct medium *m, const struct request *req)
+{
+  struct place p;
   int err;
 
   do {
-    const uint64_t turn = queue_up (req, &seen);
-
-    err = request_wait_until (req->conn, turn, queue_changed, &seen);
+    p = queue_up (m, req);
+    err = request_wait_until (req->conn, p.turn, is_lost, &p);
   }
-  while (!err && queue_changed (&seen));
+  while (!err && is_lost (&p));
   if (err)
-    leave_queue (seen);
+    leave_queue (m, &p);
   return err;
 }
 
 /*--------------------------------------------------------------------*/
+/* Requests. */
 
 static int
-perform (struct request *req)
+perform (struct medium *m, struct request *req)
 {
   const unsigned op = 1u << req->op;
-  int err = op & THROTTLED ? throttle (req) : 0;
+  int err = op & THROTTLED ? throttle (m, req) : 0;
 
   if (err)
     return err;
-  if (op & CHANGES && readonly) {
+  if (op & CHANGES && m->readonly) {
     req->why = "disk:readonly";
     return EPERM;
   }
-  if (any_bad && op & (READS | CHANGES) && meets_bad (req)) {
+  if (m->any_bad && op & (READS | CHANGES) && meets_bad (m, req)) {
     req->why = "disk:bad";
     return EIO;
   }
-  err = limit != UINT64_MAX && may_grow (req) ? perform_in_limit (req)
+  err = m->limit != UINT64_MAX && may_grow (req) ? perform_in_limit (m, req)
     : disk_perform (req);
-  if (!err && any_bad && op & CHANGES)
-    err = heal (req);
+  if (!err && m->any_bad && op & CHANGES)
+    err = heal (m, req);
   return err;
 }
 
-/* Snapshots are on a medium without faults. */
 int
 medium_pass (struct request *req)
 {
+  struct medium *m = req->conn->disk->medium;
   int err;
 
   req->why = NULL;              /* a hook may try more than once */
-  if (!medium_wants (req->op) || req->conn->disk != disk_live ())
+  if (!(medium_wants (req->conn->disk) >> req->op & 1))
     return disk_perform (req);
-  err = perform (req);
+  err = perform (m, req);
   if (req->why && log_wanted ())
     log_error ("medium", req->why, req, err);
   return err;

@@ -1,9 +1,10 @@
-/* medium.h - what is wrong with the medium of the live disk: bad sectors, too
- * little space, write protection, a limited rate.
+/* medium.h - what is wrong with the medium of a disk: bad sectors, too little
+ * space, write protection, a limited rate.
  *
- * Comes after the fault rules, just before the disk.  Any number of threads may
- * call any function at the same time.  Functions that return
- * int return 0 or an errno code, and report nothing.
+ * Comes after the fault rules, just before the content of the disk.  Any number
+ * of threads may call any function on the same medium at the same time, except
+ * medium_free.  Functions that return int return 0 or an errno code, and report
+ * nothing.
  */
 
 #ifndef MEDIUM_H
@@ -14,65 +15,81 @@
 
 #include "request.h"
 
+struct disk;
+struct medium;
+
 /* The unit of bad sectors, in bytes. */
 #define MEDIUM_SECTOR 512
 
-/* Forget all.  No request is left. */
-void medium_stop (void);
+/* Make a medium for a disk of SIZE bytes.  At first nothing is wrong with it.
+ * NULL: no memory.
+ */
+struct medium *medium_new (uint64_t size);
 
-/* Has the medium something to say about such requests?  Takes no lock. */
-bool medium_wants (enum op op);
+/* NULL is allowed.  No request is left. */
+void medium_free (struct medium *m);
 
-/* Perform a request, to the live disk as the medium can:
+/* The operations about which the medium of a disk has something to say, as a set
+ * (request.h).  Empty if the disk has no medium.  Takes no lock.  (Why not the
+ * operation as an argument?  It would take the register in which the request's
+ * buffer comes, and each request to a plain disk would pay for that.)
+ */
+unsigned medium_wants (const struct disk *d);
+
+/* Perform a request on the disk of its connection, as the medium of that disk
+ * can:
  *
  *   EIO     a read or cache request touches a bad sector, or a write or zero
  *           request covers a part of one: nothing was done.  A write, zero or
  *           trim request makes the bad sectors good that it covers as a whole.
- *   ENOSPC  a write would allocate more than the limit, or a zero or trim request
- *           to a part of a page with initial content would: nothing was done.
+ *   ENOSPC  a write would allocate more than the limit, or a zero or trim
+ *           request to a part of a page with initial content would: nothing was
+ *           done.
  *   EPERM   a write, zero or trim request, while write-protected.
  *
- * or another errno code from disk_perform or request_wait_until.  Where the medium is the reason,
- * REQ->why says so.
+ * or another errno code from disk_perform or request_wait_until.  Where the
+ * medium is the reason, REQ->why says so, otherwise it is NULL.  May sleep: only
+ * without a lock held.
  */
 int medium_pass (struct request *req);
 
 /* Make the sectors that a range touches bad, or good.  The caller checks that it
  * lies on the disk.  ENOMEM: they are as they were.
  */
-int medium_bad (uint64_t count, uint64_t offset);
-int medium_heal (uint64_t count, uint64_t offset);
+int medium_bad (struct medium *m, uint64_t count, uint64_t offset);
+int medium_heal (struct medium *m, uint64_t count, uint64_t offset);
 
 /* Make each sector that a range touches bad with probability P, 0 to 1.  Which
- * ones depends on SEED and the range only.  Costs time in proportion to the ranges
- * that become bad, not to the range.  E2BIG: there would be more than about
- * MEDIUM_BAD_MAX ranges; none was made.  ENOMEM: some may have become bad.
+ * ones depends on SEED and the range only.  The cost depends on the number of
+ * ranges that become bad, not on the length of the range.  E2BIG: there would be
+ * more than about MEDIUM_BAD_MAX ranges; none was made.  ENOMEM: some may have
+ * become bad.
  */
-int medium_bad_share (double p, uint64_t seed, uint64_t count,
-                      uint64_t offset);
+int medium_bad_share (struct medium *m, double p, uint64_t seed,
+                      uint64_t count, uint64_t offset);
 #define MEDIUM_BAD_MAX ((uint64_t) 4 << 20)
 
 /* Find the first range of bad sectors that overlaps a range, and clip it to the
- * disk.  False: there is none.
+ * disk.  False: there is none, and *FOUND_COUNT and *FOUND_OFFSET are unchanged.
  */
-bool medium_bad_find (uint64_t count, uint64_t offset, uint64_t *found_count,
-                      uint64_t *found_offset);
+bool medium_bad_find (struct medium *m, uint64_t count, uint64_t offset,
+                      uint64_t *found_count, uint64_t *found_offset);
 
-/* The disk may allocate so many bytes; UINT64_MAX: any number. */
-void medium_limit (uint64_t bytes);
+/* The disk may allocate at most so many bytes; UINT64_MAX: any number. */
+void medium_limit (struct medium *m, uint64_t bytes);
 
 /* Refuse to change the disk, or not. */
-void medium_readonly (bool on);
+void medium_readonly (struct medium *m, bool on);
 
-/* Let so many bytes (of reads and writes) and so many requests (reads, writes,
- * flushes, trims, zeroes) pass each second; 0: any number.  What was not used
- * for a moment may be made up for, up to MEDIUM_CREDIT nanoseconds' worth.
- * Requests that wait already queue up again.
+/* Let at most so many bytes (of reads and writes) and so many requests (reads,
+ * writes, flushes, trims, zeroes) pass each second; 0: any number.  A rate that
+ * was not used may be made up for, up to MEDIUM_CREDIT nanoseconds' worth.
+ * Requests that are waiting queue up again.
  */
-void medium_throttle (uint64_t bytes, uint64_t requests);
+void medium_throttle (struct medium *m, uint64_t bytes, uint64_t requests);
 #define MEDIUM_CREDIT UINT64_C (50000000)
 
 /* Is a rate set, so that requests wait? */
-bool medium_may_wait (void);
+bool medium_may_wait (struct medium *m);
 
 #endif /* MEDIUM_H */

@@ -84,7 +84,8 @@ on_newindex (lua_State *L)
   if (!lua_isnil (L, 3) && lua_type (L, 3) != LUA_TFUNCTION)
     return luaL_error (L, "on.%s: expected a function, got %s", op_names[op],
                        luaL_typename (L, 3));
-  if (op == OP_FILL && disk_set_fill (lua_isnil (L, 3) ? NULL : hook_fill))
+  if (op == OP_FILL && disk_set_fill (disk_live (),
+                                      lua_isnil (L, 3) ? NULL : hook_fill))
     return luaL_error (L, "on.fill: out of memory");
   if (lua_isnil (L, 3)) {
     hooks[op].count = 0;
@@ -192,24 +193,48 @@ push_fill_hook (lua_State *L, struct call *c)
   return 2;
 }
 
-/* Take what on.fill returned: nil, or the content. */
+/* Raise the message on top of the stack, after the place where the function at
+ * LEVEL of the stack is.
+ */
 static void
-take_content (lua_State *L, struct call *c)
+wrong_content (lua_State *L, int level)
+{
+  luaL_where (L, level);
+  lua_insert (L, -2);
+  lua_concat (L, 2);
+  lua_error (L);
+}
+
+/* Take what on.fill returned for a request: nil (false), or the content.  Errors
+ * name the place of the function at LEVEL of the stack.
+ */
+static bool
+take_content (lua_State *L, const struct request *req, int level)
 {
   size_t len;
   const char *s;
 
   if (lua_isnil (L, -1))
-    return;
-  if (lua_type (L, -1) != LUA_TSTRING)
-    luaL_error (L, "on.fill returned no string, but a %s",
-                luaL_typename (L, -1));
+    return false;
+  if (lua_type (L, -1) != LUA_TSTRING) {
+    lua_pushfstring (L, "on.fill returned no string, but a %s",
+                     luaL_typename (L, -1));
+    wrong_content (L, level);
+  }
   s = lua_tolstring (L, -1, &len);
-  if (len != c->req->count)
-    luaL_error (L, "on.fill returned %I bytes, not %I", (lua_Integer) len,
-                (lua_Integer) c->req->count);
-  memcpy (c->req->buf, s, len);
-  c->done = true;
+  if (len != req->count) {
+    lua_pushfstring (L, "on.fill returned %I bytes, not %I", (lua_Integer) len,
+                     (lua_Integer) req->count);
+    wrong_content (L, level);
+  }
+  memcpy (req->buf, s, len);
+  return true;
+}
+
+static void
+fill_done (lua_State *L, struct call *c)
+{
+  c->done = take_content (L, c->req, 1);
 }
 
 /*--------------------------------------------------------------------*/
@@ -265,7 +290,7 @@ static const struct call_kind closing_hook = {
 };
 
 static const struct call_kind fill_hook = {
-  .push = push_fill_hook, .results = 1, .done = take_content,
+  .push = push_fill_hook, .results = 1, .done = fill_done,
   .title = hook_title, .failed = hook_failed, .wait = call_wait,
   .gone = call_gone,
 };
@@ -410,36 +435,42 @@ hooks_forget (const struct connection *conn)
   host_unlock ();
 }
 
-/* Call the functions on.fill straight away, inside of other Lua code. */
+/* Call the functions on.fill straight away, inside of other Lua code, until one
+ * gives the content.  The argument is a struct pass.  Errors name the place of the
+ * Lua code that called the C function that needs the content.
+ */
 static int
-fill_inside (lua_State *L, struct request *req)
+fill_inside (lua_State *L)
 {
-  struct call c = { .kind = &fill_hook, .req = req };
+  struct pass *p = lua_touserdata (L, 1);
 
-  for (unsigned i = 0; i < hooks[OP_FILL].count && !c.done; i++) {
+  for (unsigned i = 0; i < hooks[OP_FILL].count && !p->filled; i++) {
     lua_rawgeti (L, LUA_REGISTRYINDEX, hooks[OP_FILL].ref[i]);
-    lua_pushinteger (L, (lua_Integer) req->offset);
-    lua_pushinteger (L, req->count);
+    lua_pushinteger (L, (lua_Integer) p->req->offset);
+    lua_pushinteger (L, p->req->count);
     lua_call (L, 2, 1);
-    take_content (L, &c);
+    p->filled = take_content (L, p->req, 2);
     lua_pop (L, 1);
   }
-  if (!c.done)
-    memset (req->buf, 0, req->count);
   return 0;
 }
 
 int
 hook_fill (void *context, void *buf, uint64_t count, uint64_t offset)
 {
+  lua_State *L = context;
   struct request req = { .op = OP_FILL, .buf = buf, .count = (uint32_t) count,
                          .offset = offset };
   struct pass p = { .req = &req };
   int err;
 
-  if (context)
-    return fill_inside (context, &req);
-  err = run_hooks (&p);
+  if (L) {
+    lua_pushcfunction (L, fill_inside);
+    lua_pushlightuserdata (L, &p);
+    err = lua_pcall (L, 1, 0, 0) == LUA_OK ? 0 : HOOK_RAISED;
+  }
+  else
+    err = run_hooks (&p);
   if (!err && !p.filled)
     memset (buf, 0, count);
   return err;

@@ -16,6 +16,7 @@
 #ifndef LUA_HOST_H
 #define LUA_HOST_H
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -205,7 +206,11 @@ void hook_number (struct request *req);
 
 /* Make the content of untouched pages: a disk_fill_fn.  The context is the
  * lua_State that wants it, or NULL outside of Lua: then without the lock held.
+ * Where on.fill raises an error inside of Lua, it returns HOOK_RAISED, with the
+ * error value on top of the stack: to be raised again (lua_error) when the
+ * functions that asked for the content have returned.
  */
+#define HOOK_RAISED ECANCELED
 int hook_fill (void *context, void *buf, uint64_t count, uint64_t offset);
 
 /* Push the table that stands for a connection. */
@@ -275,23 +280,9 @@ void make_strict (lua_State *L, const char *what, const char *const *names,
                   lua_CFunction call);
 
 /*--------------------------------------------------------------------*/
-/* disk.c: arguments of the methods of disk.  The last one raises an error if ERR
- * is not 0.
- */
-void check_self (lua_State *L, const char *method);
-uint64_t check_offset (lua_State *L, int arg);
-uint64_t check_count (lua_State *L, int arg, uint64_t offset);
-void disk_error (lua_State *L, int err, const char *method);
+/* disk.c, with method.h */
 
 void open_disk (lua_State *L);          /* leaves the object on the stack */
-
-/* medium.c: methods of disk. */
-int disk_method_bad (lua_State *L);
-int disk_method_heal (lua_State *L);
-int disk_method_limit (lua_State *L);
-int disk_method_readonly (lua_State *L);
-int disk_method_throttle (lua_State *L);
-int disk_method_stats (lua_State *L);
 
 /*--------------------------------------------------------------------*/
 /* safe.c: the standard library, made safe. */

@@ -4,14 +4,22 @@
 
 #include <errno.h>
 
-#include "lua/host.h"
 #include "disk/medium.h"
+#include "lua/method.h"
 #include "report/stats.h"
+
+static struct medium *
+medium (void)
+{
+  return disk_medium (disk_live ());
+}
 
 /*--------------------------------------------------------------------*/
 /* Tables of options. */
 
-/* A field of the table at 2, in bytes or otherwise a number. */
+/* A field of the table at 2: a whole number from LEAST to MOST, or a string such
+ * as "4K".  Returns OTHERWISE if there is no such field.
+ */
 static uint64_t
 number_field (lua_State *L, const char *what, const char *name, uint64_t least,
               uint64_t most, uint64_t otherwise)
@@ -39,7 +47,7 @@ list_bad (lua_State *L)
 
   lua_newtable (L);
   for (lua_Integer i = 1; from < size
-       && medium_bad_find (size - from, from, &count, &offset); i++) {
+       && medium_bad_find (medium (), size - from, from, &count, &offset); i++) {
     lua_createtable (L, 0, 2);
     lua_pushinteger (L, (lua_Integer) offset);
     lua_setfield (L, -2, "offset");
@@ -73,7 +81,7 @@ bad_share (lua_State *L)
   seed = lua_isnil (L, -1) ? host.config.seed
     : (uint64_t) luaL_checkinteger (L, -1);
 
-  err = medium_bad_share (p, seed, count, offset);
+  err = medium_bad_share (medium (), p, seed, count, offset);
   host_excuse (since);
   if (err == E2BIG)
     return luaL_error (L, "disk:bad: p: that would be more than %I bad ranges; "
@@ -95,7 +103,7 @@ disk_method_bad (lua_State *L)
     return bad_share (L);
   offset = check_offset (L, 2);
   count = check_count (L, 3, offset);
-  disk_error (L, medium_bad (count, offset), "bad");
+  disk_error (L, medium_bad (medium (), count, offset), "bad");
   return 0;
 }
 
@@ -110,7 +118,7 @@ disk_method_heal (lua_State *L)
     offset = check_offset (L, 2);
     count = check_count (L, 3, offset);
   }
-  disk_error (L, medium_heal (count, offset), "heal");
+  disk_error (L, medium_heal (medium (), count, offset), "heal");
   return 0;
 }
 
@@ -122,7 +130,7 @@ int
 disk_method_limit (lua_State *L)
 {
   check_self (L, "limit(size)");
-  medium_limit (lua_isnoneornil (L, 2) ? UINT64_MAX
+  medium_limit (medium (), lua_isnoneornil (L, 2) ? UINT64_MAX
                 : check_bytes (L, 2, INT64_MAX, UINT64_MAX));
   return 0;
 }
@@ -134,7 +142,7 @@ disk_method_readonly (lua_State *L)
   check_self (L, "readonly(true)");
   if (!lua_isnone (L, 2))
     luaL_checktype (L, 2, LUA_TBOOLEAN);
-  medium_readonly (lua_isnone (L, 2) || lua_toboolean (L, 2));
+  medium_readonly (medium (), lua_isnone (L, 2) || lua_toboolean (L, 2));
   return 0;
 }
 
@@ -152,7 +160,7 @@ disk_method_throttle (lua_State *L)
     bps = number_field (L, "disk:throttle", "bps", 1, INT64_MAX, 0);
     iops = number_field (L, "disk:throttle", "iops", 1, INT64_MAX, 0);
   }
-  medium_throttle (bps, iops);
+  medium_throttle (medium (), bps, iops);
   return 0;
 }
 

@@ -1,0 +1,371 @@
+/* fill.c - initial content.
+ *
+ * Beside the store of the disk there is a second one, a bitmap of its pages:
+ *
+ *     store          bitmap     the page
+ *     holds it       any        is what was written
+ *     hole           1          was zeroed or trimmed: reads as zeroes
+ *     hole           0          was never touched: reads as initial content
+ *
+ * So a page needs no memory until it is written, and one bit once it was
+ * trimmed.  A request that covers part of an untouched page first makes its
+ * content real (materialise).  The content is made without a lock, because that
+ * may take long, and is put in place under the lock if the page is still
+ * untouched.  Writers hold the lock shared; putting content in place, trimming
+ * and cloning hold it exclusively; readers don't need it.
+ */
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "disk/fill.h"
+#include "lib/min.h"
+
+struct fill {
+  struct store *store;          /* of the disk, which owns it */
+  struct store *touched;        /* the bitmap */
+  disk_fill_fn make;            /* NULL: the content was taken away */
+  pthread_rwlock_t lock;
+};
+
+/*--------------------------------------------------------------------*/
+/* The object. */
+
+/* A fill that owns a bitmap, or NULL.  The bitmap is then still the caller's. */
+static struct fill *
+with_bitmap (struct store *store, struct store *touched, disk_fill_fn make)
+{
+  struct fill *f = calloc (1, sizeof *f);
+
+  if (!f)
+    return NULL;
+  f->store = store;
+  f->touched = touched;
+  f->make = make;
+  pthread_rwlock_init (&f->lock, NULL);
+  return f;
+}
+
+struct fill *
+fill_new (struct store *store, disk_fill_fn make)
+{
+  uint64_t pages = (store_size (store) + STORE_PAGE - 1) / STORE_PAGE;
+  struct store *touched;
+  struct fill *f;
+
+  if (store_create ((pages + 7) / 8, &touched) != 0)
+    return NULL;
+  f = with_bitmap (store, touched, make);
+  if (!f)
+    store_free (touched);
+  return f;
+}
+
+void
+fill_free (struct fill *f)
+{
+  if (!f)
+    return;
+  store_free (f->touched);
+  pthread_rwlock_destroy (&f->lock);
+  free (f);
+}
+
+void
+fill_set (struct fill *f, disk_fill_fn make)
+{
+  f->make = make;
+  /* The bitmap as a whole: that needs no memory, so it can't fail. */
+  if (!make)
+    store_zero (f->touched, store_size (f->touched), 0);
+}
+
+bool
+fill_active (const struct fill *f)
+{
+  return f->make != NULL;
+}
+
+int
+fill_clone (struct fill *from, struct fill **out, struct store **store)
+{
+  struct store *touched = NULL;
+  int err;
+
+  *store = NULL;
+  pthread_rwlock_wrlock (&from->lock);
+  err = store_clone (from->store, store);
+  if (!err)
+    err = store_clone (from->touched, &touched);
+  pthread_rwlock_unlock (&from->lock);
+  if (!err && (*out = with_bitmap (*store, touched, from->make)) == NULL)
+    err = ENOMEM;
+  if (err) {
+    store_free (touched);
+    store_free (*store);
+    *store = NULL;
+  }
+  return err;
+}
+
+/*--------------------------------------------------------------------*/
+/* Kinds of pages. */
+
+/* How many bytes from OFFSET on, at most COUNT, lie in pages that are all
+ * touched or all not.
+ */
+static uint64_t
+touched_run (struct fill *f, uint64_t count, uint64_t offset, bool *touched)
+{
+  uint64_t page = offset / STORE_PAGE, byte = page / 8, end;
+  bool data;
+  uint8_t bits;
+
+  end = byte + store_extent (f->touched, store_size (f->touched) - byte, byte,
+                             &data);
+  end *= 8;
+  *touched = false;
+  if (data) {
+    store_read (f->touched, &bits, 1, byte);
+    *touched = bits >> page % 8 & 1;
+    end = page + 1;
+    while (end % 8 != 0 && (bits >> end % 8 & 1) == *touched)
+      end++;
+  }
+  return min_u64 (count, end * STORE_PAGE - offset);
+}
+
+/* Note that the pages FIRST <= p < END were touched.  The lock is held
+ * exclusively.
+ */
+static int
+touch (struct fill *f, uint64_t first, uint64_t end)
+{
+  static const uint8_t ones[4096] = { [0 ... 4095] = 0xff };
+  uint64_t byte, n;
+  uint8_t bits;
+  int err = 0;
+
+  while (first < end && !err) {
+    byte = first / 8;
+    n = min_u64 (end / 8 - byte, sizeof ones);
+    if (first % 8 == 0 && n > 0) {
+      err = store_write (f->touched, ones, n, byte);
+      first += n * 8;
+    }
+    else {
+      store_read (f->touched, &bits, 1, byte);
+      do
+        bits = (uint8_t) (bits | 1 << first % 8);
+      while (++first < end && first % 8 != 0);
+      err = store_write (f->touched, &bits, 1, byte);
+    }
+  }
+  return err;
+}
+
+/* The kind of all bytes from OFFSET on, for the number of bytes returned. */
+enum kind { WRITTEN, HOLE, INITIAL };
+
+static uint64_t
+kind_run (struct fill *f, uint64_t count, uint64_t offset, enum kind *kind)
+{
+  bool data, touched = true;
+  uint64_t n = store_extent (f->store, count, offset, &data);
+
+  if (!data && f->make)
+    n = touched_run (f, n, offset, &touched);
+  *kind = data ? WRITTEN : touched ? HOLE : INITIAL;
+  return n;
+}
+
+/*--------------------------------------------------------------------*/
+/* Making content. */
+
+/* The last page of the disk may be short. */
+static uint64_t
+page_length (const struct fill *f, uint64_t start)
+{
+  return min_u64 (STORE_PAGE, store_size (f->store) - start);
+}
+
+/* Make the content of the page around OFFSET. */
+static int
+fill_page (struct fill *f, uint8_t *page, uint64_t offset, void *context)
+{
+  uint64_t start = offset - offset % STORE_PAGE;
+
+  return f->make (context, page, page_length (f, start), start);
+}
+
+/* Read from pages that were not touched.  Advances *COUNT to what was read. */
+static int
+read_initial (struct fill *f, char *buf, uint64_t *count, uint64_t offset,
+              void *context)
+{
+  uint64_t in_page = offset % STORE_PAGE;
+  uint8_t page[STORE_PAGE];
+  int err;
+
+  /* Whole pages, straight to where they go. */
+  if (in_page == 0 && *count >= STORE_PAGE) {
+    *count = min_u64 (*count - *count % STORE_PAGE, DISK_FILL_MAX);
+    return f->make (context, buf, *count, offset);
+  }
+
+  *count = min_u64 (*count, STORE_PAGE - in_page);
+  err = fill_page (f, page, offset, context);
+  if (!err)
+    memcpy (buf, page + in_page, *count);
+  return err;
+}
+
+/* Store the initial content of the page around OFFSET, if it still has it. */
+static int
+materialise (struct fill *f, uint64_t offset, void *context)
+{
+  uint64_t start = offset - offset % STORE_PAGE;
+  uint8_t page[STORE_PAGE];
+  enum kind kind;
+  int err;
+
+  kind_run (f, 1, offset, &kind);
+  if (kind != INITIAL)
+    return 0;
+  err = fill_page (f, page, offset, context);
+  if (err)
+    return err;
+
+  pthread_rwlock_wrlock (&f->lock);
+  kind_run (f, 1, offset, &kind);
+  if (kind == INITIAL)
+    err = store_write (f->store, page, page_length (f, start), start);
+  pthread_rwlock_unlock (&f->lock);
+  return err;
+}
+
+/* The edges of a range: for each page of which it covers only a part, a byte in
+ * that page.  Returns how many such pages there are.
+ */
+static unsigned
+edges (const struct fill *f, uint64_t count, uint64_t offset, uint64_t edge[2])
+{
+  uint64_t end = offset + count;
+  unsigned n = 0;
+
+  if (count == 0)
+    return 0;
+  if (offset % STORE_PAGE != 0)
+    edge[n++] = offset;
+  if (end % STORE_PAGE != 0 && end < store_size (f->store)
+      && (n == 0 || end / STORE_PAGE != offset / STORE_PAGE))
+    edge[n++] = end - 1;
+  return n;
+}
+
+/* Make real the pages of which a range covers only a part. */
+static int
+materialise_edges (struct fill *f, uint64_t count, uint64_t offset,
+                   void *context)
+{
+  uint64_t edge[2];
+  unsigned n = edges (f, count, offset, edge);
+  int err = 0;
+
+  for (unsigned i = 0; i < n && !err; i++)
+    err = materialise (f, edge[i], context);
+  return err;
+}
+
+uint64_t
+fill_zero_growth (struct fill *f, uint64_t count, uint64_t offset)
+{
+  uint64_t edge[2], growth = 0;
+  unsigned n = edges (f, count, offset, edge);
+  enum kind kind;
+
+  for (unsigned i = 0; i < n; i++) {
+    kind_run (f, 1, edge[i], &kind);
+    if (kind == INITIAL)
+      growth += STORE_PAGE;
+  }
+  return growth;
+}
+
+/*--------------------------------------------------------------------*/
+/* Requests. */
+
+int
+fill_read (struct fill *f, void *buf, uint64_t count, uint64_t offset,
+           void *context)
+{
+  enum kind kind;
+  char *p = buf;
+  uint64_t n;
+  int err = 0;
+
+  for (; count > 0 && !err; p += n, count -= n, offset += n) {
+    n = kind_run (f, count, offset, &kind);
+    if (kind == INITIAL)
+      err = read_initial (f, p, &n, offset, context);
+    else
+      store_read (f->store, p, n, offset);
+  }
+  return err;
+}
+
+int
+fill_write (struct fill *f, const void *buf, uint64_t count, uint64_t offset,
+            void *context)
+{
+  int err = materialise_edges (f, count, offset, context);
+
+  if (err)
+    return err;
+  pthread_rwlock_rdlock (&f->lock);
+  err = store_write (f->store, buf, count, offset);
+  pthread_rwlock_unlock (&f->lock);
+  return err;
+}
+
+int
+fill_zero (struct fill *f, uint64_t count, uint64_t offset, void *context)
+{
+  uint64_t end = offset + count;
+  int err = materialise_edges (f, count, offset, context);
+
+  if (err)
+    return err;
+
+  /* Pages are marked first: no reader may see their initial content again. */
+  if (end == store_size (f->store))
+    end = (end + STORE_PAGE - 1) / STORE_PAGE * STORE_PAGE;
+  pthread_rwlock_wrlock (&f->lock);
+  /* The function may have taken itself away (fill_set) by now. */
+  if (f->make)
+    err = touch (f, (offset + STORE_PAGE - 1) / STORE_PAGE, end / STORE_PAGE);
+  if (!err)
+    err = store_zero (f->store, count, offset);
+  pthread_rwlock_unlock (&f->lock);
+  return err;
+}
+
+uint64_t
+fill_extent (struct fill *f, uint64_t count, uint64_t offset, bool *data)
+{
+  enum kind first, kind;
+  uint64_t n = kind_run (f, count, offset, &first);
+
+  *data = first != HOLE;
+  while (n < count) {
+    uint64_t more = kind_run (f, count - n, offset + n, &kind);
+
+    if ((kind != HOLE) != *data)
+      break;
+    n += more;
+  }
+  return n;
+}
+

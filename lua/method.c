@@ -1,0 +1,86 @@
+/* method.c - what the methods of the object disk have in common. */
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lua/method.h"
+
+/*--------------------------------------------------------------------*/
+/* Arguments and results. */
+
+void
+check_self (lua_State *L, const char *method)
+{
+  if (!lua_istable (L, 1))
+    luaL_error (L, "call it as disk:%s, with a colon", method);
+}
+
+uint64_t
+check_offset (lua_State *L, int arg)
+{
+  return check_bytes (L, arg, disk_size (disk_live ()), UINT64_MAX);
+}
+
+uint64_t
+check_count (lua_State *L, int arg, uint64_t offset)
+{
+  return check_bytes (L, arg, disk_size (disk_live ()) - offset, UINT64_MAX);
+}
+
+void
+disk_error (lua_State *L, int err, const char *method)
+{
+  if (err == HOOK_RAISED)
+    lua_error (L);
+  if (err)
+    luaL_error (L, "disk:%s: %s", method, strerror (err));
+}
+
+void
+disk_write_piece (lua_State *L, const char *method, const void *buf,
+                  uint64_t count, uint64_t offset)
+{
+  disk_error (L, disk_write (disk_live (), buf, count, offset, L), method);
+}
+
+/*--------------------------------------------------------------------*/
+/* Long work. */
+
+struct work
+work_begin (const char *what, uint64_t total)
+{
+  struct work w = { .what = what, .total = total, .start = sys_now () };
+
+  w.show = w.start + SECOND;
+  w.look = w.start + SYS_STEP;
+  return w;
+}
+
+void
+work_show (lua_State *L, struct work *w, uint64_t done)
+{
+  uint64_t now = sys_now ();
+
+  if (now >= w->look) {
+    w->look = now + SYS_STEP;
+    host_check (L);
+  }
+  if (now < w->show)
+    return;
+  w->show = now + SECOND / 5;
+  if (!isatty (STDERR_FILENO))
+    return;
+  fprintf (stderr, "\r%s: %3.0f %%", w->what,
+           100.0 * (double) done / (double) w->total);
+  fflush (stderr);
+  w->shown = true;
+}
+
+void
+work_end (struct work *w)
+{
+  if (w->shown)
+    fprintf (stderr, "\r%s: done \n", w->what);
+  host_excuse (w->start);
+}

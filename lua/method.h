@@ -1,0 +1,64 @@
+/* method.h - what the methods of the object disk have in common.
+ *
+ * They work on the live disk.  Everything here is called with the host's lock
+ * held, or before requests are served.
+ */
+
+#ifndef LUA_METHOD_H
+#define LUA_METHOD_H
+
+#include "lua/host.h"
+
+/* Data moves in pieces that stay in the processor's cache. */
+#define PIECE ((uint64_t) 64 * 1024)
+
+/* Raise an error unless the first argument is the object, as it is where a method
+ * was called with a colon.  METHOD is its name and its arguments.
+ */
+void check_self (lua_State *L, const char *method);
+
+/* Arguments: a place on the disk, and a number of bytes from there on, both in
+ * bytes.
+ */
+uint64_t check_offset (lua_State *L, int arg);
+uint64_t check_count (lua_State *L, int arg, uint64_t offset);
+
+/* Raise an error if ERR, which a function of disk.h or medium.h returned, is not
+ * 0: that of on.fill, where it was one, otherwise "disk:METHOD: why".
+ */
+void disk_error (lua_State *L, int err, const char *method);
+
+/* disk_write to the live disk; raises such an error. */
+void disk_write_piece (lua_State *L, const char *method, const void *buf,
+                       uint64_t count, uint64_t offset);
+
+/* Long work.  It shows its progress, it stops when the client has gone or the
+ * server ends, and its time does not count against the hook's limit.  Call
+ * work_show after each piece: it raises an error if the work must stop.  DONE and
+ * TOTAL are bytes.
+ */
+struct work {
+  const char *what;
+  uint64_t total;
+  uint64_t start;               /* nanoseconds, as all that follow */
+  uint64_t show, look;          /* when to do so next */
+  bool shown;
+};
+
+struct work work_begin (const char *what, uint64_t total);
+void work_show (lua_State *L, struct work *w, uint64_t done);
+void work_end (struct work *w);
+
+/* lua/image.c: methods that load and save files. */
+int disk_method_load (lua_State *L);
+int disk_method_save (lua_State *L);
+
+/* lua/medium.c: what is wrong with the medium, and statistics. */
+int disk_method_bad (lua_State *L);
+int disk_method_heal (lua_State *L);
+int disk_method_limit (lua_State *L);
+int disk_method_readonly (lua_State *L);
+int disk_method_throttle (lua_State *L);
+int disk_method_stats (lua_State *L);
+
+#endif /* LUA_METHOD_H */
