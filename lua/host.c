@@ -420,14 +420,6 @@ lua_hang (lua_State *L)
   return wait_for (L, "hang", UINT64_MAX);
 }
 
-/* bytes ("4K"): as a number. */
-static int
-lua_bytes (lua_State *L)
-{
-  lua_pushinteger (L, (lua_Integer) check_bytes (L, 1, INT64_MAX, UINT64_MAX));
-  return 1;
-}
-
 /* chance (p): true with that probability.  What is its own of the request's luck:
  * the place of the hook among the hooks, or the rule's name, and the place of this
  * call among theirs.
@@ -437,11 +429,9 @@ lua_chance (lua_State *L)
 {
   struct call *c = check_call (L, "chance", false);
   uint64_t place = chance_mix (c->rule_hash) ^ (c->level << 8 | (unsigned) c->op);
+  const double p = check_probability (L, 1);
   uint64_t luck;
-  double p = 0;
 
-  luaL_argcheck (L, to_probability (L, 1, &p), 1,
-                 "expected a probability, such as 0.01, \"1%\" or \"1:100\"");
   luck = c->req
     ? chance_luck (&c->req->luck, c->op, c->req->offset, c->req->count)
     : chance_luck (&c->luck, c->op, c->offset, c->count);
@@ -1149,13 +1139,7 @@ static void
 open_on (lua_State *L)
 {
   lua_newtable (L);
-  lua_createtable (L, 0, 3);
-  lua_pushcfunction (L, on_index);
-  lua_setfield (L, -2, "__index");
-  lua_pushcfunction (L, on_newindex);
-  lua_setfield (L, -2, "__newindex");
-  lua_pushboolean (L, 0);
-  lua_setfield (L, -2, "__metatable");
+  new_class (L, NULL, on_index, on_newindex, 0);
   lua_setmetatable (L, -2);
   lua_setglobal (L, "on");
 }
@@ -1164,16 +1148,10 @@ static void
 open_param (lua_State *L)
 {
   lua_newtable (L);
-  lua_createtable (L, 0, 3);
   lua_newtable (L);
   lua_pushvalue (L, -1);
   lua_setfield (L, LUA_REGISTRYINDEX, "asked");
-  lua_pushcclosure (L, param_index, 1);
-  lua_setfield (L, -2, "__index");
-  lua_pushcfunction (L, param_newindex);
-  lua_setfield (L, -2, "__newindex");
-  lua_pushboolean (L, 0);
-  lua_setfield (L, -2, "__metatable");
+  new_class (L, NULL, param_index, param_newindex, 1);
   lua_setmetatable (L, -2);
   lua_setglobal (L, "param");
 }
@@ -1188,7 +1166,7 @@ open_host (lua_State *L)
   lua_setglobal (L, "fault");
   open_on (L);
   open_param (L);
-  lua_register (L, "bytes", lua_bytes);
+  open_args (L);
   lua_register (L, "chance", lua_chance);
   lua_register (L, "fail", lua_fail);
   lua_register (L, "sleep", lua_sleep);
