@@ -26,13 +26,13 @@ array_grow (void *array, size_t n, size_t *room, size_t size)
 
   if (n < *room)
     return true;
-  if (n > SIZE_MAX / 2)
-    return false;               /* or doubling would overflow */
+  if (n > SIZE_MAX / 2 / size)
+    return false;               /* the size in bytes could overflow */
   while (more <= n)
     more *= 2;
   /* ARRAY may point to a pointer of any type, so it is not a void **. */
   memcpy (&old, array, sizeof old);
-  moved = reallocarray (old, more, size);
+  moved = realloc (old, more * size);
   if (!moved)
     return false;
   memcpy (array, &moved, sizeof moved);

@@ -9,15 +9,15 @@ static bool no_memory;
 static unsigned allocations;
 
 static void *
-test_reallocarray (void *p, size_t n, size_t size)
+test_realloc (void *p, size_t size)
 {
   allocations++;
-  return no_memory ? NULL : reallocarray (p, n, size);
+  return no_memory ? NULL : realloc (p, size);
 }
 
-#define reallocarray test_reallocarray
+#define realloc test_realloc
 #include "lib/array.c"
-#undef reallocarray
+#undef realloc
 
 /* Items that would show it if they were moved in part only. */
 struct item {

@@ -11,14 +11,14 @@
 static long fail_at = -1, allocations;
 
 static void *
-test_reallocarray (void *p, size_t n, size_t size)
+test_realloc (void *p, size_t size)
 {
-  return allocations++ == fail_at ? NULL : reallocarray (p, n, size);
+  return allocations++ == fail_at ? NULL : realloc (p, size);
 }
 
-#define reallocarray test_reallocarray
+#define realloc test_realloc
 #include "lib/array.c"
-#undef reallocarray
+#undef realloc
 #include "lib/json.c"
 
 #define S(literal) literal, sizeof (literal) - 1
