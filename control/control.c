@@ -1,18 +1,18 @@
 /* control.c - the run-time control socket.
  *
- * One thread takes new clients, and each client has a thread, so that a client
- * that is slow, or does not read, holds up nobody but itself.
+ * One thread accepts new clients, and each client has a thread, so that a client
+ * that is slow, or does not read, only holds up itself.
  */
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <sys/socket.h>
@@ -20,39 +20,45 @@
 #include <sys/un.h>
 
 #include "control/control.h"
+#include "lib/array.h"
+#include "lib/min.h"
 #include "lib/sys.h"
 
 #define CLIENTS_MAX 64
+#define MS (SECOND / 1000)
 
-/* A client that reads nothing of its answer for so long is sent away. */
+/* How long a client may read nothing of its answer before it must go. */
 #define SEND_TIME (10 * SECOND)
+
+/* How long to wait for memory, or a file descriptor, for a new client. */
+#define ACCEPT_PAUSE (SECOND / 10)
 
 struct client {
   struct client *next;
   pthread_t thread;
   int fd;
-  char *buf;                    /* what has come and is not answered */
+  char *buf;                    /* what was received and is not answered yet */
   size_t len, size;
-  bool skip;                    /* a line so long that its start was dropped */
-  _Atomic bool done;            /* the thread ends */
+  bool skip;                    /* the start of a line was dropped: too long */
+  _Atomic bool done;            /* the thread is about to end */
 };
 
 static struct sockaddr_un address = { .sun_family = AF_UNIX };
-static bool owner;              /* this process removes the socket file */
-static struct stat made;        /* which is this one */
+static bool owner;              /* this process must remove the socket file */
+static struct stat made;        /* the file that it has made */
 static int listener = -1;
-static int stop_pipe[2] = { -1, -1 };   /* readable: stop */
+static int stop_pipe[2] = { -1, -1 };   /* its writing side is closed: stop */
 static control_answer_fn answer;
 static pthread_t acceptor;
-static bool accepting;
-static struct client *clients;  /* only the acceptor changes the list */
+static bool accepting;          /* the acceptor runs */
+static struct client *clients;  /* only for the acceptor, while it runs */
 
 /*--------------------------------------------------------------------*/
 /* The socket file. */
 
-/* After a fork, in the parent.  Before control_start the child becomes the
- * server; the parent must not keep the socket open either, or clients would
- * wait in its queue when the server has died.
+/* After a fork, in the parent.  Before control_start, the child becomes the server.
+ * The parent must not keep the socket open, or clients would wait in its queue
+ * after the server has died.
  */
 static void
 forked_parent (void)
@@ -64,7 +70,9 @@ forked_parent (void)
   listener = -1;
 }
 
-/* In the child: later it is just some program that a script has started. */
+/* The same in the child.  After control_start it is only a program that a script has
+ * started.
+ */
 static void
 forked_child (void)
 {
@@ -72,8 +80,8 @@ forked_child (void)
     owner = false;
 }
 
-/* When the program ends, or unloads the plugin, in whatever way.  Somebody may
- * have removed the file, and another server made its own there.
+/* Also run when the program ends, or unloads the plugin, in whatever way.  Another
+ * server may have put its own file there, which stays.
  */
 __attribute__ ((destructor)) static void
 remove_file (void)
@@ -86,7 +94,9 @@ remove_file (void)
   owner = false;
 }
 
-/* A socket that refuses clients was left by a server that is gone. */
+/* Remove the file that a server left behind when it died: a socket that refuses
+ * clients.
+ */
 static int
 remove_stale (void)
 {
@@ -100,7 +110,7 @@ remove_stale (void)
   fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd == -1)
     return errno;
-  /* EAGAIN: so many clients wait for the server that there is no room. */
+  /* EAGAIN: there is a server, and its queue of clients is full. */
   if (connect (fd, (struct sockaddr *) &address, sizeof address) == 0
       || errno == EAGAIN)
     err = EADDRINUSE;
@@ -110,10 +120,23 @@ remove_stale (void)
   return err;
 }
 
+/* Bind the listener to the socket file, which is made with mode 0600. */
+static int
+make_file (void)
+{
+  const mode_t mask = umask (0177);
+  const int r = bind (listener, (struct sockaddr *) &address, sizeof address);
+
+  umask (mask);                 /* leaves errno alone */
+  if (r == -1 || lstat (address.sun_path, &made) == -1)
+    return errno;
+  owner = true;
+  return 0;
+}
+
 int
 control_listen (const char *path)
 {
-  mode_t mask;
   int err;
 
   if (strlen (path) >= sizeof address.sun_path)
@@ -126,31 +149,24 @@ control_listen (const char *path)
   listener = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (listener == -1)
     return errno;
-  mask = umask (0177);
-  err = bind (listener, (struct sockaddr *) &address, sizeof address) == -1
-    ? errno : 0;
-  umask (mask);
-  if (!err && lstat (address.sun_path, &made) == -1)
+  err = make_file ();
+  if (!err && listen (listener, 16) == -1)
     err = errno;
-  if (!err) {
-    owner = true;
-    pthread_atfork (NULL, forked_parent, forked_child);
-    if (listen (listener, 16) == -1)
-      err = errno;
-  }
   if (err) {
     remove_file ();
     close (listener);
     listener = -1;
+    return err;
   }
-  return err;
+  pthread_atfork (NULL, forked_parent, forked_child);
+  return 0;
 }
 
 /*--------------------------------------------------------------------*/
 /* Clients. */
 
-/* Wait until FD has EVENTS, for at most NS nanoseconds.  1, 0: time is up, -1:
- * the client has gone or everything stops.
+/* Wait until FD has EVENTS, for at most NS nanoseconds.  1: it has; 0: the time is
+ * over; -1: the client has gone, or control_stop waits.
  */
 static int
 watch (int fd, short events, uint64_t ns)
@@ -158,16 +174,17 @@ watch (int fd, short events, uint64_t ns)
   struct pollfd fds[] = {
     { .fd = fd, .events = events }, { .fd = stop_pipe[0], .events = POLLIN },
   };
-  uint64_t t = sys_now (), end = ns < UINT64_MAX - t ? t + ns : UINT64_MAX;
+  uint64_t t = sys_now ();
+  const uint64_t end = t + min_u64 (ns, UINT64_MAX - t);
 
   for (;;) {
-    uint64_t ms = (end - t + 999999) / 1000000;
-    int n = poll (fds, 2, ms < 1000000 ? (int) ms : 1000000);
+    const uint64_t ms = (end - t) / MS + ((end - t) % MS != 0);
+    const int n = poll (fds, 2, (int) min_u64 (ms, INT_MAX));
 
     if (n == -1 && errno != EINTR)
       return -1;
     if (n > 0)
-      return fds[1].revents == 0 && fds[0].revents & events ? 1 : -1;
+      return !fds[1].revents && fds[0].revents & events ? 1 : -1;
     t = sys_now ();
     if (t >= end)
       return 0;
@@ -175,7 +192,7 @@ watch (int fd, short events, uint64_t ns)
 }
 
 /* A control_wait_fn.  A client that has only closed its sending side still
- * waits for the answer.
+ * waits for the answer, so POLLIN is not among the events.
  */
 static int
 wait_for (void *context, uint64_t ns)
@@ -185,7 +202,7 @@ wait_for (void *context, uint64_t ns)
   return watch (c->fd, 0, ns) == 0 ? 0 : ESHUTDOWN;
 }
 
-/* Send all bytes.  False: the client does not take them. */
+/* Send LEFT bytes.  False: the client does not take them. */
 static bool
 send_all (int fd, const char *s, size_t left)
 {
@@ -215,8 +232,9 @@ send_line (int fd, const char *line)
 static bool
 serve_line (struct client *c, const char *line, size_t len)
 {
-  bool sent, too_long = c->skip || len > CONTROL_LINE_MAX;
+  const bool too_long = c->skip || len > CONTROL_LINE_MAX;
   char *text;
+  bool sent;
 
   c->skip = false;
   if (too_long)
@@ -229,8 +247,8 @@ serve_line (struct client *c, const char *line, size_t len)
   return sent;
 }
 
-/* Answer all whole lines and take them out of the buffer, of which the first
- * FROM bytes are known to hold no newline.  False: the client has gone.
+/* Answer all whole lines, and remove them from the buffer, whose first FROM bytes
+ * are known to hold no newline.  False: the client has gone, or must go.
  */
 static bool
 serve_lines (struct client *c, size_t from)
@@ -254,23 +272,6 @@ serve_lines (struct client *c, size_t from)
   return true;
 }
 
-/* Make room for at least one more byte.  False: no memory. */
-static bool
-make_room (struct client *c)
-{
-  size_t more = c->size ? c->size * 2 : 4096;
-  char *p;
-
-  if (c->len < c->size)
-    return true;
-  p = realloc (c->buf, more);
-  if (!p)
-    return false;
-  c->buf = p;
-  c->size = more;
-  return true;
-}
-
 static void *
 client_thread (void *context)
 {
@@ -278,7 +279,8 @@ client_thread (void *context)
   size_t from;
   ssize_t n;
 
-  while (make_room (c) && watch (c->fd, POLLIN, UINT64_MAX) == 1) {
+  while (array_grow (&c->buf, c->len, &c->size, 1)
+         && watch (c->fd, POLLIN, UINT64_MAX) == 1) {
     n = recv (c->fd, c->buf + c->len, c->size - c->len, 0);
     if (n <= 0)
       break;
@@ -293,7 +295,8 @@ client_thread (void *context)
   return NULL;
 }
 
-/* Forget the clients that are done; wait for ALL to be so.  How many are left.
+/* Forget the clients that are done; if ALL, wait until each is.  Returns how many
+ * are left.
  */
 static unsigned
 reap (bool all)
@@ -314,7 +317,9 @@ reap (bool all)
   return left;
 }
 
-/* NULL, or why there can be no more clients. */
+/* Start to serve a client.  NULL, or the answer that refuses it; then FD is still
+ * the caller's.
+ */
 static const char *
 add_client (int fd)
 {
@@ -324,15 +329,15 @@ add_client (int fd)
     return "{\"error\":\"too many control clients\"}";
   c = calloc (1, sizeof *c);
   if (c) {
+    c->next = clients;
     c->fd = fd;
-    if (sys_thread (&c->thread, client_thread, c) == 0) {
-      c->next = clients;
-      clients = c;
-      return NULL;
-    }
   }
-  free (c);
-  return "{\"error\":\"out of memory\"}";
+  if (!c || sys_thread (&c->thread, client_thread, c) != 0) {
+    free (c);
+    return "{\"error\":\"out of memory\"}";
+  }
+  clients = c;
+  return NULL;
 }
 
 static void
@@ -349,7 +354,6 @@ take_client (int fd)
 static void *
 accept_thread (void *unused)
 {
-  const struct timespec pause = { 0, 100000000 };
   int fd;
 
   (void) unused;
@@ -358,12 +362,13 @@ accept_thread (void *unused)
     if (fd != -1)
       take_client (fd);
     else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
-      nanosleep (&pause, NULL);
+      watch (-1, 0, ACCEPT_PAUSE);
   }
   return NULL;
 }
 
 /*--------------------------------------------------------------------*/
+/* Start and end. */
 
 int
 control_start (control_answer_fn fn)
@@ -382,7 +387,7 @@ void
 control_stop (void)
 {
   if (accepting) {
-    close (stop_pipe[1]);
+    close (stop_pipe[1]);       /* which the threads notice */
     pthread_join (acceptor, NULL);
     reap (true);
     close (stop_pipe[0]);

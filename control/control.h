@@ -1,7 +1,7 @@
 /* control.h - the run-time control socket.
  *
- * Clients send lines; each is handed to a function, whose answer goes back as
- * one line.  What the lines mean is not known here.
+ * Clients send lines.  Each line is passed to a function, and its answer is sent
+ * back as one line.  This file does not know what the lines mean.
  */
 
 #ifndef CONTROL_H
@@ -10,35 +10,36 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The longest line, in bytes. */
+/* The longest line, in bytes, without its newline. */
 #define CONTROL_LINE_MAX ((size_t) 1 << 20)
 
-/* Let nanoseconds pass (0: only look) on behalf of the client whose line is
- * being answered.  0, or ESHUTDOWN: the client has gone, or control_stop waits.
+/* Let NS nanoseconds pass on behalf of the client whose line is being answered; 0
+ * only checks on it.  0, or ESHUTDOWN: the client has gone, or control_stop waits.
  */
 typedef int (*control_wait_fn) (void *context, uint64_t ns);
 
-/* Answer a line: LEN bytes without the newline.  The answer is a line without
- * newline from malloc, or NULL: no memory, or WAIT said that it is given up.
- * Called by many threads at once.
+/* Answer a line of LEN bytes, which do not include the newline.  Returns a line
+ * without a newline from malloc, which the caller frees, or NULL: there is no
+ * memory, or WAIT has returned ESHUTDOWN.  Several threads call this at once, each
+ * for a client of its own, without a lock held.
  */
 typedef char *(*control_answer_fn) (const char *line, size_t len,
                                     control_wait_fn wait, void *context);
 
-/* Make the socket PATH (absolute), with mode 0600, and take the place of one
- * that no server listens on any more.  It goes away with control_stop, and if
- * the program ends before that.  An errno code; EADDRINUSE: a server listens
- * on it; EEXIST: it is no socket; ENAMETOOLONG.
+/* Make the socket PATH (absolute) with mode 0600; it replaces one on which no server
+ * listens any more.  control_stop removes it, and so does the end of the program.
+ * 0, or an errno code, such as EADDRINUSE: a server listens on it; EEXIST: there is
+ * something else; ENAMETOOLONG.
  */
 int control_listen (const char *path);
 
-/* Begin to answer, when the program has forked for the last time.  An errno
+/* Start to answer, when the program has forked for the last time.  0, or an errno
  * code.
  */
 int control_start (control_answer_fn answer);
 
-/* End all: lines that are being answered are given up, and their clients get
- * no answer.  May be called whatever was called before.
+/* End all threads and remove the socket.  Clients whose lines are being answered get
+ * no answer.  Does no harm if a function above failed, or was not called.
  */
 void control_stop (void);
 

@@ -61,7 +61,9 @@ connect_to_server (void)
     no_server (strerror (errno));
 }
 
-/* Write a Unicode character as UTF-8; those of \u escapes are below 256. */
+/* Write a Unicode character below 2048 as UTF-8.  (The server's \u escapes are all
+ * below 256.)
+ */
 static void
 print_character (unsigned long c, FILE *out)
 {
@@ -91,9 +93,7 @@ print_text (const char *s, FILE *out)
   putc ('\n', out);
 }
 
-/* Print what is between the prefix and the brace that ends an answer; an exit
- * code.
- */
+/* Print LEN bytes and a newline on standard output.  Returns an exit code. */
 static int
 print_result (const char *s, size_t len)
 {
@@ -105,7 +105,9 @@ print_result (const char *s, size_t len)
   return FAILED;
 }
 
-/* Print an answer, with its newline; an exit code. */
+/* Print what an answer says, which has LEN bytes with the newline.  Returns an exit
+ * code.
+ */
 static int
 print_answer (const char *answer, size_t len)
 {
@@ -121,9 +123,10 @@ print_answer (const char *answer, size_t len)
   return OK;
 }
 
-/* A chunk is sent as a line.  To Lua, a carriage return ends a line as well,
- * but two of them would be two lines.  Does not care for errors: a server that
- * hangs up has said why.
+/* Send a chunk as one line: its newlines become carriage returns, which end a line
+ * in Lua too.  A carriage return before a newline is left out, because two of them
+ * would be two lines.  Errors are ignored: if the server has hung up, its answer
+ * says why.
  */
 static void
 send_chunk (const char *chunk, size_t len)
@@ -135,7 +138,7 @@ send_chunk (const char *chunk, size_t len)
   fflush (to_server);
 }
 
-/* Send a chunk, and print its answer; an exit code. */
+/* Send a chunk, and print its answer.  Returns an exit code. */
 static int
 run (const char *chunk, size_t len)
 {
@@ -162,8 +165,8 @@ input_failed (void)
   return FAILED;
 }
 
-/* Each line of standard input is a chunk.  The prompt goes where errors go, so
- * that standard output has nothing but JSON.
+/* Each line of standard input is a chunk.  The prompt is written to standard error,
+ * so that standard output has only JSON.
  */
 static int
 run_lines (void)
@@ -193,16 +196,18 @@ run_input (void)
   FILE *all = open_memstream (&text, &size);
   int status;
 
+  if (!all)
+    return input_failed ();
   while ((n = fread (buf, 1, sizeof buf, stdin)) > 0)
     fwrite (buf, 1, n, all);
-  fclose (all);
-  status = ferror (stdin) ? input_failed () : run (text, size);
+  status = fclose (all) != 0 || ferror (stdin) ? input_failed ()
+                                               : run (text, size);
   free (text);
   return status;
 }
 
-/* A standard stream that is closed must not become the socket.  What takes its
- * place can't be read, or written.
+/* Open a file that can be neither read nor written in place of each standard stream
+ * that is closed, or the socket would become that stream.
  */
 static void
 fill_streams (void)
@@ -215,7 +220,7 @@ fill_streams (void)
   close (fd);
 }
 
-/* --help or --version, anywhere. */
+/* Obey --help or --version, which may stand anywhere. */
 static void
 show_info (int argc, char *argv[])
 {

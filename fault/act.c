@@ -16,7 +16,6 @@
  */
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -137,45 +136,21 @@ bits_of (const struct fired *c, const struct request *req)
 /*--------------------------------------------------------------------*/
 /* Tell. */
 
-static void
-add_did (struct json *did, const char *key, const char *value)
-{
-  json_addf (did, "%s\"%s\":%s", did->len ? "," : "", key, value);
-}
+/* The actions that are logged as "NAME":true. */
+static const struct { unsigned action; const char *name; } plain[] = {
+  { ACT (HANG), "hang" }, { ACT (CALL), "call" }, { ACT (SHUTDOWN), "shutdown" },
+  { ACT (DISCONNECT), "disconnect" },
+};
 
 static void
-add_seconds (struct json *did, const char *key, uint64_t ns)
+tell_keep (struct json *did, const struct fault_spec *s)
 {
-  add_did (did, key, "");
-  json_number (did, (double) ns / 1e9);
-}
-
-static void
-add_number (struct json *did, const char *key, int64_t n)
-{
-  char text[24];
-
-  snprintf (text, sizeof text, "%lld", (long long) n);
-  add_did (did, key, text);
-}
-
-static void
-add_error (struct json *did, int err)
-{
-  char text[24];
-
-  snprintf (text, sizeof text, "\"%s\"", errno_name (err));
-  add_did (did, "error", text);
-}
-
-static void
-add_keep (struct json *did, const struct fault_spec *s)
-{
-  add_did (did, "keep", "[");
-  for (size_t i = 0; i < s->nr_keep; i++)
-    json_addf (did, "%s[%llu,%llu]", i ? "," : "",
-               (unsigned long long) s->keep[i].offset,
+  json_member (did, "keep", "[");
+  for (size_t i = 0; i < s->nr_keep; i++) {
+    json_comma (did);
+    json_addf (did, "[%llu,%llu]", (unsigned long long) s->keep[i].offset,
                (unsigned long long) s->keep[i].count);
+  }
   json_add (did, "]", 1);
 }
 
@@ -186,25 +161,20 @@ tell_one (const struct fired *c, const struct request *req)
   struct json did = { .text = NULL };
 
   if (c->does & ACT (DELAY))
-    add_seconds (&did, "delay", c->delay);
-  if (c->does & ACT (HANG))
-    add_did (&did, "hang", "true");
-  if (c->does & ACT (CALL))
-    add_did (&did, "call", "true");
-  if (c->does & ACT (SHUTDOWN))
-    add_did (&did, "shutdown", "true");
-  if (c->does & ACT (DISCONNECT))
-    add_did (&did, "disconnect", "true");
+    json_member_number (&did, "delay", (double) c->delay / 1e9);
+  for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++)
+    if (c->does & plain[i].action)
+      json_member (&did, plain[i].name, "true");
   if (c->does & ACT (ERROR))
-    add_error (&did, c->error);
+    json_member_string (&did, "error", errno_name (c->error));
   if (c->does & ACT (KEEP))
-    add_keep (&did, s);
+    tell_keep (&did, s);
   if (c->does & ACT (LOSE))
-    add_did (&did, "lose", "true");
+    json_member (&did, "lose", "true");
   if (c->does & ACT (MISDIRECT))
-    add_number (&did, "misdirect", s->misdirect);
+    json_member (&did, "misdirect", "%lld", (long long) s->misdirect);
   if (c->does & ACT (CORRUPT))
-    add_number (&did, "corrupt", (int64_t) bits_of (c, req));
+    json_member (&did, "corrupt", "%llu", (unsigned long long) bits_of (c, req));
   log_request ("rule", s->name, req, &did);
 }
 

@@ -130,12 +130,13 @@ log_counts (const struct fault *f)
 
   if (!log_wanted ())
     return;
-  json_addf (&j, "\"rule\":");
-  json_string (&j, f->name, strlen (f->name));
-  json_addf (&j, ",\"matched\":%llu,\"fired\":%llu%s%s",
-             (unsigned long long) f->hits, (unsigned long long) f->fired,
-             f->fired ? "" : ",\"never_fired\":true",
-             f->removed ? ",\"removed\":true" : "");
+  json_member_string (&j, "rule", f->name);
+  json_member (&j, "matched", "%llu", (unsigned long long) f->hits);
+  json_member (&j, "fired", "%llu", (unsigned long long) f->fired);
+  if (f->fired == 0)
+    json_member (&j, "never_fired", "true");
+  if (f->removed)
+    json_member (&j, "removed", "true");
   log_add (&j);
 }
 

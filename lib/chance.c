@@ -6,15 +6,15 @@
 
 #include "lib/chance.h"
 
-/* How often a request came, in a hash table with open addressing. */
-struct meeting {
-  uint64_t key;                 /* 0: free */
-  uint64_t count;
+/* A request that was seen before, in a hash table with open addressing. */
+struct seen {
+  uint64_t key;                 /* 0: a free place */
+  uint64_t count;               /* how often */
 };
 
-static struct meeting *meetings;
-static size_t used, size;       /* the size is a power of 2, or 0 */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct seen *table;
+static size_t used, size;       /* places; the size is a power of 2, or 0 */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;        /* of these */
 static uint64_t seed;
 
 double
@@ -32,60 +32,63 @@ chance_start (uint64_t n)
 void
 chance_stop (void)
 {
-  free (meetings);
-  meetings = NULL;
+  free (table);
+  table = NULL;
   used = size = 0;
 }
 
-/* The place of KEY in a table of so many ENTRIES, or a free one for it. */
-static struct meeting *
-find (struct meeting *table, size_t entries, uint64_t key)
+/* The place of KEY among N entries, of which some are free: its own, or the free
+ * one that it would take.
+ */
+static struct seen *
+find (struct seen *entries, size_t n, uint64_t key)
 {
-  size_t i = key & (entries - 1);
+  size_t i = key & (n - 1);
 
-  while (table[i].key != 0 && table[i].key != key)
-    i = (i + 1) & (entries - 1);
-  return &table[i];
+  while (entries[i].key != 0 && entries[i].key != key)
+    i = (i + 1) & (n - 1);
+  return &entries[i];
 }
 
+/* Double the table.  False: no memory, and nothing has changed. */
 static bool
 grow (void)
 {
-  size_t more = size ? size * 2 : 64;
-  struct meeting *table = calloc (more, sizeof *table);
+  const size_t more = size ? size * 2 : 64;
+  struct seen *entries = calloc (more, sizeof *entries);
 
-  if (!table)
+  if (!entries)
     return false;
   for (size_t i = 0; i < size; i++)
-    if (meetings[i].key)
-      *find (table, more, meetings[i].key) = meetings[i];
-  free (meetings);
-  meetings = table;
+    if (table[i].key)
+      *find (entries, more, table[i].key) = table[i];
+  free (table);
+  table = entries;
   size = more;
   return true;
 }
 
-/* How often this key was met before; it is now met once more. */
+/* How often this key was seen before; count it once more. */
 static uint64_t
-meet (uint64_t key)
+see (uint64_t key)
 {
   uint64_t count = 0;
-  struct meeting *m;
+  struct seen *s;
 
   pthread_mutex_lock (&lock);
   if (used * 2 < size || grow ()) {
-    m = find (meetings, size, key);
-    if (m->key == 0) {
-      m->key = key;
+    s = find (table, size, key);
+    if (s->key == 0) {
+      s->key = key;
       used++;
     }
-    count = m->count++;
+    count = s->count++;
   }
   pthread_mutex_unlock (&lock);
   return count;
 }
 
-/* The luck of a request that comes once more; never 0. */
+/* The luck of a request, which is counted; never 0. */
 static uint64_t
 draw (unsigned op, uint64_t offset, uint64_t count)
 {
@@ -93,8 +96,8 @@ draw (unsigned op, uint64_t offset, uint64_t count)
   uint64_t n;
 
   if (key == 0)
-    key = 1;                    /* 0 is a free place */
-  n = chance_mix (chance_mix (seed) ^ chance_mix (key + meet (key)));
+    key = 1;                    /* because 0 is a free place */
+  n = chance_mix (chance_mix (seed) ^ chance_mix (key + see (key)));
   return n ? n : 1;
 }
 

@@ -6,27 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/array.h"
 #include "lib/json.h"
 
 /* Make room for N bytes more, and the 0 behind them. */
 static bool
 reserve (struct json *j, size_t n)
 {
-  size_t size = j->size ? j->size : 256;
-  char *text;
-
-  if (j->failed || n < j->size - j->len)
-    return !j->failed;
-  while (size - j->len <= n)
-    size *= 2;
-  text = realloc (j->text, size);
-  if (!text) {
+  if (!j->failed && !array_grow (&j->text, j->len + n, &j->size, 1))
     j->failed = true;
-    return false;
-  }
-  j->text = text;
-  j->size = size;
-  return true;
+  return !j->failed;
 }
 
 void
@@ -40,24 +29,80 @@ json_add (struct json *j, const char *s, size_t n)
   j->text[j->len] = '\0';
 }
 
-void
-json_addf (struct json *j, const char *format, ...)
+__attribute__ ((format (printf, 2, 0))) static void
+add_formatted (struct json *j, const char *format, va_list args)
 {
   char s[256];
-  va_list args;
-  int n;
+  const int n = vsnprintf (s, sizeof s, format, args);
 
-  va_start (args, format);
-  n = vsnprintf (s, sizeof s, format, args);
-  va_end (args);
   if (n >= 0 && (size_t) n < sizeof s)
     json_add (j, s, (size_t) n);
   else
     j->failed = true;
 }
 
-/* How long the UTF-8 character at S is, of N bytes; 0: it is none (RFC 3629:
- * no longer form than needed, no surrogates, nothing above U+10FFFF).
+void
+json_addf (struct json *j, const char *format, ...)
+{
+  va_list args;
+
+  va_start (args, format);
+  add_formatted (j, format, args);
+  va_end (args);
+}
+
+/*--------------------------------------------------------------------*/
+/* Members. */
+
+/* The text itself says whether a comma is due: what stands inside of strings
+ * always has their closing quote behind it.
+ */
+void
+json_comma (struct json *j)
+{
+  if (j->len > 0 && !strchr ("{[:,\n", j->text[j->len - 1]))
+    json_add (j, ",", 1);
+}
+
+void
+json_key (struct json *j, const char *key, size_t n)
+{
+  json_comma (j);
+  json_string (j, key, n);
+  json_add (j, ":", 1);
+}
+
+void
+json_member (struct json *j, const char *key, const char *format, ...)
+{
+  va_list args;
+
+  json_key (j, key, strlen (key));
+  va_start (args, format);
+  add_formatted (j, format, args);
+  va_end (args);
+}
+
+void
+json_member_string (struct json *j, const char *key, const char *s)
+{
+  json_key (j, key, strlen (key));
+  json_string (j, s, strlen (s));
+}
+
+void
+json_member_number (struct json *j, const char *key, double d)
+{
+  json_key (j, key, strlen (key));
+  json_number (j, d);
+}
+
+/*--------------------------------------------------------------------*/
+/* Strings. */
+
+/* The length of the UTF-8 character at S, where N bytes are left.  0: there is
+ * none (RFC 3629 has no longer forms than needed, no surrogates, and nothing
+ * above U+10FFFF).
  */
 static size_t
 utf8_length (const unsigned char *s, size_t n)
@@ -86,29 +131,88 @@ utf8_length (const unsigned char *s, size_t n)
   return 0;
 }
 
+/* Does this byte stand for itself in a string? */
+static bool
+is_plain (char c)
+{
+  return c >= ' ' && c < 0x7f && c != '"' && c != '\\';
+}
+
+#define EACH(byte) (UINT64_C (0x0101010101010101) * (byte))
+
+/* A high bit is set if a byte of WORD is 0 (and then perhaps in others). */
+static uint64_t
+zeros (uint64_t word)
+{
+  return (word - EACH (1)) & ~word & EACH (0x80);
+}
+
+/* The same question of eight bytes at once. */
+static bool
+are_plain (const char *s)
+{
+  uint64_t word;
+
+  memcpy (&word, s, sizeof word);
+  return ((word | (word - EACH (' ')) | zeros (word ^ EACH (0x7f))
+           | zeros (word ^ EACH ('"')) | zeros (word ^ EACH ('\\')))
+          & EACH (0x80)) == 0;
+}
+
+/* How many of N bytes can be copied as they are: plain ones, and UTF-8. */
+static size_t
+run_length (const char *s, size_t n)
+{
+  size_t run = 0, length;
+
+  for (; run < n; run += length) {
+    if (n - run >= 8 && are_plain (s + run))
+      length = 8;
+    else if (is_plain (s[run]))
+      length = 1;
+    else {
+      length = utf8_length ((const unsigned char *) s + run, n - run);
+      if (length < 2)
+        break;
+    }
+  }
+  return run;
+}
+
+/* Add one byte that can't be copied. */
+static void
+add_escape (struct json *j, char c)
+{
+  static const char digits[] = "0123456789abcdef";
+  const unsigned n = (unsigned char) c;
+  const char number[] = { '\\', 'u', '0', '0', digits[n >> 4], digits[n & 15] };
+
+  if (c == '"' || c == '\\')
+    json_add (j, (char[]) { '\\', c }, 2);
+  else if (c == '\n')
+    json_add (j, "\\n", 2);
+  else
+    json_add (j, number, sizeof number);
+}
+
 void
 json_string (struct json *j, const char *s, size_t n)
 {
-  size_t length;
+  size_t run;
 
   json_add (j, "\"", 1);
-  for (; n > 0; s += length, n -= length) {
-    length = utf8_length ((const unsigned char *) s, n);
-    if (*s == '"' || *s == '\\') {
-      json_add (j, "\\", 1);
-      json_add (j, s, 1);
-    }
-    else if (*s == '\n')
-      json_add (j, "\\n", 2);
-    else if (length > 1 || (length == 1 && *s >= ' ' && *s != 0x7f))
-      json_add (j, s, length);
-    else {
-      json_addf (j, "\\u%04x", (unsigned char) *s);
-      length = 1;
-    }
+  while (n > 0) {
+    run = run_length (s, n);
+    json_add (j, s, run);
+    if (run < n)
+      add_escape (j, s[run++]);
+    s += run;
+    n -= run;
   }
   json_add (j, "\"", 1);
 }
+
+/*--------------------------------------------------------------------*/
 
 void
 json_number (struct json *j, double d)
@@ -119,7 +223,7 @@ json_number (struct json *j, double d)
     json_add (j, "null", 4);
     return;
   }
-  /* As short as it can be. */
+  /* With as few digits as tell it from all other numbers. */
   for (int digits = 6; digits <= 17; digits++) {
     snprintf (s, sizeof s, "%.*g", digits, d);
     if (strtod (s, NULL) == d)

@@ -1,4 +1,8 @@
-/* json.h - writing JSON (RFC 8259) into memory that grows. */
+/* json.h - writing JSON (RFC 8259) into memory that grows.
+ *
+ * The caller adds the brackets of arrays and objects, and sees to it that they
+ * match.  Commas are added where they are due.  The caller locks.
+ */
 
 #ifndef JSON_H
 #define JSON_H
@@ -7,8 +11,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* All 0 at first.  TEXT is ended by a 0 that LEN does not count.  Once memory
- * was missing, FAILED is set and nothing more is added.
+/* All 0 at first.  TEXT is from malloc and ends with a 0 that LEN does not
+ * count; it is NULL as long as nothing was added.  FAILED is set when memory
+ * runs out, and from then on nothing more is added.
  */
 struct json {
   char *text;
@@ -23,14 +28,38 @@ void json_add (struct json *j, const char *s, size_t n);
 void json_addf (struct json *j, const char *format, ...)
   __attribute__ ((format (printf, 2, 3)));
 
-/* Add a string in quotes.  Bytes that are not UTF-8 become the characters of
- * their numbers (as in Latin-1), so that any string has some JSON.
+/* Add the comma that is due before another value of an array: none at the start
+ * of the text or of a line, and none after an opening bracket, a colon or a
+ * comma.
+ */
+void json_comma (struct json *j);
+
+/* Add the key of a member (N bytes) with the comma before it, if one is due, and
+ * the colon after it.  Its value is added next.
+ */
+void json_key (struct json *j, const char *key, size_t n);
+
+/* Add a whole member, with the comma before it.  The value is JSON, written as by
+ * json_addf; or a string, or a number, written as by the functions below.  KEY
+ * and S end with a 0.
+ */
+void json_member (struct json *j, const char *key, const char *format, ...)
+  __attribute__ ((format (printf, 3, 4)));
+void json_member_string (struct json *j, const char *key, const char *s);
+void json_member_number (struct json *j, const char *key, double d);
+
+/* Add a string of N bytes in quotes.  UTF-8 stays as it is.  A byte that is not
+ * part of a UTF-8 character becomes the character with its number (as in
+ * Latin-1), so that any string has some JSON.
  */
 void json_string (struct json *j, const char *s, size_t n);
 
-/* Add a number; what JSON has no number for becomes null. */
+/* Add a number, with as few digits as identify it.  Infinities and what is not
+ * a number have no JSON and become null.
+ */
 void json_number (struct json *j, double d);
 
+/* Free the text.  The struct is then as it was at first. */
 void json_free (struct json *j);
 
 #endif /* JSON_H */

@@ -1,4 +1,4 @@
-/* min.h - the least of two. */
+/* min.h - the smaller of two numbers. */
 
 #ifndef MIN_H
 #define MIN_H

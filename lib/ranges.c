@@ -1,9 +1,9 @@
 /* ranges.c - a set of numbers, kept as the ranges that it is made of.
  *
- * The tree compares ranges as if those that overlap were equal.  The ranges in
- * it are disjoint and do not touch, so that is an order; and looking for a range
- * finds one that overlaps it.  A range may grow or shrink in its place, as long
- * as it does not reach its neighbours.
+ * The tree compares ranges as if those that overlap were equal.  This is an
+ * order because the ranges in the tree neither overlap nor touch, and so the
+ * search for a range finds one that overlaps it.  A range may grow or shrink in
+ * its place as long as it does not reach its neighbours.
  */
 
 #include <errno.h>
@@ -130,7 +130,7 @@ ranges_find (const struct ranges *r, uint64_t start, uint64_t end,
 void
 ranges_clear (struct ranges *r)
 {
-  /* What a node of the tree begins with is the pointer to its range. */
+  /* A node of the tree begins with the pointer to its range. */
   while (r->tree)
     delete (r, *(struct range **) r->tree);
 }

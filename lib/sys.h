@@ -1,6 +1,6 @@
 /* sys.h - time and threads, as this program uses them.
  *
- * Times are nanoseconds, of CLOCK_MONOTONIC.
+ * Times are nanoseconds of CLOCK_MONOTONIC.  Any thread may call these functions.
  */
 
 #ifndef SYS_H
@@ -15,6 +15,7 @@
 /* How often long work and long waits check whether they must stop. */
 #define SYS_STEP (SECOND / 50)
 
+/* The time. */
 uint64_t sys_now (void);
 
 /* The processor time that the calling thread has used. */
@@ -23,10 +24,14 @@ uint64_t sys_cpu (void);
 /* Make a condition for which sys_cond_wait can wait. */
 void sys_cond_init (pthread_cond_t *cond);
 
-/* Wait for a condition until the time is END.  False: that is over. */
+/* Wait for a condition until the time is END.  LOCK is held by the caller, and
+ * released meanwhile.  False: the time is over.
+ */
 bool sys_cond_wait (pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t end);
 
-/* Start a thread that no signal disturbs.  0 or an errno code. */
+/* Start a thread that blocks all signals.  The caller joins it.  0 or an errno
+ * code.
+ */
 int sys_thread (pthread_t *thread, void *(*run) (void *), void *context);
 
 #endif /* SYS_H */

@@ -1,4 +1,9 @@
-/* text.h - reading and suggesting the words that users write. */
+/* text.h - reading and suggesting the words that users write.
+ *
+ * There is one parser of each kind of value, for the command line and for
+ * scripts.  They do not depend on the locale.  Strings end with a 0.  Any thread
+ * may call these functions.
+ */
 
 #ifndef TEXT_H
 #define TEXT_H
@@ -12,19 +17,20 @@
  */
 bool text_size (const char *s, uint64_t *size);
 
-/* Read a time: a decimal number, such as 2 or 0.5, and at most one of the units
- * us, ms, s (the default), m.  False, and *NS unchanged: not of that form, or
- * more than about 292 years of nanoseconds.
+/* Read a time: a decimal number without a sign, such as 2, 0.5 or 1e-3, and at
+ * most one of the units ns, us, μs (with U+03BC or U+00B5), ms, s (the default)
+ * and m (a minute).  It is rounded to nanoseconds.  False, and *NS unchanged: not
+ * of that form, or 9.2e18 nanoseconds (about 292 years) or more.
  */
 bool text_time (const char *s, uint64_t *ns);
 
-/* Read a probability: 0.01, 1% or 1:100, which are the same.  False, and *P
- * unchanged: not of that form, or not from 0 to 1.
+/* Read a probability: 0.1, 1e-1, 10%, 1:10 or 1/10, which are all the same.
+ * False, and *P unchanged: not of that form, or not from 0 to 1.
  */
 bool text_probability (const char *s, double *p);
 
-/* The one of NAMES (ended by NULL) that is most like WORD, or NULL where
- * none is like it.  For "did you mean".
+/* The one of NAMES (which ends with NULL) that is most like WORD, whatever the
+ * case, or NULL if none is like it.  For "did you mean".
  */
 const char *text_nearest (const char *word, const char *const *names);
 

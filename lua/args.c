@@ -1,12 +1,12 @@
-/* args.c - what scripts say, read and checked: names, and values of all
- * functions and tables.
+/* args.c - the arguments of scripts, read and checked: names, and values such as
+ * bytes, times and probabilities; and the globals that read these.
  */
 
 #include <string.h>
 
-#include "lua/host.h"
 #include "lib/sys.h"
 #include "lib/text.h"
+#include "lua/host.h"
 
 /*--------------------------------------------------------------------*/
 /* Names. */
@@ -16,7 +16,6 @@ unknown_name (lua_State *L, const char *what, const char *name,
               const char *const *names)
 {
   const char *nearest = text_nearest (name, names);
-
   luaL_Buffer b;
 
   if (nearest)
@@ -66,18 +65,30 @@ strict_index (lua_State *L)
 }
 
 void
+new_class (lua_State *L, const char *name, lua_CFunction index,
+           lua_CFunction newindex, int upvalues)
+{
+  const luaL_Reg functions[] = {
+    { "__index", index }, { "__newindex", newindex }, { NULL, NULL },
+  };
+
+  if (name)
+    luaL_newmetatable (L, name);
+  else
+    lua_createtable (L, 0, 4);
+  lua_pushboolean (L, 0);
+  lua_setfield (L, -2, "__metatable");
+  lua_insert (L, -1 - upvalues);
+  luaL_setfuncs (L, functions, upvalues);
+}
+
+void
 make_strict (lua_State *L, const char *what, const char *const *names,
              lua_CFunction call)
 {
-  lua_createtable (L, 0, 3);
   lua_pushstring (L, what);
   lua_pushlightuserdata (L, (void *) names);
-  lua_pushcclosure (L, strict_index, 2);
-  lua_pushvalue (L, -1);
-  lua_setfield (L, -3, "__index");
-  lua_setfield (L, -2, "__newindex");
-  lua_pushboolean (L, 0);
-  lua_setfield (L, -2, "__metatable");
+  new_class (L, NULL, strict_index, strict_index, 2);
   if (call) {
     lua_pushcfunction (L, call);
     lua_setfield (L, -2, "__call");
@@ -103,6 +114,19 @@ to_bytes (lua_State *L, int index, uint64_t *n)
   return true;
 }
 
+/* Raise the error that argument ARG is not WHAT. */
+static int
+not_expected (lua_State *L, int arg, const char *what)
+{
+  const char *quote = lua_type (L, arg) == LUA_TSTRING ? "\"" : "";
+  const char *got = lua_isnone (L, arg) ? "no value"
+                                        : luaL_tolstring (L, arg, NULL);
+
+  return luaL_argerror (L, arg,
+                        lua_pushfstring (L, "expected %s, got %s%s%s", what,
+                                         quote, got, quote));
+}
+
 uint64_t
 check_bytes (lua_State *L, int arg, uint64_t max, uint64_t otherwise)
 {
@@ -113,9 +137,7 @@ check_bytes (lua_State *L, int arg, uint64_t max, uint64_t otherwise)
   if (!to_bytes (L, arg, &n)) {
     if (lua_type (L, arg) != LUA_TSTRING)
       luaL_argcheck (L, luaL_checkinteger (L, arg) >= 0, arg, "is negative");
-    luaL_argerror (L, arg, lua_pushfstring (L, "expected bytes, such as 512 or "
-                                            "\"4K\", got \"%s\"",
-                                            lua_tostring (L, arg)));
+    not_expected (L, arg, "bytes, such as 512 or \"4K\"");
   }
   luaL_argcheck (L, n <= max, arg, "reaches past the end of the disk");
   return n;
@@ -124,21 +146,27 @@ check_bytes (lua_State *L, int arg, uint64_t max, uint64_t otherwise)
 bool
 to_time (lua_State *L, int index, uint64_t *ns)
 {
-  lua_Number seconds = lua_tonumber (L, index);
+  const lua_Number seconds = lua_tonumber (L, index);
 
   if (lua_type (L, index) == LUA_TSTRING)
     return text_time (lua_tostring (L, index), ns);
   if (lua_type (L, index) != LUA_TNUMBER || !(seconds >= 0 && seconds < 9e9))
     return false;
-  *ns = (uint64_t) (seconds * (double) SECOND);
+  *ns = (uint64_t) (seconds * (double) SECOND + 0.5);
   return true;
 }
 
 bool
 to_probability (lua_State *L, int index, double *p)
 {
-  return lua_isstring (L, index)
-    && text_probability (lua_tostring (L, index), p);
+  const lua_Number n = lua_tonumber (L, index);
+
+  if (lua_type (L, index) == LUA_TSTRING)
+    return text_probability (lua_tostring (L, index), p);
+  if (lua_type (L, index) != LUA_TNUMBER || !(n >= 0 && n <= 1))
+    return false;
+  *p = n;
+  return true;
 }
 
 uint64_t
@@ -146,13 +174,54 @@ check_time (lua_State *L, int arg)
 {
   uint64_t ns = 0;
 
-  if (to_time (L, arg, &ns))
-    return ns;
-  if (lua_type (L, arg) == LUA_TSTRING)
-    luaL_argerror (L, arg, lua_pushfstring (L, "expected a time, such as 2 or "
-                                            "\"50ms\", got \"%s\"",
-                                            lua_tostring (L, arg)));
-  luaL_checknumber (L, arg);
-  luaL_argerror (L, arg, "expected seconds, 0 to 9e9");
-  return 0;
+  if (!to_time (L, arg, &ns))
+    not_expected (L, arg, "a time, such as 2 or \"50ms\"");
+  return ns;
+}
+
+double
+check_probability (lua_State *L, int arg)
+{
+  double p = 0;
+
+  if (!to_probability (L, arg, &p))
+    not_expected (L, arg, "a probability, such as 0.01, \"1%\" or \"1:100\"");
+  return p;
+}
+
+/*--------------------------------------------------------------------*/
+/* Globals that read what the user of a script has written, such as the value of a
+ * parameter.
+ */
+
+/* bytes ("4K"): as a whole number. */
+static int
+lua_bytes (lua_State *L)
+{
+  lua_pushinteger (L, (lua_Integer) check_bytes (L, 1, INT64_MAX, UINT64_MAX));
+  return 1;
+}
+
+/* seconds ("50ms"): as a float. */
+static int
+lua_seconds (lua_State *L)
+{
+  lua_pushnumber (L, (lua_Number) check_time (L, 1) / (lua_Number) SECOND);
+  return 1;
+}
+
+/* probability ("1%"): as a float from 0 to 1. */
+static int
+lua_probability (lua_State *L)
+{
+  lua_pushnumber (L, check_probability (L, 1));
+  return 1;
+}
+
+void
+open_args (lua_State *L)
+{
+  lua_register (L, "bytes", lua_bytes);
+  lua_register (L, "seconds", lua_seconds);
+  lua_register (L, "probability", lua_probability);
 }

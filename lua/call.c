@@ -295,11 +295,9 @@ lua_chance (lua_State *L)
 {
   struct call *c = check_call (L, "chance", false);
   struct request *req = c->req;
+  const double p = check_probability (L, 1);
   uint64_t luck, place;
-  double p = 0;
 
-  luaL_argcheck (L, to_probability (L, 1, &p), 1,
-                 "expected a probability, such as 0.01, \"1%\" or \"1:100\"");
   luck = chance_luck (&req->luck, req->op, req->offset, req->count);
   place = chance_mix (c->place) + ++c->chances;
   lua_pushboolean (L, chance_fraction (chance_mix (luck ^ place)) < p);

@@ -35,8 +35,7 @@ encode_array (lua_State *L, struct json *j, lua_Integer n, int depth)
 {
   json_add (j, "[", 1);
   for (lua_Integer i = 1; i <= n; i++) {
-    if (i > 1)
-      json_add (j, ",", 1);
+    json_comma (j);
     lua_rawgeti (L, -1, i);
     encode (L, j, depth);
   }
@@ -79,11 +78,8 @@ encode_object (lua_State *L, struct json *j, int depth)
   push_keys (L, table);
   json_add (j, "{", 1);
   for (lua_Integer i = 1; lua_rawgeti (L, table + 1, i) != LUA_TNIL; i++) {
-    if (i > 1)
-      json_add (j, ",", 1);
     key = lua_tolstring (L, -1, &len);
-    json_string (j, key, len);
-    json_add (j, ":", 1);
+    json_key (j, key, len);
     lua_rawget (L, table + 2);
     lua_rawget (L, table);
     encode (L, j, depth);
@@ -240,8 +236,7 @@ chunk_done (lua_State *L, struct call *call)
   if (n > 0)
     json_addf (j, "\"result\":%s", n > 1 ? "[" : "");
   for (int i = 1; i <= n; i++) {
-    if (i > 1)
-      json_add (j, ",", 1);
+    json_comma (j);
     lua_pushvalue (L, i);
     encode (L, j, 0);
   }

@@ -232,6 +232,16 @@ static const luaL_Reg methods[] = {
 
 static const char *names[NR_METHODS + 2];
 
+/* Upvalue 1 is the table of the methods. */
+static int
+disk_index (lua_State *L)
+{
+  lua_pushvalue (L, 2);
+  if (lua_rawget (L, lua_upvalueindex (1)) == LUA_TNIL)
+    return unknown_name (L, "disk", luaL_tolstring (L, 2, NULL), names);
+  return 1;
+}
+
 static int
 disk_newindex (lua_State *L)
 {
@@ -246,7 +256,6 @@ void
 open_disk (lua_State *L)
 {
   lua_newtable (L);
-  lua_createtable (L, 0, 3);
   luaL_newlib (L, methods);
   lua_pushinteger (L, (lua_Integer) disk_size (disk_live ()));
   lua_setfield (L, -2, "size");
@@ -254,12 +263,6 @@ open_disk (lua_State *L)
   for (size_t i = 0; i < NR_METHODS; i++)
     names[i] = methods[i].name;
   names[NR_METHODS] = "size";
-  make_strict (L, "disk", names, NULL);
-  lua_pushvalue (L, -1);
-  lua_setfield (L, -3, "__index");
-  lua_pushcclosure (L, disk_newindex, 1);
-  lua_setfield (L, -2, "__newindex");
-  lua_pushboolean (L, 0);
-  lua_setfield (L, -2, "__metatable");
+  new_class (L, NULL, disk_index, disk_newindex, 1);
   lua_setmetatable (L, -2);
 }

@@ -425,17 +425,11 @@ open_fault (lua_State *L)
   lua_newtable (L);
   lua_setfield (L, LUA_REGISTRYINDEX, "rules");
 
-  luaL_newmetatable (L, "fault rule");
+  new_class (L, "fault rule", rule_index, rule_newindex, 0);
   lua_pushcfunction (L, rule_gc);
   lua_setfield (L, -2, "__gc");
-  lua_pushcfunction (L, rule_index);
-  lua_setfield (L, -2, "__index");
-  lua_pushcfunction (L, rule_newindex);
-  lua_setfield (L, -2, "__newindex");
   lua_pushcfunction (L, rule_tojson);
   lua_setfield (L, -2, "__tojson");
-  lua_pushboolean (L, 0);
-  lua_setfield (L, -2, "__metatable");
   lua_pop (L, 1);
 
   luaL_newlib (L, fault_functions);

@@ -110,13 +110,7 @@ open_hook (lua_State *L)
   conns_ref = luaL_ref (L, LUA_REGISTRYINDEX);
 
   lua_newtable (L);
-  lua_createtable (L, 0, 3);
-  lua_pushcfunction (L, on_index);
-  lua_setfield (L, -2, "__index");
-  lua_pushcfunction (L, on_newindex);
-  lua_setfield (L, -2, "__newindex");
-  lua_pushboolean (L, 0);
-  lua_setfield (L, -2, "__metatable");
+  new_class (L, NULL, on_index, on_newindex, 0);
   lua_setmetatable (L, -2);
   lua_setglobal (L, "on");
 }

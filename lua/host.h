@@ -251,14 +251,16 @@ bool to_bytes (lua_State *L, int index, uint64_t *n);
  */
 uint64_t check_bytes (lua_State *L, int arg, uint64_t max, uint64_t otherwise);
 
-/* The value at INDEX as nanoseconds (a number of seconds, or a string such as
- * "50ms"), or as a probability (0.01, "1%" or "1:100").  False: it is none.
+/* The value at INDEX as nanoseconds (a number of seconds from 0 to 9e9, or a string
+ * as text_time reads it), or as a probability (a number from 0 to 1, or a string
+ * as text_probability reads it).  False: it is none.
  */
 bool to_time (lua_State *L, int index, uint64_t *ns);
 bool to_probability (lua_State *L, int index, double *p);
 
-/* The argument as nanoseconds. */
+/* The argument as such.  Raises an error that says what was expected, and got. */
 uint64_t check_time (lua_State *L, int arg);
+double check_probability (lua_State *L, int arg);
 
 /* Raise "WHAT has no NAME", with the nearest of NAMES (ended by NULL). */
 int unknown_name (lua_State *L, const char *what, const char *name,
@@ -272,12 +274,24 @@ size_t check_name (lua_State *L, const char *what, const char *name,
 void check_keys (lua_State *L, int arg, const char *what,
                  const char *const *names);
 
+/* Push a new metatable, whose __index and __newindex are INDEX and NEWINDEX, and
+ * which scripts can neither get nor replace.  Pops UPVALUES values from the top of
+ * the stack first, which both functions have as upvalues.  NAME: its key in the
+ * registry, for luaL_setmetatable and luaL_checkudata, and what errors call its
+ * objects; NULL: none.  The caller adds what else the class has, such as __gc.
+ */
+void new_class (lua_State *L, const char *name, lua_CFunction index,
+                lua_CFunction newindex, int upvalues);
+
 /* Give the table on top of the stack a metatable by which looking up or
  * setting anything that is not in it is such an error.  NAMES must be static.
  * Calling the table calls CALL, unless that is NULL.
  */
 void make_strict (lua_State *L, const char *what, const char *const *names,
                   lua_CFunction call);
+
+/* The globals bytes, seconds and probability. */
+void open_args (lua_State *L);
 
 /*--------------------------------------------------------------------*/
 /* disk.c, with method.h */

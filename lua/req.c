@@ -299,20 +299,13 @@ push_req (lua_State *L, struct call *c)
 void
 open_req (lua_State *L)
 {
-  luaL_newmetatable (L, "request");
-
   lua_createtable (L, 0, NR_FIELDS);
   for (size_t i = 0; i < NR_FIELDS; i++) {
     lua_pushlightuserdata (L, (void *) &fields[i]);
     lua_setfield (L, -2, fields[i].name);
   }
-  lua_pushvalue (L, -1);
-  lua_pushcclosure (L, req_index, 1);
-  lua_setfield (L, -3, "__index");
-  lua_pushcclosure (L, req_newindex, 1);
-  lua_setfield (L, -2, "__newindex");
-
-  lua_pushliteral (L, "request");
+  new_class (L, "request", req_index, req_newindex, 1);
+  lua_pushliteral (L, "request");       /* what getmetatable gives */
   lua_setfield (L, -2, "__metatable");
   req_ref = luaL_ref (L, LUA_REGISTRYINDEX);
 }

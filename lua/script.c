@@ -53,16 +53,10 @@ static void
 open_param (lua_State *L)
 {
   lua_newtable (L);
-  lua_createtable (L, 0, 3);
   lua_newtable (L);
   lua_pushvalue (L, -1);
   lua_setfield (L, LUA_REGISTRYINDEX, "asked");
-  lua_pushcclosure (L, param_index, 1);
-  lua_setfield (L, -2, "__index");
-  lua_pushcfunction (L, param_newindex);
-  lua_setfield (L, -2, "__newindex");
-  lua_pushboolean (L, 0);
-  lua_setfield (L, -2, "__metatable");
+  new_class (L, NULL, param_index, param_newindex, 1);
   lua_setmetatable (L, -2);
   lua_setglobal (L, "param");
 }
@@ -100,14 +94,6 @@ check_params (lua_State *L)
 /*--------------------------------------------------------------------*/
 /* Start and end. */
 
-/* bytes ("4K"): as a number. */
-static int
-lua_bytes (lua_State *L)
-{
-  lua_pushinteger (L, (lua_Integer) check_bytes (L, 1, INT64_MAX, UINT64_MAX));
-  return 1;
-}
-
 static int
 open_all (lua_State *L)
 {
@@ -122,7 +108,7 @@ open_all (lua_State *L)
   open_fault (L);
   lua_setglobal (L, "fault");
   open_param (L);
-  lua_register (L, "bytes", lua_bytes);
+  open_args (L);
   return 0;
 }
 

@@ -2,10 +2,10 @@
  *
  *     requests --> filling ==swap==> draining --> file
  *
- * Requests add their lines to one buffer while the thread writes the other one,
- * and the two change places.  What does not fit is counted, and until the next
- * swap everything is, so that the line {"dropped": N} stands where they are
- * missing.
+ * Requests add their lines to one buffer while the thread writes the other, and
+ * then the two are swapped.  A line that does not fit is dropped and counted, and
+ * so are all lines after it until the next swap, so that the line {"dropped": N}
+ * stands where they are missing.
  */
 
 #include <errno.h>
@@ -19,15 +19,15 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "report/log.h"
 #include "lib/sys.h"
+#include "report/log.h"
 
 #define BUFFER_MAX ((size_t) 8 << 20)
 
-/* How long a request may wait for room, in ns, and the end for the file, in
- * ms.
+/* How long a request may wait for room (ns), and how long log_stop may wait for a
+ * file that takes nothing (ms).
  */
-#define WAIT_MAX 10000000
+#define WAIT_MAX (SECOND / 100)
 #define END_MAX 1000
 
 static int fd = -1;
@@ -39,18 +39,18 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;       /* for writer */
 static pthread_cond_t swapped;
 static struct json filling;
-static uint64_t dropped;        /* since filling was full */
-static bool stuck;              /* somebody has waited for room in vain */
+static uint64_t dropped;        /* lines, since filling was full */
+static bool wait_failed;        /* a request has waited for room in vain */
 static uint64_t last_number;
 static bool stopping;
 
-/* Only the thread uses these, and log_stop after it. */
+/* Only the thread uses these, and log_stop when the thread has ended. */
 static struct json draining;
 static struct json torn;        /* the rest of a line that is half written */
-static uint64_t missing;        /* lines that are lost since then */
-static uint64_t lost;           /* lines that are lost in all */
+static uint64_t unreported;     /* lost lines that no {"dropped": N} counts yet */
+static uint64_t lost;           /* all lost lines */
 static int write_error;         /* the first */
-static unsigned waited;         /* ms at the end, in which the file took nothing */
+static unsigned waited;         /* ms at the end in which the file took nothing */
 
 /*--------------------------------------------------------------------*/
 /* The thread. */
@@ -65,8 +65,8 @@ count_lines (const char *s, size_t n)
   return lines;
 }
 
-/* Wait until the file takes something.  False: everything ends, and it has taken
- * nothing for too long.
+/* Wait until the file takes something, or for 100 ms.  False: log_stop waits for
+ * us, and the file has taken nothing for too long.
  */
 static bool
 wait_for_file (void)
@@ -82,7 +82,7 @@ wait_for_file (void)
   return waited <= END_MAX;
 }
 
-/* Write N bytes.  How many the file took. */
+/* Write N bytes.  Returns how many the file took. */
 static size_t
 write_all (const char *s, size_t n)
 {
@@ -106,8 +106,8 @@ write_all (const char *s, size_t n)
   return done;
 }
 
-/* Write lines.  A line of which the file took a part is kept to be completed: it
- * may take more later.  How many lines are lost.
+/* Write lines.  If the file took only a part of a line, the rest is kept, because
+ * it may take more later.  Returns how many lines are lost.
  */
 static uint64_t
 write_lines (const char *s, size_t n)
@@ -124,11 +124,11 @@ write_lines (const char *s, size_t n)
   return count_lines (s + done, n - done);
 }
 
-/* Complete a torn line, and say how many are missing after it.  False: the file
- * still takes nothing.
+/* Finish a torn line, and report how many lines were lost after it.  False: the
+ * file still takes nothing.
  */
 static bool
-mend (void)
+finish_line (void)
 {
   char line[48];
   size_t done, len;
@@ -138,31 +138,32 @@ mend (void)
     torn.len -= done;
     memmove (torn.text, torn.text + done, torn.len);
   }
-  if (torn.len == 0 && missing > 0) {
+  if (torn.len == 0 && unreported > 0) {
     len = (size_t) snprintf (line, sizeof line, "{\"dropped\":%llu}\n",
-                             (unsigned long long) missing);
+                             (unsigned long long) unreported);
     if (write_lines (line, len) == 0)
-      missing = 0;
+      unreported = 0;
   }
-  return torn.len == 0 && missing == 0;
+  return torn.len == 0 && unreported == 0;
 }
 
-/* Write the draining buffer, after which so many lines were dropped, and empty
- * it.
+/* Write the draining buffer, after which DROPPED_THEN lines were dropped, and
+ * empty it.
  */
 static void
 drain (uint64_t dropped_then)
 {
-  uint64_t n = mend () ? write_lines (draining.text, draining.len)
+  const uint64_t n = finish_line ()
+    ? write_lines (draining.text, draining.len)
     : count_lines (draining.text, draining.len);
 
-  missing += n + dropped_then;
+  unreported += n + dropped_then;
   lost += n + dropped_then;
   draining.len = 0;
-  mend ();
+  finish_line ();
 }
 
-/* Take what was filled, and give back an empty buffer.  How many lines were
+/* Take the filled buffer, and leave an empty one.  Returns how many lines were
  * dropped after it.  The lock is held.
  */
 static uint64_t
@@ -174,8 +175,8 @@ swap_locked (void)
   filling = draining;
   draining = full;
   dropped = 0;
-  stuck = false;
-  /* There was no memory for a line, but there may be for the next. */
+  wait_failed = false;
+  /* There was no memory for one line, but there may be for the next. */
   filling.failed = draining.failed = false;
   return n;
 }
@@ -207,8 +208,9 @@ writer_thread (void *unused)
 int
 log_open (const char *path)
 {
-  /* A pipe that nobody reads must not hold up the start, or the end.  Who empties
-   * the file meanwhile, or writes to it too, must find no holes and lose nothing.
+  /* O_NONBLOCK: a pipe that nobody reads must not hold up the start, or the end.
+   * O_APPEND: a program that empties the file meanwhile must find no hole in it,
+   * and one that writes to it as well must lose nothing.
    */
   fd = open (path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC
              | O_NONBLOCK, 0666);
@@ -258,17 +260,17 @@ log_wanted (void)
 /*--------------------------------------------------------------------*/
 /* Lines. */
 
-/* Is there room for N bytes?  Wait for it a little, but not if the last one who
- * did so waited in vain.  The lock is held.
+/* Is there room for N bytes?  Waits for it a little, unless a request has waited
+ * in vain since the last swap.  The lock is held.
  */
 static bool
 has_room (size_t n)
 {
-  if (filling.len + n > BUFFER_MAX && dropped == 0 && !stuck) {
+  if (filling.len + n > BUFFER_MAX && dropped == 0 && !wait_failed) {
     const uint64_t end = sys_now () + WAIT_MAX;
 
-    while (filling.len + n > BUFFER_MAX && !stuck)
-      stuck = !sys_cond_wait (&swapped, &lock, end);
+    while (filling.len + n > BUFFER_MAX && !wait_failed)
+      wait_failed = !sys_cond_wait (&swapped, &lock, end);
   }
   return filling.len + n <= BUFFER_MAX && dropped == 0;
 }
@@ -282,10 +284,11 @@ begin_line (void)
 
   clock_gettime (CLOCK_REALTIME, &now);
   gmtime_r (&now.tv_sec, &tm);
-  json_addf (&filling, "{\"time\":\"%04d-%02d-%02dT%02d:%02d:%02d.%06ldZ\","
-             "\"seq\":%llu,", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
-             tm.tm_hour, tm.tm_min, tm.tm_sec, now.tv_nsec / 1000,
-             (unsigned long long) last_number);
+  json_add (&filling, "{", 1);
+  json_member (&filling, "time", "\"%04d-%02d-%02dT%02d:%02d:%02d.%06ldZ\"",
+               tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
+               tm.tm_min, tm.tm_sec, now.tv_nsec / 1000);
+  json_member (&filling, "seq", "%llu", (unsigned long long) last_number);
 }
 
 void
@@ -296,10 +299,11 @@ log_add (struct json *members)
 
   pthread_mutex_lock (&lock);
   room = !members->failed && has_room (members->len + 100);
-  last_number++;                /* not before: while it waits, others add lines */
+  last_number++;                /* after the wait: others add lines meanwhile */
   if (room) {
     before = filling.len;
     begin_line ();
+    json_comma (&filling);
     json_add (&filling, members->text, members->len);
     json_add (&filling, "}\n", 2);
     if (filling.failed) {
@@ -314,29 +318,20 @@ log_add (struct json *members)
   json_free (members);
 }
 
-static void
-add_member (struct json *j, const char *key, const char *text)
-{
-  json_string (j, key, strlen (key));
-  json_add (j, ":", 1);
-  json_string (j, text, strlen (text));
-  json_add (j, ",", 1);
-}
-
 void
 log_request (const char *who, const char *name, const struct request *req,
              struct json *did)
 {
   struct json j = { .text = NULL };
 
-  add_member (&j, who, name);
-  add_member (&j, "op", op_names[req->op]);
-  json_addf (&j, "\"offset\":%llu,\"count\":%lu,\"conn\":%llu,",
-             (unsigned long long) req->offset, (unsigned long) req->count,
-             (unsigned long long) req->conn->id);
+  json_member_string (&j, who, name);
+  json_member_string (&j, "op", op_names[req->op]);
+  json_member (&j, "offset", "%llu", (unsigned long long) req->offset);
+  json_member (&j, "count", "%lu", (unsigned long) req->count);
+  json_member (&j, "conn", "%llu", (unsigned long long) req->conn->id);
   if (*req->conn->export_name)
-    add_member (&j, "export", req->conn->export_name);
-  json_addf (&j, "\"did\":{");
+    json_member_string (&j, "export", req->conn->export_name);
+  json_member (&j, "did", "{");
   json_add (&j, did->text, did->len);
   json_add (&j, "}", 1);
   j.failed = j.failed || did->failed;
@@ -350,6 +345,6 @@ log_error (const char *who, const char *name, const struct request *req,
 {
   struct json did = { .text = NULL };
 
-  json_addf (&did, "\"error\":\"%s\"", errno_name (err));
+  json_member_string (&did, "error", errno_name (err));
   log_request (who, name, req, &did);
 }

@@ -1,7 +1,7 @@
-/* log.h - the fault log: a line of JSON for every fault that happened.
+/* log.h - the fault log: a line of JSON for each fault that happened.
  *
  * Lines are kept in memory and written by a thread, so that a slow disk does not
- * hold up requests.  Any thread may add lines.
+ * hold up requests.  Any thread may add lines between log_start and log_stop.
  */
 
 #ifndef LOG_H
@@ -13,40 +13,41 @@
 #include "lib/json.h"
 #include "request.h"
 
-/* Open the file, which is emptied.  Before the program forks.  An errno code;
+/* Open and empty the file PATH, before the program forks.  0, or an errno code;
  * ENXIO: it is a pipe that nobody reads, or a socket.
  */
 int log_open (const char *path);
 
-/* Begin to write, when the program has forked for the last time.  An errno
- * code.
+/* Start the thread that writes, when the program has forked for the last time.  0,
+ * or an errno code.
  */
 int log_start (void);
 
-/* Write what is left, and end.  A file that takes nothing for a second is given
- * up.  How many lines could not be written, and in *ERR why: 0, because they
- * came too fast, or an errno code.  May be called whatever was called before.
+/* Write the lines that are left, end the thread, and close the file; it is given
+ * up if it takes nothing for a second.  Returns how many lines were lost, and in
+ * *ERR why: an errno code, or 0, because they came too fast.  Does no harm if
+ * log_open or log_start failed, or was not called.
  */
 uint64_t log_stop (int *err);
 
 /* Is there a log?  Takes no lock. */
 bool log_wanted (void);
 
-/* Add a line with the members of MEMBERS, which is the inside of a JSON object;
- * takes it over.  The line begins with the time (UTC) and a number, by one more
- * than that of the line before.  Waits for at most 10 ms, then drops the line; a
- * line {"dropped": N} says where, as it does when the file takes lines again
- * after it took none.
+/* Add a line with MEMBERS, which is the inside of a JSON object, and free it.  The
+ * line begins with the time (UTC) and a number, which is one more than that of the
+ * line before.  If there is no room for it within 10 ms, the line is dropped.  A
+ * line {"dropped": N} stands where lines are missing, both dropped ones and those
+ * that the file did not take.
  */
 void log_add (struct json *members);
 
-/* Add a line about a request: who did it ("rule", its name) and DID, the inside
- * of a JSON object, which it takes over.
+/* Add a line about a request: who did it (such as "rule", and its NAME), and DID,
+ * the inside of a JSON object that says what was done.  Frees DID.
  */
 void log_request (const char *who, const char *name, const struct request *req,
                   struct json *did);
 
-/* The same where all that was done is an error. */
+/* The same where all that was done is to fail with the errno code ERR. */
 void log_error (const char *who, const char *name, const struct request *req,
                 int err);
 

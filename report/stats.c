@@ -1,7 +1,7 @@
-/* stats.c - what requests there were.
+/* stats.c - which requests there were, and how long they took.
  *
  * Each connection adds to the counters of its stripe, so that processors do not
- * wait for each other's cache lines; whoever asks adds up the stripes.
+ * wait for each other's cache lines.  stats_get adds up the stripes.
  */
 
 #include <stdatomic.h>

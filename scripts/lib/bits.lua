@@ -1,7 +1,8 @@
 -- For scripts, not for hooks=: local bits = require "lib.bits".  Changed copies of strings.
 local bits = {}
 
--- CHANGES: { bit, counted from 0; true or false: its value, nil: it flips } each, in the order of the bits.
+-- CHANGES is a list, in the order of the bits, of { the bit, counted from 0; true or false, its new value, or nil: it
+-- flips }.
 function bits.change(data, changes)
   local parts, from = {}, 1
   for _, change in ipairs(changes) do
@@ -17,7 +18,7 @@ function bits.change(data, changes)
   return table.concat(parts) .. data:sub(from)
 end
 
--- The byte at PLACE, counted from 1, becomes what HOW makes of it, if there is one.
+-- The byte at PLACE, counted from 1, if there is one, becomes HOW(the byte).
 function bits.change_byte(data, place, how)
   local byte = data:byte(place)
   return byte and data:sub(1, place - 1) .. string.char(how(byte)) .. data:sub(place + 1) or data

@@ -2,7 +2,7 @@
 -- hook, on seed=, the request and how often it came before.
 local luck = {}
 
--- Another number for each number (a step of splitmix64).
+-- A different number for each number (a step of splitmix64).
 function luck.mix(n)
   n = n + 0x9E3779B97F4A7C15
   n = (n ~ n >> 30) * 0xBF58476D1CE4E5B9

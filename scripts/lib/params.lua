@@ -1,12 +1,11 @@
 -- For scripts, not for hooks=: local params = require "lib.params".  params.time("delay-open", 0) is that parameter in
 -- seconds, or 0 if there is none.  A wrong value is an error that names the parameter and what is expected.
--- params.of(table) has the same functions for the values of a table, which memctl has passed.  With "a b", a string of
--- the known keys, after the table, other keys are errors.
+-- params.of(table) has the same functions for the values of a table that memctl has passed.  If a string of the known
+-- keys, such as "a b", follows the table, other keys are errors.
 
 local flags = { ["true"] = true, yes = true, on = true, ["1"] = true,
                 ["false"] = false, no = false, off = false, ["0"] = false }
 local errnos = { EPERM = 1, EIO = 1, ENOMEM = 1, EINVAL = 1, ENOSPC = 1, ESHUTDOWN = 1 }
-local units = { [""] = 1, s = 1, ms = 1e-3, us = 1e-6, m = 60 }
 
 local function of(source, known)
   local params = {}
@@ -20,7 +19,7 @@ local function of(source, known)
     end
   end
 
-  -- A reader of values; READ gives nil, or an error, for what it can't read.
+  -- A function that reads a value with READ, which returns nil, or raises an error, if the value is wrong.
   local function reader(expected, read)
     return function(name, default)
       local value = source[name]
@@ -31,7 +30,7 @@ local function of(source, known)
     end
   end
 
-  -- One of the keys of a table: its value.
+  -- A value that is a key of CHOICES becomes what stands there.
   function params.choice(name, choices, default)
     local names = {}
     for key in pairs(choices) do names[#names + 1] = key end
@@ -50,20 +49,13 @@ local function of(source, known)
     end)(name, default)
   end
 
+  -- The plugin's own readers of what users write.
   params.bytes = reader("bytes, such as 512 or 4K", bytes)
+  params.time = reader("a time, such as 2 or 50ms", seconds)
+  params.rate = reader("a probability, such as 0.01, 1% or 1:100", probability)
+
   params.flag = reader("true or false", function(s) return flags[s] end)
   params.errno = reader("EPERM, EIO, ENOMEM, EINVAL, ENOSPC or ESHUTDOWN", function(s) return errnos[s] and s end)
-
-  params.time = reader("a time, such as 2 or 50ms", function(s)
-    local n, unit = s:match "^([%d.]+)(%a*)$"
-    return n * units[unit]
-  end)
-
-  params.rate = reader("a probability, such as 0.01, 1% or 1:100", function(s)
-    local n, d = s:match "^([^:%%]+):?([^%%]*)"
-    n = tonumber(n) / (s:find "%%$" and 100 or d ~= "" and tonumber(d) or 1)
-    return n >= 0 and n <= 1 and n or nil
-  end)
 
   return params
 end

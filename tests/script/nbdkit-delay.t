@@ -45,6 +45,8 @@ like "$(cat log)" 'fault rule wdelay never fired' "which is pointed out"
 
 refused 'rdelay=soon: expected a time, such as' rdelay=soon
 refused 'delay-open=-1: expected a time' delay-open=-1
+refused 'delay-read=1.2.3: expected a time' delay-read=1.2.3
+refused 'delay-read=1h: expected a time' delay-read=1h
 refused 'delay-fast-zero=2: expected true or false' delay-fast-zero=2
 refused 'delay-reed=1: .*did you mean delay-read' delay-reed=1
 done_testing

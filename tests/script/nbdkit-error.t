@@ -54,6 +54,9 @@ refused 'error=EFOO: expected EPERM, EIO' error=EFOO
 refused 'error-pread=EDOM: expected EPERM, EIO' error-pread=EDOM
 refused 'error-rate=x: expected a probability' error-rate=x
 refused 'error-zero-rate=101%: expected a probability' error-zero-rate=101%
+for rate in 1: 1:abc 1:2:100 10%% 0x1 1:0 nan; do
+    refused "error-rate=$rate: expected a probability" error-rate=$rate
+done
 refused 'inject=maybe: expected true or false' inject=maybe
 refused 'error-read-rate=1: .*did you mean error-pread-rate' error-read-rate=1
 done_testing

@@ -33,6 +33,7 @@ print(read()[:10])"
     stop
 }
 is "$(bits evil-probability=1:100000)" "$(bits evil=stuck-bits evil-probability=0.00001 seed=0)" "the same seed, the same bits"
+is "$(bits evil-probability=1/100000)" "$(bits evil-probability=0.001%)" "a probability, however it is written"
 [ "$(bits evil-probability=1:100000 evil-seed=1)" != "$(bits evil-probability=1:100000)" ]
 ok $? "another seed, other bits"
 

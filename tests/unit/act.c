@@ -5,6 +5,7 @@
 #include <limits.h>
 
 #include "tap.h"
+#include "lib/array.c"
 #include "lib/json.c"
 #include "fault/act.c"
 
