@@ -2,13 +2,8 @@
 # Fault rules: each selector chooses, each action does what it says, to exactly
 # the bytes that it should.
 . "$(dirname "$0")/../lib/lib.sh"
+. "$TOP/tests/lib/fault.sh"
 need nbdsh
-
-# refused REGEX CODE: such a rule stops the start.
-refused ()
-{
-    like "$(nbdkit_run -U refused.sock size=1M lua="$2" --run true 2>&1)" "$1" "refused: $2"
-}
 
 cat >rules.lua <<'LUA'
 M = 1 << 20
