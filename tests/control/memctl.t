@@ -85,12 +85,6 @@ gives 2 '' 'memctl: err: Connection refused' "no socket but a file"
 c=("$memctl" "$(printf 'x%.0s' {1..200})" 1)
 gives 2 '' 'memctl: x*: the path is too long for a socket' "too long a path"
 
-# begun N: so many chunks have begun.
-begun ()
-{
-    until [ "$(grep -c ^begun log)" -ge "$1" ]; do sleep 0.02; done
-}
-
 # The server ends while chunks run.
 timeout 600 "$memctl" ctl.sock 'print "begun" hang()' >out.1 2>err.1 &
 a=$!

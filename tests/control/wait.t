@@ -6,12 +6,6 @@ need nbdsh python3
 
 memctl () { timeout 600 "$TOP/memctl" ctl.sock "$1"; }
 
-# begun N: so many chunks or requests have said so.
-begun ()
-{
-    until [ "$(grep -c ^begun log)" -ge "$1" ]; do sleep 0.02; done
-}
-
 # later CHUNK: in the background, to the files out and err.
 later ()
 {

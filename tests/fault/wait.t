@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Delays are as long as they should be, and what hangs goes on when it may, or
-# ends with its client or the server.  Meanwhile all others are served.
+# Delays are as long as they should be.  A request that hangs goes on when it is
+# released, or ends with its client or the server; meanwhile others are served.
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
@@ -75,8 +75,8 @@ for error in "expected a time, such as 2 or \"50ms\", or nil, got (-1|soon|table
 done
 stopped
 
-# Names what may wait: nbdkit before 1.34 serves the requests of a connection at
-# the same time only if a script does.
+# nbdkit before 1.34 serves the requests of a connection at the same time only if a
+# script mentions a function that may wait.
 waits='local may = hang'
 
 # A request that hangs in a rule, and how it goes on.
@@ -96,20 +96,20 @@ for end in 'fault.get("h"):release()', 'fault.get("h"):remove()', 'fault.clear()
     # The same connection, another one, a new one.
     done = [outcome(c.pread, 1, 512), outcome(c.pwrite, b"x", 0), outcome(other.pread, 1, 0), outcome(connect().flush)]
     print(end, "->", set(done), still(cookies), set((control(end), finish(c, cookies))[1]))
-# After a release, it hangs again; and what is released before does not count.
+# After a release, the next request hangs again; an earlier release does not count.
 cookies = hang(1)
 control('fault.get("h"):release()'); finish(c, cookies)
 cookies = [c.aio_pread(nbd.Buffer(1), 0)]
 until(lambda: (c.poll(1), rules()["h"]["fired"] == 2)[1])
 print("again", still(cookies), (control('fault.get("h"):release()'), finish(c, cookies))[1])
-# Two rules that hang are two hangs, and an error comes after.
+# Two rules that hang are two hangs, and the error comes after them.
 control('fault.clear() fault { op = "read", hang = true, name = "a" } fault { op = "read", hang = true, error = "ENOSPC", delay = "1ms", name = "b" }')
 cookies = [c.aio_pread(nbd.Buffer(1), 0)]
 until(lambda: (c.poll(1), rules()["a"]["fired"] == 1)[1])
 control('fault.get("a"):release()')
 time.sleep(.1); c.poll(1)
 print("two", still(cookies), control('fault.clear()') or finish(c, cookies))
-# A rule that is removed while its function decides lets nobody hang.
+# If a rule is removed while its function decides, no request hangs in it.
 control('open = false seen = 0 fault { op = "read", hang = true, name = "w", when = function() seen = seen + 1 while not open do sleep "1ms" end return true end }')
 cookies = [c.aio_pread(nbd.Buffer(1), 0) for i in range(4)]
 until(lambda: (c.poll(1), control("seen") == 4)[1])
@@ -159,10 +159,11 @@ for rule in 'hang = true' 'delay = "60m"' 'delay = {"60m", "120m"}' 'delay = fun
     stopped_at_once "$rule"
     wait "$client"
 done
-# Also while a client is not even in.
+# Also while a client is still being let in.
 serve size=1M control="$scratch/ctl" lua='fault { op = "open", hang = true, name = "h" }'
 python 'h' >client.out 2>&1 &
+client=$!
 until [ "$("$TOP/memctl" ctl 'fault.get("h").fired')" = 1 ]; do sleep 0.02; done
 stopped_at_once "open"
-wait $!
+wait "$client"
 done_testing

@@ -135,10 +135,16 @@ daemon ()
     pids+=("$server")
 }
 
-# running PID: does this process run?  A zombie does not.
+# running PID: does this process run?  A zombie does not.  Sets $used, the processor
+# time that it has used, in clock ticks, as long as it runs.  (In a trap, a return
+# without a number gives the status of the command before the trap.)
 running ()
 {
-    grep -qs '^State:[[:space:]][^ZX]' "/proc/$1/status"
+    local stat
+    { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
+    read -ra stat <<<"${stat##*) }"
+    [[ ${stat[0]} != [ZX] ]] || return 1
+    used=$((stat[11] + stat[12]))
 }
 
 # end PID: ask a process to end, and kill it after a minute or more.
@@ -153,24 +159,15 @@ end ()
     kill -KILL "$1"
 }
 
-# processor_time PID: the milliseconds that a process has used, which may be a
-# zombie; 0 if it has gone.
-processor_time ()
-{
-    awk -v hz="$(getconf CLK_TCK)" '{
-        sub (/.*\) /, "")
-        print int (($12 + $13) * 1000 / hz)
-    }' "/proc/$1/stat" 2>/dev/null || echo 0
-}
-
 # stop: end the last server; its exit status, 99 if a watch found something.
-# Sets $ending, the milliseconds of processor time that it needed to end.
+# Sets $ending, the processor time that it needed to end, in milliseconds.
 stop ()
 {
-    local status before
-    before=$(processor_time "$server")
+    local status before used=0
+    running "$server"
+    before=$used
     end "$server"
-    ending=$(($(processor_time "$server") - before))
+    ending=$(((used - before) * 1000 / $(getconf CLK_TCK)))
     wait "$server"
     status=$?
     [ $status -eq 0 ] || { echo "the server ended with $status:"; cat log; } | tell
@@ -199,7 +196,7 @@ begun ()
 # shows a server that works on.
 stopped_at_once ()
 {
-    local limit=3000
+    local limit=5000
     [ -z "$WATCH" ] || limit=30000
     stop
     is $? 0 "$1: the server ends in good order"

@@ -61,15 +61,7 @@ else
     at_least 4096 "$(status VmLck "$server")" "memory stays locked"
     stopped
 
-    export uri="nbd+unix:///?socket=$scratch/daemon"
-    check "a daemon starts" "${watch[@]}" nbdkit -U "$scratch/daemon" -P "$scratch/daemon.pid" \
-        "$SO" size=4M allocator=malloc,mlock=true
-    for ((i = 0; i < 3000; i++)); do
-        [ -s daemon.pid ] && break
-        sleep 0.02
-    done
-    server=$(cat daemon.pid)
-    pids+=("$server")
+    check "a daemon starts" daemon size=4M allocator=malloc,mlock=true
     is "$(nbdinfo --size "$uri")" 4194304 "and serves"
     at_least 4096 "$(status VmLck "$server")" "its memory is locked, too"
     end "$server"
