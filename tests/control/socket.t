@@ -112,7 +112,7 @@ ok $((! $?)) "a start that fails"
 [ ! -e ctl.sock ]
 ok $? "leaves no socket"
 
-# The shell does not bear TSan's library, which it gets from the server.
+# The shell, which inherits TSan's library from the server, does not run with it.
 if [ "$WATCH" = tsan ]; then
     skip "--run" "the shell can't be watched by TSan"
     done_testing

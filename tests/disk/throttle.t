@@ -78,7 +78,7 @@ for i in "${pids[@]}"; do
     end "$i"
 done
 
-# Without the right answers these would take a quarter of an hour.
+# If these waited for the first rate, they would take a quarter of an hour.
 serve --threads=20 size=64M control=ctl.sock lua='disk:throttle { bps = 100000 }'
 cat >waiting.py <<'PY'
 from clients import *
@@ -106,7 +106,7 @@ for chunk in "{ bps = -1 }", "{ ips = 1 }", "1", "{ iops = {} }":
         print(control(f"disk:throttle({chunk})"))
     except RuntimeError:
         pass
-# A client that is killed takes what it waited for with it.
+# If a client is killed, nobody else has to wait for its requests.
 control("disk:throttle { bps = 100000, iops = 1000 }")
 child = os.fork()
 if child == 0:

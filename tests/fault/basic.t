@@ -141,9 +141,8 @@ like "$out" "nowhere/sock" "a start that fails once the rules are there"
 [[ $out != *"never fired"* ]]
 ok $? "... says nothing about rules"
 
-# Sixteen requests that hang when their client is killed.  Ten times, and with
-# a slow failing send, as the abort of nbdkit that this looks for is a matter of
-# luck.
+# Sixteen requests hang when their client is killed.  This is done ten times, with a
+# send that fails slowly, because nbdkit's abort, for which it looks, depends on luck.
 "${CC:-cc}" -shared -fPIC -o slow.so -x c - <<'C'
 #define _GNU_SOURCE
 #include <dlfcn.h>

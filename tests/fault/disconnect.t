@@ -18,7 +18,7 @@ from clients import *
 eye = connect()
 def end(f, *args):
     o = outcome(f, *args)
-    # What a client makes of a connection that was cut is its own affair.
+    # Clients may report a connection that was cut in different ways.
     return "ended" if not h.aio_is_ready() else o
 for f, args in ("pwrite", (b"xx", 0)), ("pwrite", (b"xx", 4096)), ("pread", (1, 8192)):
     h = connect()

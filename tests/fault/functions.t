@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Functions of rules: what they see, what they may do, and what comes of their
-# mistakes.
+# The functions of rules see the request, may fail it, and their mistakes become EIO
+# and a message.
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 

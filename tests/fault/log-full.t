@@ -36,7 +36,7 @@ faults(5)
 PY
 is "$(python - <limited.py)" "" "the file grows no more, then it does"
 stopped
-# What came while it could not grow need not be lost.
+# Lines that came while it could not grow need not be lost.
 is "$(read_log limited.log 'seq = 0
 for l in lines:
     seq += l.get("dropped", 1)

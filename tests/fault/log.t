@@ -5,7 +5,7 @@
 . "$TOP/tests/lib/fault.sh"
 need nbdsh python3
 
-# Each action, each origin of a fault, all kinds of names.
+# Each action, each origin of a fault, and all kinds of names.
 cat >actions.lua <<'LUA'
 disk:snapshot 'the "snapshot"'
 local at = 0
@@ -101,8 +101,8 @@ stop
 is "$(read_log clear.log 'for l in lines: show(l)' | tail -2)" '{"rule":"half","matched":1,"fired":1,"removed":true}
 {"rule":"none","matched":0,"fired":0,"never_fired":true,"removed":true}' "fault.clear() has a line for each"
 
-# Where a function fails, the other rules do nothing; doors are logged too; and
-# no more bits flip than there are.
+# If a function fails, the other rules do nothing.  Faults of opening are logged too.
+# No more bits flip than there are.
 cat >failing.lua <<'LUA'
 fault { op = "read", name = "a", delay = "1ms", shutdown = true, error = "ENOSPC" }
 fault { op = "read", name = "b", when = function() fail "EPERM" end, error = "EIO" }

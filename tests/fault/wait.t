@@ -29,7 +29,7 @@ lines = [json.loads(l) for l in open("faults.log")]
 print({l["did"]["delay"] for l in lines if l["offset"] == 3 * M})
 d = [l["did"]["delay"] for l in lines if l["rule"] == "between"]
 print(len(d), all(.005 <= n <= .01 for n in d), min(d) < .006, max(d) > .009, len(set(d)) > 90, all(t >= n for t, n in zip(took, d)))
-# All at once: they do not wait one after the other, but that is hard to tell.
+# All at once.  They should not wait one after the other, but that is hard to measure.
 print(set(flood(h, [lambda done: h.aio_pread(nbd.Buffer(1), 0, completion=done)] * 50)))
 PY
 serve size=8M log=faults.log hooks=delay.lua
@@ -115,7 +115,7 @@ cookies = [c.aio_pread(nbd.Buffer(1), 0) for i in range(4)]
 until(lambda: (c.poll(1), control("seen") == 4)[1])
 control('fault.get("w"):remove() open = true')
 print("late", finish(c, cookies))
-# Clients that go: all of their threads end, which is when their connections do.
+# When clients go, all of their threads end, and only then do their connections.
 control('closed = 0 function on.close() closed = closed + 1 end')
 control('fault.clear() fault { op = "any", hang = true, name = "h" }')
 clients = [connect() for i in range(4)]

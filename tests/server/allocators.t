@@ -67,7 +67,7 @@ else
     end "$server"
 fi
 
-# The watches need more address space than that.
+# Sanitizers and valgrind need more address space than that.
 if [ -z "$WATCH" ]; then
     (ulimit -v 500000; timeout 60 nbdkit -f -U sock "$SO" size=1G allocator=malloc) \
         >out 2>&1 </dev/null
@@ -78,7 +78,7 @@ else
     skip "too little memory ends nbdkit" "not under $WATCH"
 fi
 
-# Root may lock what it likes.
+# Root may lock as much as it likes.
 unprivileged=()
 if [ "$(id -u)" -eq 0 ]; then
     unprivileged=(setpriv --reuid=65534 --regid=65534 --clear-groups)

@@ -99,8 +99,8 @@ bytearray(b'\\x00x\\x00')
 True True True True True True " "its last bytes are read, written, zeroed, trimmed and mapped"
 stopped
 
-# What NBD forbids.  Each is followed by a good request on the same connection.
-# What becomes of a request for no bytes the protocol leaves open.
+# Requests that NBD forbids.  Each is followed by a good request on the same connection.
+# The protocol leaves open what happens to a request for no bytes.
 serve size=1000000
 python - >out <<'PY'
 import os, raw_nbd
