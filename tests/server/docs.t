@@ -32,7 +32,7 @@ done >different
 is "$(cat different)" "" "the scripts in README.md are those in scripts/"
 
 # The tables of scripts have each of them once, and nothing else.
-sed -n 's/^| `\([^/` ]*\.lua\)` |.*/\1/p' README.md | sort >listed
+sed -n 's/^| .\([^/ ]*\.lua\). |.*/\1/p' README.md | sort >listed
 is "$(cat listed)" "$(cd scripts && printf '%s\n' *.lua)" "README.md lists the scripts in scripts/"
 
 # in_tree FOLDER: the words that CONTRIBUTING.md has for a folder, as far as the
