@@ -49,9 +49,13 @@ table ()
 insert ()
 {
     local n
-    for ((n = 1; n <= $2; n++)); do
-        echo "INSERT INTO t VALUES ($n, printf('%0$3d', $n)); SELECT $n;"
-    done | sqlite3 -batch -bail -cmd "PRAGMA synchronous = EXTRA" "mounted/$1"
+    # With -bail, SQLite 3.53 reads nothing after a -cmd, and does the rest of
+    # a line after an error in it: no -cmd, and each statement on its own line.
+    { echo "PRAGMA synchronous = EXTRA;"
+      for ((n = 1; n <= $2; n++)); do
+          echo "INSERT INTO t VALUES ($n, printf('%0$3d', $n));"
+          echo "SELECT $n;"
+      done; } | sqlite3 -batch -bail "mounted/$1"
 }
 
 # no_space: for how many writes the disk had no room.

@@ -87,9 +87,17 @@ for request in (lambda: h.pread(1, end), lambda: h.pread(2, end - 1),
     except nbd.Error as error:
         print(error.errno in ("EINVAL", "ENOSPC"), end=" ")
 PY
-is "$(cat out)" "[(4294967295, 3)]
+# From 1.43.11 on, nbdkit tells of no more than 4294901760 bytes at once.
+most="[(4294967295, 3)]"
+last="[(4294963200, 3), (4095, 0)]"
+version=$(nbdkit --version | sed 's/^nbdkit //; s/ .*//')
+if printf '%s\n' 1.43.11 "$version" | sort -CV; then
+    most="[(4294901760, 3)]"
+    last=$most
+fi
+is "$(cat out)" "$most
 bytearray(b'\\x00\\x00last')
-[(4294963200, 3), (4095, 0)]
+$last
 [(1, 0)]
 [(745473, 3), (303103, 0)]
 bytearray(b'\\x00x')
