@@ -21,6 +21,7 @@
 #include "disk/medium.h"
 #include "fault/rules.h"
 #include "lib/chance.h"
+#include "lib/json.h"
 #include "lib/sys.h"
 #include "lua/hooks.h"
 #include "report/log.h"
@@ -232,32 +233,36 @@ memory_default_export (int readonly, int is_tls)
 }
 
 /* Collect the names of all exports, as many as there is room for. */
-struct names {
-  char text[512];
-  size_t used;
-};
-
 static int
 add_name (void *context, const char *name)
 {
-  struct names *names = context;
-  int n = snprintf (names->text + names->used,
-                    sizeof names->text - names->used, "%s\"%s\"",
-                    names->used ? ", " : "", name);
+  struct json *names = context;
 
-  if ((size_t) n >= sizeof names->text - names->used)
+  if (names->len > 500) {
+    json_add (names, ", ...", 5);
     return -1;
-  names->used += (size_t) n;
+  }
+  if (names->len > 0)
+    json_add (names, ", ", 2);
+  json_string (names, name, strlen (name));
   return 0;
 }
 
+/* Names come from clients and scripts: quoted as in JSON, none can pretend to be
+ * another line of the log.
+ */
 static void
 no_such_export (const char *name)
 {
-  struct names names = { .used = 0 };
+  struct json there = { .text = NULL }, wanted = { .text = NULL };
 
-  disk_names (add_name, &names);
-  nbdkit_error ("there is no export \"%s\"; there are %s", name, names.text);
+  json_string (&wanted, name, strlen (name));
+  disk_names (add_name, &there);
+  nbdkit_error ("there is no export %s; there are %s",
+                wanted.failed ? "of that name" : wanted.text,
+                there.failed ? "others" : there.text);
+  json_free (&wanted);
+  json_free (&there);
 }
 
 /* May this client come in? */
@@ -303,11 +308,20 @@ connection_free (struct connection *c)
   free (c);
 }
 
+/* A plain disk serves any name, as nbdkit's own memory plugin.  Where there may be
+ * snapshots, a mistyped one must not be the live disk.
+ */
+static struct disk *
+find_disk (const char *name)
+{
+  return disk_get (scripted ? name : "");
+}
+
 static void *
 memory_open (int readonly)
 {
   const char *name = nbdkit_export_name ();
-  struct disk *disk = name ? disk_get (name) : NULL;
+  struct disk *disk = name ? find_disk (name) : NULL;
   struct connection *c;
 
   if (!disk) {

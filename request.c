@@ -77,10 +77,22 @@ give_turn (void *turn)
   pthread_mutex_unlock (turn);
 }
 
+/* Newer nbdkit has it. */
+static int (*disconnect) (int force);
+
+static void
+find_disconnect (void)
+{
+  void *p = dlsym (RTLD_DEFAULT, "nbdkit_disconnect");
+
+  memcpy (&disconnect, &p, sizeof disconnect);
+}
+
 void
 request_start (void)
 {
   pthread_key_create (&leave_key, give_turn);
+  find_disconnect ();
 }
 
 void
@@ -266,31 +278,17 @@ request_is_over (void)
 /*--------------------------------------------------------------------*/
 /* Cutting connections. */
 
-typedef int (*disconnect_fn) (int force);
-
-static disconnect_fn
-find_disconnect (void)
-{
-  void *p = dlsym (RTLD_DEFAULT, "nbdkit_disconnect");
-  disconnect_fn fn;
-
-  memcpy (&fn, &p, sizeof fn);
-  return fn;
-}
-
 bool
 request_can_cut (void)
 {
-  return find_disconnect () != NULL;
+  return disconnect != NULL;
 }
 
 void
 request_cut (void)
 {
-  const disconnect_fn fn = find_disconnect ();
-
-  if (fn)
-    fn (1);
+  if (disconnect)
+    disconnect (1);
 }
 
 /*--------------------------------------------------------------------*/
@@ -309,5 +307,5 @@ request_add_extent (struct request *req, uint64_t offset, uint64_t count,
 bool
 request_wants_one (const struct request *req)
 {
-  return (req->flags & NBDKIT_FLAG_REQ_ONE) != 0;
+  return (req->flags & NBDKIT_FLAG_REQ_ONE) != 0 || !request_can_cut ();
 }

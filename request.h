@@ -70,7 +70,7 @@ struct request {
   const char *why;              /* the medium's reason to fail it, or NULL */
 };
 
-/* Before the first request, and when no request is left. */
+/* When the plugin is loaded, and when no request is left. */
 void request_start (void);
 void request_stop (void);
 
@@ -125,7 +125,10 @@ void request_cut (void);
 int request_add_extent (struct request *req, uint64_t offset, uint64_t count,
                         bool data);
 
-/* Is one extent all that the client wants to know? */
+/* Must one extent be all of the answer?  The client may ask for no more.  And nbdkit
+ * before 1.34 goes on to send the second one to a client that has left after the
+ * first, and aborts.
+ */
 bool request_wants_one (const struct request *req);
 
 #endif /* REQUEST_H */

@@ -100,12 +100,8 @@ json_member_number (struct json *j, const char *key, double d)
 /*--------------------------------------------------------------------*/
 /* Strings. */
 
-/* The length of the UTF-8 character at S, where N bytes are left.  0: there is
- * none (RFC 3629 has no longer forms than needed, no surrogates, and nothing
- * above U+10FFFF).
- */
-static size_t
-utf8_length (const unsigned char *s, size_t n)
+size_t
+json_utf8_length (const unsigned char *s, size_t n)
 {
   static const struct { unsigned char least, most, second_least, second_most;
                         size_t length; } forms[] = {
@@ -171,7 +167,7 @@ run_length (const char *s, size_t n)
     else if (is_plain (s[run]))
       length = 1;
     else {
-      length = utf8_length ((const unsigned char *) s + run, n - run);
+      length = json_utf8_length ((const unsigned char *) s + run, n - run);
       if (length < 2)
         break;
     }

@@ -54,6 +54,12 @@ void json_member_number (struct json *j, const char *key, double d);
  */
 void json_string (struct json *j, const char *s, size_t n);
 
+/* The length of the UTF-8 character at S, where N bytes are left, at least one.
+ * 0: there is none (RFC 3629 has no longer forms than needed, no surrogates, and
+ * nothing above U+10FFFF).
+ */
+size_t json_utf8_length (const unsigned char *s, size_t n);
+
 /* Add a number, with as few digits as identify it.  Infinities and what is not
  * a number have no JSON and become null.
  */

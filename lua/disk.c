@@ -175,6 +175,21 @@ disk_method_extents (lua_State *L)
   return 1;
 }
 
+/* NBD's names of exports: UTF-8, and at most this many bytes. */
+#define NAME_MAX_BYTES 4096
+
+static bool
+is_name (const char *name, size_t len)
+{
+  size_t n = 1;
+
+  if (len == 0 || len > NAME_MAX_BYTES || strlen (name) != len)
+    return false;
+  for (size_t i = 0; i < len && n > 0; i += n)
+    n = json_utf8_length ((const unsigned char *) name + i, len - i);
+  return n > 0;
+}
+
 /* disk:snapshot (name) */
 static int
 disk_method_snapshot (lua_State *L)
@@ -185,8 +200,8 @@ disk_method_snapshot (lua_State *L)
 
   check_self (L, "snapshot(name)");
   name = luaL_checklstring (L, 2, &len);
-  luaL_argcheck (L, len > 0 && len <= 1024 && strlen (name) == len, 2,
-                 "is no name for an export");
+  luaL_argcheck (L, is_name (name, len), 2,
+                 "expected a name of 1 to 4096 bytes of UTF-8");
   err = disk_snapshot (disk_live (), name);
   if (err == EEXIST)
     return luaL_error (L, "disk:snapshot: there is a snapshot '%s' already; "

@@ -35,10 +35,23 @@ def outcome(call, *args):
 
 
 def extents(h, count, offset=0):
-    """The map of a range: pairs of length and kind."""
-    entries = []
-    h.block_status(count, offset, lambda _, __, e, ___: entries.extend(e))
-    return list(zip(entries[::2], entries[1::2]))
+    """The map of a range: pairs of length and kind.
+
+    An answer need not cover all that was asked for: nbdkit from 1.43.11 on stops at
+    0xffff0000 bytes, and our server answers nbdkit before 1.34 one extent at a time.
+    """
+    whole = []
+    while count > 0:
+        entries = []
+        h.block_status(count, offset, lambda _, __, e, ___: entries.extend(e))
+        for length, kind in zip(entries[::2], entries[1::2]):
+            if whole and whole[-1][1] == kind:
+                whole[-1] = whole[-1][0] + length, kind
+            else:
+                whole.append((length, kind))
+        offset += sum(entries[::2])
+        count -= sum(entries[::2])
+    return whole
 
 
 def log():

@@ -19,6 +19,10 @@ class Raw:
         self.socket.connect(path)
         self.receive(18)                        # magics and flags
         self.send(struct.pack(">I", 3))         # fixed newstyle, no zeroes
+        self.negotiate()
+
+    def negotiate(self):
+        """Choose the default export."""
         self.send(b"IHAVEOPT" + struct.pack(">II", 1, 0))
         self.size, self.flags = struct.unpack(">QH", self.receive(10))
 
@@ -50,3 +54,23 @@ class Raw:
             return ERRORS.get(error, f"error {error}")
         except (EOFError, ConnectionError):
             return "closed"
+
+
+class Meta(Raw):
+    """The same with structured replies and the map (base:allocation)."""
+
+    def negotiate(self):
+        self.option(8)                          # structured replies
+        query = b"base:allocation"
+        self.option(10, struct.pack(">III", 0, 1, len(query)) + query)
+        super().negotiate()
+
+    def option(self, number, data=b""):
+        """Send an option, and read its replies up to the last."""
+        self.send(b"IHAVEOPT" + struct.pack(">II", number, len(data)) + data)
+        kind = None
+        while kind != 1:
+            _, _, kind, length = struct.unpack(">QIII", self.receive(20))
+            self.receive(length)
+            if kind & 0x80000000:
+                raise EOFError(f"option {number} was refused")

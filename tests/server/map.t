@@ -56,21 +56,26 @@ stopped
 serve size=10G
 python - >out <<'PY'
 import os
+from functools import partial
+import clients
 h = nbd.NBD()
 h.add_meta_context("base:allocation")
 h.connect_uri(os.environ["uri"])
 for i in range(10):
     h.pwrite(b"x", i << 30)
-def extents(count, offset, flags=0):
+def answer(count, offset, flags=0):
+    """The extents of one answer."""
     got = []
     h.block_status(count, offset,
                    lambda context, start, entries, err: got.extend(entries), flags)
     return list(zip(got[::2], got[1::2]))
-print(extents(1 << 30, 0, nbd.CMD_FLAG_REQ_ONE))
+extents = partial(clients.extents, h)
+print(answer(1 << 30, 0, nbd.CMD_FLAG_REQ_ONE))
 print(extents(1 << 30, 0))
 print(extents(1 << 31, 1 << 30)[:4])
 print(extents(100, 50))
-print(extents(4096, 8192, nbd.CMD_FLAG_REQ_ONE))
+print(answer(4096, 8192, nbd.CMD_FLAG_REQ_ONE))
+print(sum(n for n, _ in answer(100, 50)), sum(n for n, _ in answer(1, 1 << 30)))
 print(extents(1, (10 << 30) - 1))
 print(len(extents(0xffffffff, 0)), sum(n for n, _ in extents(0xffffffff, 0)))
 PY
@@ -79,6 +84,7 @@ is "$(cat out)" "[(4096, 0)]
 [(4096, 0), (1073737728, 3), (4096, 0), (1073737728, 3)]
 [(100, 0)]
 [(4096, 3)]
+100 1
 [(1, 3)]
 8 4294967295" "each request gets its extents, and no more than it asked for"
 stopped

@@ -74,14 +74,13 @@ PY
     # The map agrees: what is a hole reads as zeroes.
     python - >out <<'PY'
 import os
+import clients
 h = nbd.NBD()
 h.add_meta_context("base:allocation")
 h.connect_uri(os.environ["uri"])
 length = min(h.get_size(), 1 << 20)
 offset = h.get_size() - length
-got = []
-h.block_status(length, offset, lambda context, start, entries, err: got.extend(entries))
-for count, kind in zip(got[::2], got[1::2]):
+for count, kind in clients.extents(h, length, offset):
     if kind == 3 and any(h.pread(count, offset)):
         print(f"the hole at {offset} has data")
     if kind not in (0, 3):

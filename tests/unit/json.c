@@ -116,7 +116,7 @@ slow_string (struct json *j, const char *s, size_t n)
 {
   json_add (j, "\"", 1);
   while (n > 0) {
-    size_t length = utf8_length ((const unsigned char *) s, n);
+    size_t length = json_utf8_length ((const unsigned char *) s, n);
 
     if (*s == '"' || *s == '\\')
       json_addf (j, "\\%c", *s);
