@@ -61,6 +61,15 @@ else
     at_least 4096 "$(status VmLck "$server")" "memory stays locked"
     stopped
 
+    for lock in mlock mlock=yes mlock=1 mlock=ON mlock=t; do
+        serve size=4M "allocator=malloc,$lock"
+        at_least 4096 "$(status VmLck "$server")" "so it is with $lock"
+        stopped
+    done
+    serve size=4M allocator=malloc,mlock=f
+    is "$(status VmLck "$server")" 0 "but not with mlock=f"
+    stopped
+
     export uri="nbd+unix:///?socket=$scratch/daemon"
     check "a daemon starts" "${watch[@]}" nbdkit -U "$scratch/daemon" -P "$scratch/daemon.pid" \
         "$SO" size=4M allocator=malloc,mlock=true
