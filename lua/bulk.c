@@ -219,16 +219,25 @@ push_flipped (lua_State *L, const struct flip *f, const char *data, size_t len)
 /*--------------------------------------------------------------------*/
 /* flip. */
 
-/* Option NAME of the table at index 3, on top of the stack; false: it is not
- * there.
+/* Push option NAME of the table at index 3, or nil, if there is no table.  False: it
+ * is nil.
  */
 static bool
 get_option (lua_State *L, const char *name)
 {
-  if (lua_istable (L, 3) && lua_getfield (L, 3, name) != LUA_TNIL)
-    return true;
-  lua_settop (L, 3);
+  if (lua_istable (L, 3))
+    return lua_getfield (L, 3, name) != LUA_TNIL;
+  lua_pushnil (L);
   return false;
+}
+
+/* Raise an error unless the option on top of the stack is WHAT it should be. */
+static void
+check_option (lua_State *L, bool good, const char *name, const char *what)
+{
+  if (!good)
+    luaL_error (L, "flip: %s: expected %s, got %s", name, what,
+                luaL_tolstring (L, -1, NULL));
 }
 
 static void
@@ -236,29 +245,30 @@ read_options (lua_State *L, struct flip *f)
 {
   static const char *const names[] = { "offset", "seed", "stuck", NULL };
   uint64_t seed = host.config.seed;
+  double often = 1;
 
-  lua_settop (L, 3);
   if (!lua_isnil (L, 3)) {
     luaL_checktype (L, 3, LUA_TTABLE);
     check_keys (L, 3, "flip", names);
   }
   if (get_option (L, "stuck")) {
     f->stuck = true;
-    f->often = share (check_probability (L, 4));
-    lua_settop (L, 3);
+    check_option (L, to_probability (L, -1, &often), "stuck",
+                  "a probability, such as 0.5 or \"50%\"");
   }
   if (get_option (L, "seed")) {
-    seed = (uint64_t) luaL_checkinteger (L, 4);
-    lua_settop (L, 3);
+    check_option (L, lua_isinteger (L, -1), "seed", "a whole number");
+    seed = (uint64_t) lua_tointeger (L, -1);
   }
   if (get_option (L, "offset"))
-    f->offset = check_bytes (L, 4, INT64_MAX, UINT64_MAX);
+    check_option (L, to_bytes (L, -1, &f->offset), "offset",
+                  "bytes, such as 512 or \"4K\"");
   else
     f->random = call_luck (check_call (L, "flip without an offset", false));
   f->random = chance_mix (f->random ^ chance_mix (seed));
-  if (f->stuck && f->often < UINT64_MAX)
+  f->often = share (often);
+  if (often < 1)
     f->luck = call_luck (check_call (L, "flip with stuck below 1", false));
-  lua_settop (L, 3);
 }
 
 /* flip (data, p [, { offset = ..., seed = ..., stuck = ... }]): the string with each
@@ -276,6 +286,7 @@ lua_flip (lua_State *L)
   f.p = check_probability (L, 2);
   f.rate = -log1p (-f.p);
   f.share = share (f.p);
+  lua_settop (L, 3);
   read_options (L, &f);
   if (!push_flipped (L, &f, data, len))
     lua_pushvalue (L, 1);
