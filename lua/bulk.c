@@ -12,13 +12,18 @@
 /*--------------------------------------------------------------------*/
 /* Content by offset. */
 
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-#define LITTLE_ENDIAN_WORD(word) (word)
-#define BIG_ENDIAN_WORD(word) __builtin_bswap64 (word)
-#else
-#define LITTLE_ENDIAN_WORD(word) __builtin_bswap64 (word)
-#define BIG_ENDIAN_WORD(word) (word)
-#endif
+/* A word whose bytes in memory are little-endian, or big-endian; and back. */
+static uint64_t
+little_endian (uint64_t word)
+{
+  return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? word : __builtin_bswap64 (word);
+}
+
+static uint64_t
+big_endian (uint64_t word)
+{
+  return __builtin_bswap64 (little_endian (word));
+}
 
 void
 random_bytes (uint8_t *buf, uint64_t words, uint64_t offset, uint64_t seed)
@@ -27,7 +32,7 @@ random_bytes (uint8_t *buf, uint64_t words, uint64_t offset, uint64_t seed)
   for (uint64_t i = 0; i < words; i++) {
     const uint64_t word = chance_mix (seed + (offset / 8 + i) * CHANCE_STEP);
 
-    memcpy (buf + i * 8, &(uint64_t) { LITTLE_ENDIAN_WORD (word) }, 8);
+    memcpy (buf + i * 8, &(uint64_t) { little_endian (word) }, 8);
   }
 }
 
@@ -36,7 +41,7 @@ static void
 offset_bytes (uint8_t *buf, uint64_t words, uint64_t offset)
 {
   for (uint64_t i = 0; i < words; i++)
-    memcpy (buf + i * 8, &(uint64_t) { BIG_ENDIAN_WORD (offset + i * 8) }, 8);
+    memcpy (buf + i * 8, &(uint64_t) { big_endian (offset + i * 8) }, 8);
 }
 
 /* pattern (offset, count [, seed]): the bytes of a disk full of offsets, or, with a
@@ -119,18 +124,22 @@ draw_word (uint64_t share, uint64_t random)
   return bits;
 }
 
-/* How far it is to the next of bits that have the same probability each. */
-static double
+/* How far it is to the next of bits that have the same probability each; BLOCK_BITS
+ * if it is further.
+ */
+static unsigned
 draw_gap (const struct flip *f, uint64_t random)
 {
-  return floor (-log (1 - chance_fraction (random)) / f->rate);
+  const double gap = -log (1 - chance_fraction (random)) / f->rate;
+
+  return gap < BLOCK_BITS ? (unsigned) gap : BLOCK_BITS;
 }
 
 /* Choose the bits of a block, of which RANDOM is the random number.  False: none. */
 static bool
 choose_bits (const struct flip *f, uint64_t random, uint64_t *mask)
 {
-  double n;
+  unsigned n;
 
   if (f->p >= SPARSE) {
     for (uint64_t i = 0; i < BLOCK_WORDS; i++)
@@ -141,9 +150,8 @@ choose_bits (const struct flip *f, uint64_t random, uint64_t *mask)
     return false;
   memset (mask, 0, BLOCK);
   for (; n < BLOCK_BITS; n += 1 + draw_gap (f, random)) {
-    mask[(unsigned) n / 64] |= UINT64_C (1) << (unsigned) n % 64;
-    random += CHANCE_STEP;
-    random = chance_mix (random);
+    mask[n / 64] |= UINT64_C (1) << n % 64;
+    random = chance_mix (random + CHANCE_STEP);
   }
   return true;
 }
@@ -178,8 +186,8 @@ change_bytes (const struct flip *f, uint64_t random, const uint64_t *mask,
       continue;
     memcpy (bytes + in_word, data, n);
     memcpy (&word, bytes, 8);
-    word = change_word (f, LITTLE_ENDIAN_WORD (word), mask[i], random, luck, i);
-    word = LITTLE_ENDIAN_WORD (word);
+    word = little_endian (change_word (f, little_endian (word), mask[i], random,
+                                       luck, i));
     memcpy (bytes, &word, 8);
     memcpy (data, bytes + in_word, n);
   }

@@ -181,7 +181,9 @@ static uint64_t start;          /* of the clock that now() shows */
 static int
 lua_now (lua_State *L)
 {
-  lua_pushnumber (L, (lua_Number) ((sys_now () - start) / 1000) / 1e6);
+  const uint64_t us = (sys_now () - start) / 1000;
+
+  lua_pushnumber (L, (lua_Number) us / 1e6);
   return 1;
 }
 
