@@ -34,22 +34,32 @@ config_size (const char *value)
   return 0;
 }
 
+/* "malloc", or "malloc,mlock" with or without a truth value, as nbdkit has it. */
+static bool
+parse_malloc (const char *value)
+{
+  bool lock = false;
+
+  if (strncmp (value, "malloc", 6) != 0)
+    return false;
+  value += 6;
+  if (strcmp (value, ",mlock") == 0)
+    lock = true;
+  else if (strncmp (value, ",mlock=", 7) == 0) {
+    if (!text_bool (value + 7, &lock))
+      return false;
+  }
+  else if (*value)
+    return false;
+  config.allocator = lock ? MALLOC_LOCKED : MALLOC;
+  return true;
+}
+
 static int
 config_allocator (const char *value)
 {
-  static const struct { const char *value; enum allocator allocator; } all[] = {
-    { "sparse", SPARSE },
-    { "malloc", MALLOC },
-    { "malloc,mlock=false", MALLOC },
-    { "malloc,mlock=true", MALLOC_LOCKED },
-  };
-
-  for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
-    if (strcmp (value, all[i].value) == 0) {
-      config.allocator = all[i].allocator;
-      return 0;
-    }
-  }
+  if (strcmp (value, "sparse") == 0 || parse_malloc (value))
+    return 0;
   if (strncmp (value, "zstd", 4) == 0)
     nbdkit_error ("allocator=%.40s: compressed memory is not supported; leave "
                   "the parameter out, or use allocator=sparse", value);
@@ -103,7 +113,7 @@ config_lua (const char *value)
 static int
 add_param (const char *key, const char *value)
 {
-  struct param p = { strdup (key), strdup (value), false };
+  struct param p = { strdup (key), strdup (value) };
 
   if (!p.key || !p.value
       || !array_grow (&config.hooks.params, config.hooks.nr_params,
@@ -114,16 +124,6 @@ add_param (const char *key, const char *value)
     return -1;
   }
   config.hooks.params[config.hooks.nr_params++] = p;
-  return 0;
-}
-
-/* Scripts see the seed as a parameter, which they need not look up. */
-static int
-add_seed (const char *value)
-{
-  if (add_param ("seed", value) == -1)
-    return -1;
-  config.hooks.params[config.hooks.nr_params - 1].used = true;
   return 0;
 }
 
@@ -139,7 +139,7 @@ config_seed (const char *value)
                   value);
     return -1;
   }
-  return add_seed (value);
+  return add_param ("seed", value);     /* scripts see it as one of theirs */
 }
 
 /* Without making it absolute, it would be lost when nbdkit goes to /. */
@@ -191,37 +191,38 @@ config_memory (const char *value)
 }
 
 /*--------------------------------------------------------------------*/
-/* The parameters: name, function, help. */
+/* The parameters: name, function, may it be repeated, help. */
 
 #define PARAMETERS(ROW) \
-  ROW ("size", config_size, \
+  ROW ("size", config_size, false, \
        "[size=]SIZE              (required) Virtual size, 0 to 2^63-1 bytes.") \
-  ROW ("hooks", config_hooks, \
+  ROW ("hooks", config_hooks, true, \
        "hooks=FILE               Run this Lua script; may be repeated.") \
-  ROW ("lua", config_lua, \
+  ROW ("lua", config_lua, true, \
        "lua=CODE                 The same, with the script on the command line.") \
-  ROW ("seed", config_seed, \
+  ROW ("seed", config_seed, false, \
        "seed=N                   Seed of every random choice (default 0).") \
-  ROW ("control", config_control, \
+  ROW ("control", config_control, false, \
        "control=SOCKET           Make a Unix socket for memctl: run-time control.") \
-  ROW ("log", config_log, \
+  ROW ("log", config_log, false, \
        "log=FILE                 Write each fault to a file, as a line of JSON.") \
-  ROW ("allocator", config_allocator, \
+  ROW ("allocator", config_allocator, false, \
        "allocator=sparse|malloc[,mlock=true]\n" \
        "                         malloc: allocate (and lock) all memory at start.") \
-  ROW ("hook-timeout", config_timeout, \
+  ROW ("hook-timeout", config_timeout, false, \
        "hook-timeout=SECONDS     How long a hook may run without yielding (1).") \
-  ROW ("lua-memory", config_memory, \
+  ROW ("lua-memory", config_memory, false, \
        "lua-memory=SIZE          How much the scripts may hold (256M).")
 
-#define NAME_AND_SETTER(name, set, help) { name, set },
-#define HELP(name, set, help) help "\n"
-#define NAME(name, set, help) name,
+#define MEMBERS(name, set, repeat, help) { name, set, repeat },
+#define HELP(name, set, repeat, help) help "\n"
+#define NAME(name, set, repeat, help) name,
 
 static const struct parameter {
   const char *name;
   int (*set) (const char *value);
-} parameters[] = { PARAMETERS (NAME_AND_SETTER) };
+  bool repeat;
+} parameters[] = { PARAMETERS (MEMBERS) };
 
 #define NR_PARAMETERS (sizeof parameters / sizeof parameters[0])
 
@@ -230,12 +231,32 @@ static const char *const names[] = { PARAMETERS (NAME) NULL };
 const char config_help[] = PARAMETERS (HELP)
   "KEY=VALUE                A parameter of the scripts: param.KEY.";
 
+/* The values that were given, for those that may not be repeated. */
+static char *given[NR_PARAMETERS];
+
+static int
+set_parameter (size_t i, const char *value)
+{
+  const struct parameter *p = &parameters[i];
+
+  if (given[i]) {
+    nbdkit_error ("%s=%.40s: the parameter is given twice, first as %s=%.40s",
+                  p->name, value, p->name, given[i]);
+    return -1;
+  }
+  if (!p->repeat && !(given[i] = strdup (value))) {
+    nbdkit_error ("out of memory");
+    return -1;
+  }
+  return p->set (value);
+}
+
 int
 config_set (const char *key, const char *value)
 {
   for (size_t i = 0; i < NR_PARAMETERS; i++)
     if (strcmp (key, parameters[i].name) == 0)
-      return parameters[i].set (value);
+      return set_parameter (i, value);
   return add_param (key, value);
 }
 
@@ -258,17 +279,23 @@ config_complete (bool *scripted)
 {
   struct hooks_config *h = &config.hooks;
 
+  bool has_seed = false;
+
   *scripted = config.nr_scripts > 0 || config.control || config.log;
-  for (size_t i = 0; !*scripted && i < h->nr_params; i++)
-    if (!h->params[i].used)
+  for (size_t i = 0; i < h->nr_params; i++) {
+    const bool is_seed = strcmp (h->params[i].key, "seed") == 0;
+
+    has_seed = has_seed || is_seed;
+    if (!*scripted && !is_seed)
       return refuse_param (&h->params[i]);
+  }
   if (!config.has_size) {
     nbdkit_error ("the size parameter is missing: say size=SIZE, such as "
                   "size=1G");
     return -1;
   }
   h->names = names;
-  return *scripted && h->seed == 0 ? add_seed ("0") : 0;
+  return *scripted && !has_seed ? add_param ("seed", "0") : 0;
 }
 
 void
@@ -284,6 +311,8 @@ config_free (void)
     free (config.hooks.params[i].value);
   }
   free (config.hooks.params);
+  for (size_t i = 0; i < NR_PARAMETERS; i++)
+    free (given[i]);
   free (config.control);
   free (config.log);
 }

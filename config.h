@@ -32,7 +32,8 @@ extern struct config config;
 extern const char config_help[];
 
 /* Take a parameter; one that the plugin does not know is kept for the scripts.
- * -1: its value is wrong, and nbdkit_error said why.
+ * -1: its value is wrong, or it is given twice and may not be, and nbdkit_error
+ * said why.
  */
 int config_set (const char *key, const char *value);
 

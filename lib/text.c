@@ -198,15 +198,45 @@ text_probability (const char *s, double *p)
 }
 
 /*--------------------------------------------------------------------*/
-/* Suggestions. */
-
-#define WORD_MAX 31
+/* Truth values. */
 
 static int
 fold (char c)
 {
   return c >= 'A' && c <= 'Z' ? c | ('a' - 'A') : c;
 }
+
+/* The same, whatever the case? */
+static bool
+is_word (const char *s, const char *word)
+{
+  while (*s && fold (*s) == fold (*word)) {
+    s++;
+    word++;
+  }
+  return *s == *word;
+}
+
+bool
+text_bool (const char *s, bool *b)
+{
+  static const char *const words[] = {  /* by turns true and false */
+    "true", "false", "t", "f", "yes", "no", "y", "n", "on", "off", "1", "0",
+  };
+
+  for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+    if (is_word (s, words[i])) {
+      *b = i % 2 == 0;
+      return true;
+    }
+  }
+  return false;
+}
+
+/*--------------------------------------------------------------------*/
+/* Suggestions. */
+
+#define WORD_MAX 31
 
 /* How many letters must be added, left out, replaced, or swapped with their
  * neighbour to turn A into B, whatever their case (optimal string alignment,

@@ -29,6 +29,11 @@ bool text_time (const char *s, uint64_t *ns);
  */
 bool text_probability (const char *s, double *p);
 
+/* Read a truth value, as nbdkit does: true, t, yes, y, on or 1, or false, f, no,
+ * n, off or 0, in any case.  False, and *B unchanged: it is none of these.
+ */
+bool text_bool (const char *s, bool *b);
+
 /* The one of NAMES (which ends with NULL) that is most like WORD, whatever the
  * case, or NULL if none is like it.  For "did you mean".
  */

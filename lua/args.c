@@ -218,10 +218,25 @@ lua_probability (lua_State *L)
   return 1;
 }
 
+/* boolean ("yes"): true or false, of a word or of itself. */
+static int
+lua_boolean (lua_State *L)
+{
+  bool b = lua_toboolean (L, 1);
+
+  if (!lua_isboolean (L, 1)
+      && (lua_type (L, 1) != LUA_TSTRING
+          || !text_bool (lua_tostring (L, 1), &b)))
+    not_expected (L, 1, "true or false");
+  lua_pushboolean (L, b);
+  return 1;
+}
+
 void
 open_args (lua_State *L)
 {
   lua_register (L, "bytes", lua_bytes);
   lua_register (L, "seconds", lua_seconds);
   lua_register (L, "probability", lua_probability);
+  lua_register (L, "boolean", lua_boolean);
 }

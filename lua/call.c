@@ -286,21 +286,28 @@ lua_hang (lua_State *L)
   return wait_for (L, "hang", UINT64_MAX);
 }
 
-/* chance (p): true with that probability.  Its own part of the request's luck is
- * made of the place of the hook among the hooks, or the rule's name, and of the
- * place of this call of chance among theirs.
+/* Its own part of the request's luck is made of the place of the hook among the
+ * hooks, or the rule's name, and of the number of the choice.
  */
+uint64_t
+call_luck (struct call *c)
+{
+  struct request *req = c->req;
+  const uint64_t luck = chance_luck (&req->luck, req->op, req->offset,
+                                     req->count);
+  const uint64_t place = chance_mix (c->place) + ++c->chances;
+
+  return chance_mix (luck ^ place);
+}
+
+/* chance (p): true with that probability. */
 static int
 lua_chance (lua_State *L)
 {
   struct call *c = check_call (L, "chance", false);
-  struct request *req = c->req;
   const double p = check_probability (L, 1);
-  uint64_t luck, place;
 
-  luck = chance_luck (&req->luck, req->op, req->offset, req->count);
-  place = chance_mix (c->place) + ++c->chances;
-  lua_pushboolean (L, chance_fraction (chance_mix (luck ^ place)) < p);
+  lua_pushboolean (L, chance_fraction (call_luck (c)) < p);
   return 1;
 }
 

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "lib/chance.h"
 #include "lib/min.h"
 #include "lua/method.h"
 
@@ -90,22 +89,6 @@ disk_method_fill (lua_State *L)
   return 0;
 }
 
-/* Put the random bytes that belong to OFFSET, a multiple of 8, into BUF:
- * little-endian, so that they are the same on any machine.
- */
-static void
-random_bytes (uint8_t *buf, uint64_t words, uint64_t offset, uint64_t seed)
-{
-  for (uint64_t i = 0; i < words; i++) {
-    uint64_t w = chance_mix (seed + (offset / 8 + i) * CHANCE_STEP);
-
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    w = __builtin_bswap64 (w);
-#endif
-    memcpy (buf + i * 8, &w, 8);
-  }
-}
-
 /* disk:random (offset, count [, seed]): each byte depends on the seed and its
  * offset on the disk only.
  */
@@ -120,8 +103,6 @@ disk_method_random (lua_State *L)
   offset = check_offset (L, 2);
   count = check_count (L, 3, offset);
   seed = (uint64_t) luaL_optinteger (L, 4, (lua_Integer) host.config.seed);
-  /* Neighbouring seeds must not give neighbouring words. */
-  seed = chance_mix (seed);
   buf = lua_newuserdatauv (L, PIECE + 8, 0);
 
   work = work_begin ("disk:random", count);

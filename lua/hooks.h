@@ -15,10 +15,11 @@
 
 #include "request.h"
 
-/* A parameter that the plugin does not know: the scripts may. */
+/* A parameter that the plugin does not know: the scripts may.  Several may have
+ * the same key.
+ */
 struct param {
   char *key, *value;
-  bool used;                    /* a script has looked it up */
 };
 
 struct hooks_config {
@@ -38,8 +39,9 @@ int hooks_start (const struct hooks_config *config);
  */
 int hooks_run (const char *name, const char *code);
 
-/* All scripts have run.  -1: there is a parameter that none of them looked
- * up, and nbdkit_error named it.
+/* All scripts have run.  -1: there is a parameter that none of them knows, or one
+ * that is given twice although none wants all of its values, and nbdkit_error
+ * named it.
  */
 int hooks_ready (void);
 

@@ -7,6 +7,7 @@
  *   fault    fault: rules, and the functions that they have (spec reads them)
  *   chunk    Lua from the control socket
  *   req, disk, medium     the objects that scripts get
+ *   bulk     functions that make or change many bytes
  *   error    what a failure of Lua code means, and who is told
  *   call     one run of Lua code, as a coroutine
  *   host     the state, its lock, its limits
@@ -174,6 +175,11 @@ struct call *check_call (lua_State *L, const char *what, bool waits);
 int call_wait (const struct call *c, uint64_t ns);
 bool call_gone (const struct call *c);
 
+/* The luck of a call's next random choice: a random number that depends on the seed,
+ * the request, the hook or rule, and how many choices it made before.
+ */
+uint64_t call_luck (struct call *c);
+
 /* The functions sleep, hang and chance. */
 void open_call (lua_State *L);
 
@@ -290,8 +296,13 @@ void new_class (lua_State *L, const char *name, lua_CFunction index,
 void make_strict (lua_State *L, const char *what, const char *const *names,
                   lua_CFunction call);
 
-/* The globals bytes, seconds and probability. */
+/* The globals bytes, seconds, probability and boolean. */
 void open_args (lua_State *L);
+
+/*--------------------------------------------------------------------*/
+/* bulk.c: the functions pattern and flip. */
+
+void open_bulk (lua_State *L);
 
 /*--------------------------------------------------------------------*/
 /* disk.c, with method.h */
@@ -303,9 +314,14 @@ void open_disk (lua_State *L);          /* leaves the object on the stack */
 
 void open_libraries (lua_State *L);
 
-/* Note whether the function on top of the stack mentions what hooks_may_wait or
- * hooks_may_ask_stats want to know.
+/* Note what the function on top of the stack mentions: for hooks_may_wait and
+ * hooks_may_ask_stats, and while scripts load, each word that could be the name of
+ * a parameter.
  */
 void note_mentions (lua_State *L);
+
+/* Such words are the keys of a table in the registry.  Note one more. */
+#define WORDS "words"
+void note_word (lua_State *L, const char *word, size_t len);
 
 #endif /* LUA_HOST_H */

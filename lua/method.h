@@ -49,6 +49,12 @@ struct work work_begin (const char *what, uint64_t total);
 void work_show (lua_State *L, struct work *w, uint64_t done);
 void work_end (struct work *w);
 
+/* lua/bulk.c: put the random bytes that belong to OFFSET, in bytes and a multiple of
+ * 8, into BUF, WORDS times 8.  They depend on the seed and the offset only, and are
+ * the same on any machine.
+ */
+void random_bytes (uint8_t *buf, uint64_t words, uint64_t offset, uint64_t seed);
+
 /* lua/image.c: methods that load and save files. */
 int disk_method_load (lua_State *L);
 int disk_method_save (lua_State *L);

@@ -44,16 +44,41 @@ lua_os_exit (lua_State *L)
 /*--------------------------------------------------------------------*/
 /* Words that scripts mention. */
 
+/* Could this be the name of a parameter, as nbdkit allows it? */
+static bool
+is_key (const char *s, size_t len)
+{
+  static const char others[] = "0123456789.-_";         /* not at the start */
+
+  for (size_t i = 0; i < len; i++) {
+    const char c = (char) (s[i] | ('a' - 'A'));
+
+    if ((c < 'a' || c > 'z') && (i == 0 || !memchr (others, s[i], sizeof others - 1)))
+      return false;
+  }
+  return len > 0;
+}
+
+void
+note_word (lua_State *L, const char *word, size_t len)
+{
+  lua_getfield (L, LUA_REGISTRYINDEX, WORDS);
+  lua_pushlstring (L, word, len);
+  lua_pushboolean (L, 1);
+  lua_rawset (L, -3);
+  lua_pop (L, 1);
+}
+
 /* lua_dump's writer.  Leans on how Lua 5.4 dumps a string constant (dumpString in
  * ldump.c): its length is one piece, and all of its bytes another.  lua.h does not
  * promise that.  A Lua that dumps them otherwise finds no mentions, so that hooks
- * that sleep hold up other requests of their connection, and disk:stats counts
- * nothing.  Other pieces that look like one of these words do no harm.
+ * that sleep hold up other requests of their connection, disk:stats counts
+ * nothing, and a parameter that only a hook looks up is refused.  Other pieces that
+ * look like one of these words do no harm.
  */
 static int
 find_mentions (lua_State *L, const void *p, size_t size, void *unused)
 {
-  (void) L;
   (void) unused;
   if ((size == 5 && (memcmp (p, "sleep", 5) == 0
                      || memcmp (p, "delay", 5) == 0))
@@ -61,6 +86,8 @@ find_mentions (lua_State *L, const void *p, size_t size, void *unused)
     mentions_wait = true;
   if (size == 5 && memcmp (p, "stats", 5) == 0)
     mentions_stats = true;
+  if (!host.serving && is_key (p, size))
+    note_word (L, p, size);
   return 0;
 }
 
@@ -431,6 +458,8 @@ void
 open_libraries (lua_State *L)
 {
   luaL_openlibs (L);
+  lua_newtable (L);
+  lua_setfield (L, LUA_REGISTRYINDEX, WORDS);
   guards_ref = host_ref_weak (L);
   lua_register (L, "print", lua_print);
   lua_register (L, "dofile", lua_dofile);

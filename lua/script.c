@@ -19,26 +19,64 @@
 /*--------------------------------------------------------------------*/
 /* param: what the command line says. */
 
-/* param.KEY: the value, or nil.  Upvalue 1 collects the names that were asked
- * for.
- */
+/* The key that is argument 2.  While scripts load, it is noted that one wants it. */
+static const char *
+check_key (lua_State *L)
+{
+  size_t len;
+  const char *key = luaL_checklstring (L, 2, &len);
+
+  if (!host.serving)
+    note_word (L, key, len);
+  return key;
+}
+
+/* Raise an error that names a value that is one of several. */
+static int
+given_twice (lua_State *L, const struct param *p)
+{
+  lua_pushfstring (L, "%s=%s: the parameter is given more than once, and no "
+                   "script takes all of its values", p->key, p->value);
+  return lua_error (L);
+}
+
+/* param.KEY: the value, or nil. */
 static int
 param_index (lua_State *L)
 {
-  const char *key = luaL_checkstring (L, 2);
-  struct param *p = host.config.params;
-  const char *value = NULL;
+  const char *key = check_key (L);
+  const struct param *p = host.config.params, *found = NULL;
 
-  lua_pushboolean (L, 1);
-  lua_setfield (L, lua_upvalueindex (1), key);
-  /* The last of the same name counts, as for other parameters. */
   for (size_t i = 0; i < host.config.nr_params; i++) {
     if (strcmp (p[i].key, key) == 0) {
-      p[i].used = true;
-      value = p[i].value;
+      if (found)
+        return given_twice (L, &p[i]);
+      found = &p[i];
     }
   }
-  lua_pushstring (L, value);    /* NULL becomes nil */
+  lua_pushstring (L, found ? found->value : NULL);      /* NULL becomes nil */
+  return 1;
+}
+
+/* param (KEY): a list of all its values.  Upvalue 1 collects the keys. */
+static int
+param_call (lua_State *L)
+{
+  const char *key = check_key (L);
+  const struct param *p = host.config.params;
+  lua_Integer n = 0;
+
+  lua_newtable (L);
+  for (size_t i = 0; i < host.config.nr_params; i++) {
+    if (strcmp (p[i].key, key) == 0) {
+      lua_pushstring (L, p[i].value);
+      lua_rawseti (L, -2, ++n);
+    }
+  }
+  if (!host.serving) {
+    lua_pushboolean (L, 1);
+    lua_setfield (L, lua_upvalueindex (1), key);
+  }
   return 1;
 }
 
@@ -52,47 +90,102 @@ param_newindex (lua_State *L)
 static void
 open_param (lua_State *L)
 {
+  note_word (L, "seed", 4);     /* a parameter of the plugin's, too */
   lua_newtable (L);
+  new_class (L, NULL, param_index, param_newindex, 0);
   lua_newtable (L);
   lua_pushvalue (L, -1);
-  lua_setfield (L, LUA_REGISTRYINDEX, "asked");
-  new_class (L, NULL, param_index, param_newindex, 1);
+  lua_setfield (L, LUA_REGISTRYINDEX, "listed");
+  lua_pushcclosure (L, param_call, 1);
+  lua_setfield (L, -2, "__call");
   lua_setmetatable (L, -2);
   lua_setglobal (L, "param");
 }
 
-/* Raise an error if there is a parameter that no script has looked up. */
+/* Is KEY in the table of this name in the registry? */
+static bool
+is_noted (lua_State *L, const char *name, const char *key)
+{
+  bool is;
+
+  lua_getfield (L, LUA_REGISTRYINDEX, name);
+  is = lua_getfield (L, -1, key) != LUA_TNIL;
+  lua_pop (L, 2);
+  return is;
+}
+
+/* Which of two names is nearer to KEY, if one is near; A may be NULL.  Of two that are
+ * as near the first in the alphabet, because words come in no order.
+ */
+static const char *
+nearer (const char *key, const char *a, const char *b)
+{
+  const char *const b_first[] = { b, a, NULL }, *const a_first[] = { a, b, NULL };
+  const char *nearest = text_nearest (key, b_first);
+
+  if (!a || nearest == text_nearest (key, a_first))
+    return nearest;
+  return strcmp (a, b) < 0 ? a : b;
+}
+
+/* Which of the words that scripts mention, and of the plugin's own parameters, is
+ * nearest to KEY, or NULL.
+ */
+static const char *
+nearest_word (lua_State *L, const char *key)
+{
+  const char *nearest = text_nearest (key, host.config.names);
+
+  lua_getfield (L, LUA_REGISTRYINDEX, WORDS);
+  lua_pushnil (L);
+  while (lua_next (L, -2)) {
+    nearest = nearer (key, nearest, lua_tostring (L, -2));
+    lua_pop (L, 1);
+  }
+  lua_pop (L, 1);
+  return nearest;
+}
+
+/* Raise an error if there is a parameter that no script knows, or one that is given
+ * twice although none wants all of its values.
+ */
 static int
 check_params (lua_State *L)
 {
-  const char *names[64] = { NULL };
-  size_t n = 0;
+  const struct param *p = host.config.params;
+  const char *nearest;
 
-  lua_getfield (L, LUA_REGISTRYINDEX, "asked");
-  lua_pushnil (L);
-  while (n < 40 && lua_next (L, -2)) {
-    lua_pop (L, 1);
-    names[n++] = lua_tostring (L, -1);
-  }
-  for (const char *const *p = host.config.names; *p && n < 63; p++)
-    names[n++] = *p;
   for (size_t i = 0; i < host.config.nr_params; i++) {
-    const struct param *p = &host.config.params[i];
-    const char *nearest = p->used ? NULL : text_nearest (p->key, names);
-
-    if (!p->used && nearest)
-      return luaL_error (L, "%s=%s: no script looks this parameter up; did "
-                         "you mean %s?", p->key, p->value, nearest);
-    if (!p->used)
-      return luaL_error (L, "%s=%s: the plugin does not know this parameter, "
-                         "and no script looks it up while it loads", p->key,
-                         p->value);
+    if (is_noted (L, WORDS, p[i].key)) {
+      for (size_t j = 0; j < i; j++)
+        if (strcmp (p[i].key, p[j].key) == 0
+            && !is_noted (L, "listed", p[i].key))
+          return given_twice (L, &p[i]);
+      continue;
+    }
+    nearest = nearest_word (L, p[i].key);
+    return luaL_error (L, nearest ? "%s=%s: no script looks this parameter up; "
+                       "did you mean %s?" : "%s=%s: the plugin does not know "
+                       "this parameter, and no script mentions it", p[i].key,
+                       p[i].value, nearest);
   }
   return 0;
 }
 
 /*--------------------------------------------------------------------*/
 /* Start and end. */
+
+static uint64_t start;          /* of the clock that now() shows */
+
+/* now (): seconds since the start, to the microsecond. */
+static int
+lua_now (lua_State *L)
+{
+  const uint64_t us = (sys_now () - start) / 1000;
+
+  lua_pushnumber (L, (lua_Number) us / 1e6);
+  return 1;
+}
 
 static int
 open_all (lua_State *L)
@@ -109,12 +202,15 @@ open_all (lua_State *L)
   lua_setglobal (L, "fault");
   open_param (L);
   open_args (L);
+  open_bulk (L);
+  lua_register (L, "now", lua_now);
   return 0;
 }
 
 int
 hooks_start (const struct hooks_config *config)
 {
+  start = sys_now ();
   return host_start (config, open_all);
 }
 

@@ -2,40 +2,80 @@
 -- nbdkit ./memory.so size=1G hooks=scripts/blkdebug.lua inject-error.0.event=write_aio inject-error.0.once=on
 -- inject-error.N.KEY= for N = 0, 1, ... and KEY event, state, errno, sector, once, iotype, immediately (which makes no
 -- difference); set-state.N.KEY= for KEY event, state, new_state.  There is no config=FILE.
--- Events: read_aio; write_aio, pwritev: a write; pwritev_zero; flush_to_os, flush_to_disk; none: one of these, or a
--- trim.  Not pwritev_done, nor those of images with metadata.  An error hits the request whose event it is (QEMU's
--- also hits others, until the next event with a rule), or, with iotype=, one of that type.
+-- Events: read_aio; write_aio, pwritev, pwritev_done: a write; pwritev_zero, pwritev_done: a zero; flush_to_os,
+-- flush_to_disk; none: the start.  Not those of images with metadata.  As in QEMU, an event makes its errors active, in
+-- place of those that are; a request of any type (or of iotype=) gets the first active one, also much later.
 -- As in qemu-io, with control=: blkdebug.break_at(EVENT, TAG), .wait_break(TAG), .resume(TAG), .remove_break(TAG).
 
 local params = require "lib.params"
-local state, events = 1, { read_aio = "read", write_aio = "write", pwritev = "write", pwritev_zero = "zero",
-                           flush_to_os = "flush", flush_to_disk = "flush",
-                           none = { "read", "write", "zero", "trim", "flush" } }
+local events = { read_aio = "read", write_aio = "write", pwritev = "write", pwritev_zero = "zero",
+                 pwritev_done = { "write", "zero" }, flush_to_os = "flush", flush_to_disk = "flush", none = {} }
 local iotypes = { read = "read", write = "write", ["write-zeroes"] = "zero", discard = "trim", flush = "flush" }
 local errnos = { ["1"] = "EPERM", ["5"] = "EIO", ["12"] = "ENOMEM", ["22"] = "EINVAL", ["28"] = "ENOSPC" }
+local happens = { read = { "read_aio" }, write = { "write_aio", "pwritev" }, zero = { "pwritev_zero" }, trim = {},
+                  flush = { "flush_to_os", "flush_to_disk" } }
 
--- States first: what they are is looked at before any rule acts, but a rule that acts after an error does nothing.
-for _, kind in ipairs { "set-state", "inject-error" } do
-  local n = 0
-  while param[kind .. "." .. n .. ".event"] do
-    local name = kind .. "." .. n
-    local only, sector = params.number(name .. ".state", 0), params.number(name .. ".sector")
-    local rule = { name = name, op = params.choice(name .. ".event", events),
-                   when = only ~= 0 and function() return state == only end or nil }
-    if kind == "set-state" then
-      local new_state = params.number(name .. ".new_state", 1, 1)
-      rule.call = function() state = new_state end
-    else
-      rule.op = params.choice(name .. ".iotype", iotypes, rule.op)
-      rule.error = params.choice(name .. ".errno", errnos, "EIO")
-      rule.offset, rule.count = sector and sector * 512, sector and 1
-      rule.times = params.flag(name .. ".once", false) and 1 or nil
-      params.flag(name .. ".immediately")
+-- The rules as the parameters have them; the state, and which of the errors are active.
+local errors, states, state, active = {}, {}, 1, {}
+
+local function happen(name)
+  local old, new = state, nil
+  local function concerns(rule) return rule.event == name and (rule.state == 0 or rule.state == old) end
+  for _, e in ipairs(errors) do
+    if concerns(e) and not e.gone then
+      new = new or {}
+      new[#new + 1] = e
     end
-    fault(rule)
-    n = n + 1
+  end
+  active = new or active
+  for i = #states, 1, -1 do
+    if concerns(states[i]) then state = states[i].new_state end
   end
 end
+
+-- The error that a request meets, or false.
+local function meet(req)
+  for _, name in ipairs(happens[req.op]) do happen(name) end
+  local met = false
+  for i, e in ipairs(active) do
+    local place = e.sector and e.sector * 512
+    if (not place or req.offset <= place and place < req.offset + req.count) and (e.iotype or req.op) == req.op then
+      met, e.gone = e, e.once
+      if e.once then table.remove(active, i) end
+      break
+    end
+  end
+  if req.op == "write" or req.op == "zero" then happen "pwritev_done" end
+  return met
+end
+
+-- Each error is a fault rule.  The first one that is asked about a request decides for all, and the last one forgets.
+local decided = {}
+local function is_met(e, req)
+  local key = req.op .. req.n
+  if decided[key] == nil then decided[key] = meet(req) end
+  local met = decided[key]
+  if e == errors[#errors] then decided[key] = nil end
+  return met == e
+end
+
+local function read_rules(kind, list, read)
+  while param[kind .. "." .. #list .. ".event"] do
+    local name = kind .. "." .. #list
+    params.choice(name .. ".event", events)
+    list[#list + 1] = { event = param[name .. ".event"], state = params.number(name .. ".state", 0) }
+    read(list[#list], name)
+  end
+end
+read_rules("set-state", states, function(s, name) s.new_state = params.number(name .. ".new_state", 1, 1) end)
+read_rules("inject-error", errors, function(e, name)
+  e.sector, e.once = params.number(name .. ".sector"), params.flag(name .. ".once", false)
+  e.iotype = params.choice(name .. ".iotype", iotypes)
+  params.flag(name .. ".immediately")
+  fault { name = name, op = { "read", "write", "zero", "trim", "flush" },
+          when = function(req) return is_met(e, req) end, error = params.choice(name .. ".errno", errnos, "EIO") }
+end)
+happen "none"
 
 local function wrong(tag, what) error(("tag=%s: %s"):format(tag, what), 0) end
 local function breakpoint(tag)

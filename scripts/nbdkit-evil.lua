@@ -4,30 +4,15 @@
 -- stuck-wires: bits of each request do, counted from its start.  evil-probability= of each bit (1e-8, 1e-6 for wires);
 -- evil-stuck-probability= that such a bit is stuck this time (1); evil-seed= (seed=).  Other bits than the filter's.
 
-local bits, luck, params = require "lib.bits", require "lib.luck", require "lib.params"
-local mode = params.choice("evil", { ["cosmic-rays"] = 1, ["stuck-bits"] = 2, ["stuck-wires"] = 3 }, 2)
-local p = params.rate("evil-probability", mode == 3 and 1e-6 or 1e-8)
-local stuck = params.rate("evil-stuck-probability", 1)
-local seed = luck.mix(params.number("evil-seed", params.number("seed", 0)))
-local BLOCK <const> = 4096
+local params = require "lib.params"
+local modes = { ["cosmic-rays"] = "rays", cosmic = "rays", ["stuck-bits"] = "bits", ["stuck-bit"] = "bits",
+                stuck = "bits", ["stuck-wires"] = "wires", ["stuck-wire"] = "wires" }
+local mode = params.choice("evil", modes, params.choice("evil-mode", modes, "bits"))
+local p = params.rate("evil-probability", mode == "wires" and 1e-6 or 1e-8)
+local stuck, seed = params.rate("evil-stuck-probability", 1), params.number("evil-seed")
 
 function on.read(req)
-  local changes, first, count = {}, 0, req.count * 8
-  local function add(n, random)
-    n = n + first
-    if n < 0 or n >= count then return end
-    if mode == 1 then changes[#changes + 1] = { n }
-    elseif stuck == 1 or chance(stuck) then changes[#changes + 1] = { n, random & 1 == 1 } end
-  end
-  if mode == 1 and chance(luck.any(count, p)) then
-    luck.choose(count, p, luck.mix(seed ~ req.offset) ~ luck.draw(), add, true)
-  elseif mode == 2 then
-    for block = req.offset // BLOCK, (req.offset + req.count - 1) // BLOCK do
-      first = (block * BLOCK - req.offset) * 8
-      luck.choose(BLOCK * 8, p, seed ~ luck.mix(block), add)
-    end
-  elseif mode == 3 then
-    luck.choose(count, p, seed, add)
-  end
-  if #changes > 0 and req:run() then req.data = bits.change(req.data, changes) end
+  local data = req:run()
+  local offset = mode == "bits" and req.offset or mode == "wires" and 0 or nil
+  if data then req.data = flip(data, p, { offset = offset, seed = seed, stuck = offset and stuck }) end
 end

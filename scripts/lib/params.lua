@@ -1,10 +1,9 @@
 -- For scripts, not for hooks=: local params = require "lib.params".  params.time("delay-open", 0) is that parameter in
 -- seconds, or 0 if there is none.  A wrong value is an error that names the parameter and what is expected.
 -- params.of(table) has the same functions for the values of a table that memctl has passed.  If a string of the known
--- keys, such as "a b", follows the table, other keys are errors.
+-- keys, such as "a b", follows the table, other keys are errors.  params.list "file" is a list of the texts of all
+-- file= on the command line, of which there may be any number.
 
-local flags = { ["true"] = true, yes = true, on = true, ["1"] = true,
-                ["false"] = false, no = false, off = false, ["0"] = false }
 local errnos = { EPERM = 1, EIO = 1, ENOMEM = 1, EINVAL = 1, ENOSPC = 1, ESHUTDOWN = 1 }
 
 local function of(source, known)
@@ -54,12 +53,12 @@ local function of(source, known)
   params.time = reader("a time, such as 2 or 50ms", seconds)
   params.rate = reader("a probability, such as 0.01, 1% or 1:100", probability)
 
-  params.flag = reader("true or false", function(s) return flags[s] end)
+  params.flag = reader("true or false", boolean)
   params.errno = reader("EPERM, EIO, ENOMEM, EINVAL, ENOSPC or ESHUTDOWN", function(s) return errnos[s] and s end)
 
   return params
 end
 
 local params = of(param)
-params.of = of
+params.of, params.list = of, function(name) return param(name) end
 return params

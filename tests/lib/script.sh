@@ -14,10 +14,18 @@ cp -r "$TOP/scripts" "$TOP/LICENSE" .
 # directory.
 read -ra usage < <(sed -n "s|^-- nbdkit ./memory.so ||p" "$script")
 
-# script PARAMETER...: a server with the script, of 1 MiB unless they say otherwise.
+# with_size PARAMETER...: sets $size to size=1M, unless they say a size.
+with_size ()
+{
+    size=(size=1M)
+    [[ " $* " != *" size="* ]] || size=()
+}
+
+# script PARAMETER...: a server with the script, of 1 MiB unless they say another size.
 script ()
 {
-    serve size=1M "hooks=$script" "$@"
+    with_size "$@"
+    serve "${size[@]}" "hooks=$script" "$@"
 }
 
 # refused REGEX PARAMETER...: the start fails, with this error.
@@ -25,7 +33,8 @@ refused ()
 {
     local expected=$1
     shift
-    like "$(timeout 60 "${watch[@]}" nbdkit -U sock "$SO" size=1M "hooks=$script" "$@" \
+    with_size "$@"
+    like "$(timeout 60 "${watch[@]}" nbdkit -U sock "$SO" "${size[@]}" "hooks=$script" "$@" \
                 --run true 2>&1 </dev/null)" "error: $expected" "refused: $*"
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# scripts/blkdebug.lua: events and states choose the request that fails;
-# breakpoints suspend one until it is resumed.
+# scripts/blkdebug.lua: events and states choose the requests that fail, the same
+# ones as in QEMU; breakpoints suspend one until it is resumed.
 . "$(dirname "$0")/../lib/lib.sh"
 . "$TOP/tests/lib/script.sh"
 
@@ -12,35 +12,100 @@ all(); all()" "ok EIO ok ok ok
 ok ok ok ok ok" "once"
 stopped
 
-# blkdebug EXPECTED PARAMETER...
+# run URI CODE: what a client prints that asks for no structured replies, because
+# qemu-nbd can't send a failed read in one.
+run ()
+{
+    nbdsh -c "$sees
+def z(offset): return t(h.zero, 4096, offset)
+def d(offset): return t(h.trim, 4096, offset)
+def f(): return t(h.flush)
+h.set_request_structured_replies(False)
+h.connect_uri('$1')
+print($2)" 2>&1
+}
+
+# in_qemu CODE PARAMETER...: what QEMU's own blkdebug makes of it.
+in_qemu ()
+{
+    local options=driver=raw,file.driver=blkdebug,file.image.driver=file,file.image.filename=image
+    local p code=$1
+    shift
+    for p; do options+=,file.$p; done
+    rm -f image qemu.pid
+    truncate -s 1M image
+    qemu-nbd -k "$scratch/qemu.sock" --pid-file=qemu.pid --fork --discard=unmap --image-opts "$options"
+    run "nbd+unix:///?socket=$scratch/qemu.sock" "$code"
+    end "$(cat qemu.pid)"
+}
+
+# blkdebug CODE EXPECTED PARAMETER...: requests, how they go here, and in QEMU.
 blkdebug ()
 {
-    script "${@:2}"
-    sees "$all
-all()" "$1" "${*:2}"
+    local code=$1 expected=$2
+    shift 2
+    script "$@"
+    is "$(run "$uri" "$code")" "$expected" "$*"
     stop
+    if [ -n "$WATCH" ] || ! command -v qemu-nbd >/dev/null; then
+        skip "QEMU has the same" "qemu-nbd is not installed, or the server is watched"
+    else
+        is "$(in_qemu "$code" "$@")" "$expected" "QEMU has the same"
+    fi
 }
-blkdebug "EIO ok ok ok ok" inject-error.0.event=read_aio
-blkdebug "ok ENOSPC ok ok ok" inject-error.0.event=pwritev inject-error.0.errno=28
-blkdebug "ok ok ok EPERM ok" inject-error.0.event=pwritev_zero inject-error.0.errno=1 inject-error.0.immediately=on
-blkdebug "ok ok EIO EINVAL ok" inject-error.0.event=flush_to_os inject-error.1.event=none \
-    inject-error.1.iotype=write-zeroes inject-error.1.errno=22
-blkdebug "ok ok ok ok EIO" inject-error.0.event=none inject-error.0.iotype=discard
-blkdebug "EIO EIO EIO EIO EIO" inject-error.0.event=none
 
-script inject-error.0.event=read_aio inject-error.0.sector=3
-sees 'S = 512
-print(r(2 * S), r(3 * S), r(4 * S), r(0, 8 * S), r(3 * S - 1, 1), r(3 * S + 1, 5))' "ok EIO ok EIO ok ok" "a sector"
-stopped
+# With an event its errors become active, for requests of any kind.
+blkdebug "w(0), r(0), w(0), d(0), f(), z(0)" "ok EIO EIO EIO EIO EIO" inject-error.0.event=read_aio
+blkdebug "r(0), w(0), r(0), z(0)" "ok ENOSPC ENOSPC ENOSPC" inject-error.0.event=pwritev inject-error.0.errno=28
+blkdebug "w(0), z(0), w(0)" "ok EPERM EPERM" \
+    inject-error.0.event=pwritev_zero inject-error.0.errno=1 inject-error.0.immediately=on
+blkdebug "r(0), w(0), d(0), f(), z(0)" "EIO EIO EIO EIO EIO" inject-error.0.event=none
 
-# Only the write after a flush that comes after a read.
-script inject-error.0.event=write_aio inject-error.0.state=3 \
+# Another event's errors take their place.
+blkdebug "z(0), w(0), z(0), w(0)" "EIO ENOSPC ENOSPC ENOSPC" inject-error.0.event=pwritev_zero \
+    inject-error.0.once=on inject-error.1.event=pwritev inject-error.1.errno=28
+blkdebug "w(0), f(), f(), w(0), f()" "ok ENOSPC EIO ok ok" inject-error.0.event=flush_to_os inject-error.0.once=on \
+    inject-error.1.event=flush_to_disk inject-error.1.errno=28 inject-error.1.once=on
+blkdebug "w(0), w(0), w(0), w(0)" "EIO ENOSPC ok ok" inject-error.0.event=write_aio inject-error.0.errno=28 \
+    inject-error.0.once=on inject-error.1.event=pwritev inject-error.1.once=on
+
+# Of several for one event the first comes first, and the second is not used up.
+blkdebug "w(0), w(0), w(0)" "ENOSPC EIO ok" inject-error.0.event=write_aio inject-error.0.errno=28 \
+    inject-error.0.once=on inject-error.1.event=write_aio inject-error.1.once=on
+
+# Types of requests, after the event.
+blkdebug "r(0), w(0), f(), w(0), r(0), z(0), r(0)" "ok ok ok ok EIO ok EIO" \
+    inject-error.0.event=write_aio inject-error.0.iotype=read
+blkdebug "r(0), w(0), f(), z(0), d(0), d(0)" "ok ok ok ok EIO EIO" \
+    inject-error.0.event=none inject-error.0.iotype=discard
+blkdebug "r(0), w(0), z(0), f(), w(0), r(0), z(0)" "EIO ok EINVAL ok ok ok ok" inject-error.0.event=none \
+    inject-error.0.once=on inject-error.1.event=write_aio inject-error.1.errno=22 \
+    inject-error.1.iotype=write-zeroes inject-error.1.once=on
+
+blkdebug "r(1024), r(1536), r(2048), r(0, 4096), r(1535, 1), r(1537, 5), f()" "ok EIO ok EIO ok ok ok" \
+    inject-error.0.event=read_aio inject-error.0.sector=3
+
+# States: only after a flush that comes after a read.
+blkdebug "w(0), f(), w(0), r(0), w(0), f(), w(0), w(0), r(0)" "ok ok ok ok ok ok EIO EIO EIO" \
+    inject-error.0.event=write_aio inject-error.0.state=3 \
     set-state.0.event=read_aio set-state.0.state=1 set-state.0.new_state=2 \
     set-state.1.event=flush_to_disk set-state.1.state=2 set-state.1.new_state=3 \
     set-state.2.event=write_aio set-state.2.state=3 set-state.2.new_state=1
-sees 'print(w(0), t(h.flush), w(0), r(0), w(0), t(h.flush), w(0), w(0), r(0), t(h.flush), w(0))' \
-    "ok ok ok ok ok ok EIO ok ok ok EIO" "states"
+blkdebug "w(0), r(0), r(0), w(0), r(0)" "ok ok EIO ok ok" \
+    set-state.0.event=read_aio set-state.0.new_state=2 set-state.1.event=read_aio set-state.1.new_state=3 \
+    inject-error.0.event=read_aio inject-error.0.state=2 inject-error.0.once=on \
+    inject-error.1.event=read_aio inject-error.1.state=3 inject-error.1.errno=28
+blkdebug "w(0), r(0), w(0), z(0)" "ok EIO ENOSPC ENOSPC" \
+    set-state.0.event=pwritev_done set-state.0.state=1 set-state.0.new_state=2 \
+    inject-error.0.event=read_aio inject-error.0.state=2 \
+    inject-error.1.event=pwritev inject-error.1.state=2 inject-error.1.errno=28
+blkdebug "z(0), w(0), d(0), w(512)" "ok EIO ok ok" inject-error.0.event=pwritev_done inject-error.0.once=on
+
+# Each error is a rule, which may never have fired.
+script inject-error.0.event=read_aio inject-error.1.event=none inject-error.1.iotype=flush
+sees 'print(r(0), w(0))' "EIO EIO" "two rules"
 stopped
+is "$(grep -o 'inject-error.* never fired' log)" "inject-error.1 never fired" "the one that never fired is pointed out"
 
 script control=ctl.sock
 sees 'print(ctl("blkdebug.break_at([[write_aio]], [[A]])"))
@@ -59,7 +124,7 @@ None
 bytearray(b'\\x00') ok False None
 bytearray(b'x') ok
 None None ok
-event=write_iao: expected flush_to_disk, flush_to_os, none, pwritev, pwritev_zero, read_aio, write_aio
+event=write_iao: expected flush_to_disk, flush_to_os, none, pwritev, pwritev_done, pwritev_zero, read_aio, write_aio
 tag=nil: expected a name, such as \"A\"
 tag=A: there is no breakpoint with this tag tag=nil: there is no breakpoint with this tag
 tag=A: there is no breakpoint with this tag tag=nil: there is no breakpoint with this tag
@@ -73,4 +138,5 @@ refused 'inject-error.0.errno=2: expected 1, 12' inject-error.0.event=none injec
 refused 'set-state.0.new_state=x: expected a whole number from 1' set-state.0.event=none set-state.0.new_state=x
 refused 'inject-error.1.once=x: expected true or false' inject-error.{0,1}.event=none inject-error.1.once=x
 refused 'inject-error.1.event=none: .*no script' inject-error.1.event=none
+refused 'inject-error.0.once=off: .*more than once' inject-error.0.event=none inject-error.0.once={on,off}
 done_testing

@@ -57,6 +57,16 @@ while len(seen) < 6 and time.monotonic() < end:
 print(*sorted(seen[2:]))' "EIO EIO ok ok" "up and down by the clock"
 stopped
 
+# A second begins when it is asked for, whatever the wall clock shows.
+script down_interval=5 control=ctl.sock
+sees 'while time.time() % 1 < .9: time.sleep(.01)
+start = time.monotonic()
+print(ctl("flakey(1, 60)"), r(0) == "ok" or time.monotonic() - start >= 1)
+while r(0) == "ok": time.sleep(.02)
+print(time.monotonic() - start >= 1)' "None True
+True" "up for a whole second"
+stopped
+
 script down_interval=1 corrupt_bio_byte="32 r 255 0"
 sees 'print(h.pread(512, 512) == bytes(31) + b"\xff" + bytes(480), h.pread(31, 0) == bytes(31), w(0))' "True True ok" \
     "corrupt_bio_byte of reads"
@@ -84,5 +94,20 @@ refused 'up_interval=x: expected a whole number of seconds' up_interval=x
 refused 'corrupt_bio_byte=32 r: expected such as "32 r 255 0"' up_interval=1 corrupt_bio_byte='32 r'
 refused 'corrupt_bio_byte=1 w 256 0: expected such' up_interval=1 corrupt_bio_byte='1 w 256 0'
 refused 'random_read_corrupt=1e10: expected a whole number from 0 to 1000000000' up_interval=1 random_read_corrupt=1e10
+contradict ()
+{
+    refused "dm-flakey.lua: $1 contradicts $2" up_interval=1 "${@:3}"
+}
+contradict drop_writes error_writes drop_writes=true error_writes=true
+for one in drop_writes error_writes; do
+    contradict $one 'corrupt_bio_byte w' $one=on corrupt_bio_byte='1 w 7 0'
+    contradict $one random_write_corrupt $one=on random_write_corrupt=5
+done
+contradict error_reads 'corrupt_bio_byte r' error_reads=on corrupt_bio_byte='1 r 7 0'
+contradict error_reads random_read_corrupt error_reads=on random_read_corrupt=5
+script down_interval=1 drop_writes=on corrupt_bio_byte='1 r 7 0' random_read_corrupt=1 error_reads=off
+sees 'print(w(0), h.pread(1, 0))' "ok bytearray(b'\x07')" "but these do not contradict each other"
+stopped
+
 refused 'drop_writes=x: expected true or false' up_interval=1 drop_writes=x
 done_testing

@@ -47,6 +47,16 @@ refused 'rdelay=soon: expected a time, such as' rdelay=soon
 refused 'delay-open=-1: expected a time' delay-open=-1
 refused 'delay-read=1.2.3: expected a time' delay-read=1.2.3
 refused 'delay-read=1h: expected a time' delay-read=1h
+for word in f F no N off 0; do
+    script delay-fast-zero=$word
+    sees 'print(t(h.zero, 512, 0, nbd.CMD_FLAG_FAST_ZERO))' ENOTSUP "delay-fast-zero=$word"
+    stopped
+done
+for word in T y on; do
+    script delay-fast-zero=$word
+    sees 'print(t(h.zero, 512, 0, nbd.CMD_FLAG_FAST_ZERO))' ok "delay-fast-zero=$word"
+    stopped
+done
 refused 'delay-fast-zero=2: expected true or false' delay-fast-zero=2
 refused 'delay-reed=1: .*did you mean delay-read' delay-reed=1
 done_testing

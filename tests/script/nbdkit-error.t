@@ -59,4 +59,10 @@ for rate in 1: 1:abc 1:2:100 10%% 0x1 1:0 nan; do
 done
 refused 'inject=maybe: expected true or false' inject=maybe
 refused 'error-read-rate=1: .*did you mean error-pread-rate' error-read-rate=1
+for p in 1: 1:abc 1:2:100 10%%; do
+    refused "error-rate=$p: expected a probability" error-rate=$p
+done
+script error-rate=1/1
+sees "print(r(0), w(0))" "EIO EIO" "a rate of 1/1"
+stopped
 done_testing

@@ -70,12 +70,38 @@ stopped
 script size=64M evil=cosmic-rays evil-probability=1
 sees "print(h.pread(512, 0) == b'\xff' * 512)" True "every bit"
 stopped
+# Of any size, within hook-timeout= and lua-memory=.
+every="$lib
+for size in M, 64 * M:
+    h.pwrite(bytes(size), 0); high = h.pread(size, 0)
+    h.pwrite(b'\xff' * size, 0); low = h.pread(size, 0)
+    print(size // M, high == low, sum(bin(b).count('1') for b in high[:M]) / (8 * M))
+"
+script size=64M evil=cosmic-rays evil-probability=1
+sees "$every" "1 False 1.0
+64 False 1.0" "every bit of large requests"
+stopped
+for mode in stuck-bits stuck-wires; do
+    script size=64M evil=$mode evil-probability=1
+    is "$(nbdsh -u "$uri" -c "$every" | cut -c 1-10)" "1 True 0.5
+64 True 0." "every bit of large requests: $mode"
+    stopped
+done
+
 script size=64M evil-probability=0
 sees "print(h.pread(512, 0) == bytes(512))" True "no bit"
 stopped
 
-refused 'evil=rays: expected cosmic-rays, stuck-bits, stuck-wires' evil=rays
+for words in cosmic:cosmic-rays stuck:stuck-bits stuck-bit:stuck-bits stuck-wire:stuck-wires; do
+    is "$(bits evil=${words%:*} evil-probability=1:1000)" "$(bits evil-mode=${words#*:} evil-probability=1:1000)" \
+       "another word: $words"
+done
+
+refused 'evil=rays: expected cosmic, cosmic-rays, stuck, stuck-bit, stuck-bits, stuck-wire' evil=rays
 refused 'evil-probability=2: expected a probability' evil-probability=2
 refused 'evil-stuck-probability=x: expected a probability' evil-stuck-probability=x
+for p in 1: 1:abc 1:2:100 10%%; do
+    refused "evil-probability=$p: expected a probability" evil-probability=$p
+done
 refused 'evil-seed=x: expected a whole number' evil-seed=x
 done_testing

@@ -40,6 +40,30 @@ sees 'start = time.monotonic()
 print(w(0), w(4096), time.monotonic() - start >= .2)' "ok ENOSPC True" "but not for ever"
 stopped
 
+# The first one waits for a second; then thirty fail at once, and the pool has its
+# patience again when it has grown, or something was trimmed.
+script pool=4K no_space_timeout=1s control=ctl.sock
+sees 'start = time.monotonic()
+def waited():
+    global start
+    now = time.monotonic()
+    long = now - start
+    start = now
+    return long
+w(0)
+print(w(4096), waited() >= 1)
+print({w(4096 * i) for i in range(1, 31)}, waited() < 15)
+ctl("pool.grow(4096)"); print(w(4096)); waited()
+print(w(8192), waited() >= 1)
+print(t(h.trim, 4096, 4096), w(8192)); waited()
+print(w(4096), waited() >= 1)' "ENOSPC True
+{'"'ENOSPC'"'} True
+ok
+ENOSPC True
+ok ok
+ENOSPC True" "no room: it waits once"
+stopped
+
 refused 'thin-pool.lua: say how large the pool is'
 refused 'pool=x: expected bytes' pool=x
 refused 'no_space_timeout=x: expected a time' pool=1M no_space_timeout=x

@@ -61,6 +61,15 @@ else
     at_least 4096 "$(status VmLck "$server")" "memory stays locked"
     stopped
 
+    for lock in mlock mlock=yes mlock=1 mlock=ON mlock=t; do
+        serve size=4M "allocator=malloc,$lock"
+        at_least 4096 "$(status VmLck "$server")" "so it is with $lock"
+        stopped
+    done
+    serve size=4M allocator=malloc,mlock=f
+    is "$(status VmLck "$server")" 0 "but not with mlock=f"
+    stopped
+
     check "a daemon starts" daemon size=4M allocator=malloc,mlock=true
     is "$(nbdinfo --size "$uri")" 4194304 "and serves"
     at_least 4096 "$(status VmLck "$server")" "its memory is locked, too"

@@ -40,7 +40,16 @@ numbers=(foo -1 '' 1Z 9223372036854775808)
 for number in "${numbers[@]}"; do
     refused 'size=.*number of bytes' "size=$number"
 done
-refused 'size=.*number of bytes' size=1M size=x
+refused 'size=x: .*given twice, first as size=1M' size=1M size=x
+refused 'size=1M: .*given twice' 1M size=1M
+refused 'seed=0: .*given twice' size=1M seed=0 seed=0 lua=
+refused 'control=b: .*given twice' size=1M control=a control=b
+[ "$WATCH" = valgrind ] || {
+    refused 'log=b: .*given twice' size=1M log=a log=b
+    refused 'allocator=sparse: .*given twice' size=1M allocator=malloc allocator=sparse
+    refused 'hook-timeout=2: .*given twice' size=1M hook-timeout=1 hook-timeout=2
+    refused 'lua-memory=2M: .*given twice' size=1M lua-memory=1M lua-memory=2M
+}
 refused 'size=.*number of bytes' foo
 refused 'size parameter is missing.*size=1G'
 refused 'size parameter is missing' allocator=sparse
@@ -49,6 +58,9 @@ refused 'allocator=.*sparse.*malloc' size=1M allocator=
 refused 'allocator=zstd.*not supported' size=1M allocator=zstd
 refused 'allocator=zstd.*not supported' size=1M allocator=zstd,level=3
 refused 'allocator=malloc,mlock=maybe.*mlock=true' size=1M allocator=malloc,mlock=maybe
+refused 'allocator=malloc,mlock=:.*mlock=true' size=1M allocator=malloc,mlock=
+refused 'allocator=malloc,mlocked:.*mlock=true' size=1M allocator=malloc,mlocked
+refused 'allocator=malloc,lock=1:.*mlock=true' size=1M allocator=malloc,lock=1
 refused 'siez=1.*size' siez=1
 refused 'siez=1.*size' size=1M siez=1
 refused 'alocator=malloc.*allocator' size=1M alocator=malloc
@@ -71,7 +83,13 @@ accepted 1073741824 1G
 accepted 1048576 size=1M allocator=sparse
 accepted 1048576 allocator=sparse 1M
 accepted 1048576 allocator=malloc size=1M
+accepted 1048576 size=1M seed=0 lua= lua='assert(param.seed == "0")'
+echo 'n = (n or 0) + 1' >count.lua
+accepted 1048576 size=1M hooks=count.lua hooks=count.lua lua='assert(n == 2)'
 accepted 1048576 size=1M allocator=malloc,mlock=false
+[ "$WATCH" = valgrind ] || for no in f No off 0; do
+    accepted 1048576 size=1M "allocator=malloc,mlock=$no"
+done
 limit=$(ulimit -l)
 if [ "$limit" = unlimited ] || [ "$limit" -ge 4096 ]; then
     accepted 1048576 size=1M allocator=malloc,mlock=true

@@ -74,6 +74,18 @@ static const char *const no_probabilities[] = {
   "1e9999", "1e9999:1e9999", "1.0000001", "100.1%", "50ms",
 };
 
+static const char *const truths[] = {
+  "true", "TRUE", "t", "T", "yes", "Yes", "y", "Y", "on", "oN", "1",
+};
+
+static const char *const lies[] = {
+  "false", "False", "f", "F", "no", "NO", "n", "N", "off", "OFF", "0",
+};
+
+static const char *const no_bools[] = {
+  "", "tr", "truee", "2", "00", "1 ", " 1", "-", "maybe", "of", "ye",
+};
+
 static const char *const names[] = { "size", "hooks", "lua", "allocator", NULL };
 
 static void
@@ -130,6 +142,22 @@ test_probabilities (void)
   ok (wrong == 0, "percents are the same numbers as in C");
 }
 
+static void
+test_bools (void)
+{
+  bool b = false;
+
+  for (size_t i = 0; i < COUNT (truths); i++)
+    ok (text_bool (truths[i], &b) && b, "\"%s\" is true", truths[i]);
+  for (size_t i = 0; i < COUNT (lies); i++)
+    ok (text_bool (lies[i], &b) && !b, "\"%s\" is false", lies[i]);
+  for (size_t i = 0; i < COUNT (no_bools); i++) {
+    b = i % 2 == 0;
+    ok (!text_bool (no_bools[i], &b) && b == (i % 2 == 0), "\"%s\" is neither",
+        no_bools[i]);
+  }
+}
+
 static bool
 nearest_is (const char *word, const char *expected)
 {
@@ -144,6 +172,7 @@ main (void)
   test_sizes ();
   test_times ();
   test_probabilities ();
+  test_bools ();
   ok (nearest_is ("siez", "size") && nearest_is ("hook", "hooks")
       && nearest_is ("alocater", "allocator"), "near names are found");
   ok (nearest_is ("SIZE", "size") && nearest_is ("Hoosk", "hooks"),
