@@ -29,7 +29,10 @@ PY
 stops ()
 {
     export op=$2
-    serve size=1M lua="$3" "${@:4}"
+    # Parameters may not be given twice.
+    local size=size=1M
+    [[ " $* " != *" size="* ]] || size=
+    serve ${size:+"$size"} lua="$3" "${@:4}"
     at_work nbdsh -c "$(cat client.py)"
     stopped_at_once "$1"
     wait "$client"
@@ -63,7 +66,7 @@ stops "endless loops in __close" pread 'function on.read()
 end' hook-timeout=1000000000
 stops "endless runs" pread 'function on.read(r) print "begin" while true do r:run() end end'
 # Long work of disk, which does not count as the hook's time.
-stops "disk:random" pread 'function on.read() print "begin" disk:random(0, "2G") print "NEVER" end' size=2G
+stops "disk:random" pread 'function on.read() print "begin" disk:random(0, disk.size) print "NEVER" end' size=2G
 is "$(grep -c NEVER log)" 0 "it does not go on"
 stops "hangs in on.fill" pread 'function on.fill() print "begin" hang() end'
 stops "on.close" flush 'function on.flush() print "begin" hang() end
