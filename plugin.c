@@ -198,7 +198,6 @@ memory_unload (void)
   control_stop ();
   hooks_stop ();
   faults_stop ();
-  chance_stop ();
   stop_log ();
   disk_stop ();
   request_stop ();

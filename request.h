@@ -64,7 +64,6 @@ struct request {
   struct nbdkit_extents *extents;
   const struct connection *conn;
   uint64_t n;                   /* number among those of its kind; 0: not drawn */
-  uint64_t luck;                /* 0: not drawn (chance_luck) */
   bool answered;                /* extents have been added */
   bool logged;                  /* nbdkit's log says why it failed */
   const char *why;              /* the medium's reason to fail it, or NULL */

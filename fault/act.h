@@ -20,9 +20,12 @@ enum action {
 /* Sets of actions have the bit 1 << action for each. */
 #define ACT(action) (1u << ACT_##action)
 
-/* A rule that fires for a request, its luck, and the plan for it. */
+/* A rule that matches a request, or fires for it: its luck, and the plan. */
 struct fired {
   struct fault *fault;
+  bool on;                      /* when it was looked up; off: it only counts */
+  uint64_t came;                /* of a random rule: how often the request came
+                                 * before */
   uint64_t random;
   uint64_t delay;               /* nanoseconds */
   unsigned seen;                /* the rule's releases when it was looked up: one

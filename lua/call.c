@@ -29,7 +29,6 @@
 
 #include <errno.h>
 
-#include "lib/chance.h"
 #include "lua/host.h"
 
 /* Coroutines kept for use again. */
@@ -286,6 +285,21 @@ lua_hang (lua_State *L)
   return wait_for (L, "hang", UINT64_MAX);
 }
 
+/* Draw the luck of a call's request.  How often the same one came before is
+ * counted by each hook and each function of a rule for itself, when it calls
+ * chance.  Chunks are about no request: they count each other.
+ */
+static uint64_t
+draw_luck (const struct call *c)
+{
+  static uint64_t chunks;
+  const struct request *req = c->req;
+  const uint64_t came = !c->asked ? chunks++
+    : tally_count (c->asked, c->part << 8 | req->op, req->offset, req->count);
+
+  return chance_luck (req->op, req->offset, req->count, came);
+}
+
 /* chance (p): true with that probability.  Its own part of the request's luck is
  * made of the place of the hook among the hooks, or the rule's name, and of the
  * place of this call of chance among theirs.
@@ -294,13 +308,13 @@ static int
 lua_chance (lua_State *L)
 {
   struct call *c = check_call (L, "chance", false);
-  struct request *req = c->req;
   const double p = check_probability (L, 1);
-  uint64_t luck, place;
+  uint64_t place;
 
-  luck = chance_luck (&req->luck, req->op, req->offset, req->count);
+  if (!c->luck)
+    c->luck = draw_luck (c);
   place = chance_mix (c->place) + ++c->chances;
-  lua_pushboolean (L, chance_fraction (chance_mix (luck ^ place)) < p);
+  lua_pushboolean (L, chance_fraction (chance_mix (c->luck ^ place)) < p);
   return 1;
 }
 

@@ -24,6 +24,7 @@
 static struct {
   _Atomic unsigned count;
   int ref[MAX_LEVELS];
+  struct tally asked[MAX_LEVELS];       /* requests for which each called chance */
   uint64_t n;                   /* requests seen */
 } hooks[OP_COUNT];
 
@@ -89,8 +90,10 @@ on_newindex (lua_State *L)
     return luaL_error (L, "on.fill: out of memory");
   if (lua_isnil (L, 3)) {
     hooks[op].count = 0;
-    while (count > 0)
-      luaL_unref (L, LUA_REGISTRYINDEX, hooks[op].ref[--count]);
+    while (count > 0) {
+      tally_clear (&hooks[op].asked[--count]);
+      luaL_unref (L, LUA_REGISTRYINDEX, hooks[op].ref[count]);
+    }
     return 0;
   }
 
@@ -101,6 +104,14 @@ on_newindex (lua_State *L)
   hooks[op].ref[count] = luaL_ref (L, LUA_REGISTRYINDEX);
   hooks[op].count = count + 1;
   return 0;
+}
+
+void
+hook_stop (void)
+{
+  for (size_t op = 0; op < OP_COUNT; op++)
+    for (size_t i = 0; i < MAX_LEVELS; i++)
+      tally_clear (&hooks[op].asked[i]);
 }
 
 void
@@ -328,6 +339,7 @@ run_level (struct pass *p, unsigned level)
   struct request *req = p->req;
   struct hook h = {
     .call = { .kind = kind_of (req->op), .req = req, .used = p->used,
+              .asked = level < MAX_LEVELS ? &hooks[req->op].asked[level] : NULL,
               .place = chance_mix (0) ^ (level << 8 | (unsigned) req->op) },
     .pass = p, .level = level,
   };

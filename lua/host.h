@@ -26,6 +26,7 @@
 
 #include "disk/disk.h"
 #include "fault/rules.h"
+#include "lib/chance.h"
 #include "lib/json.h"
 #include "lib/sys.h"
 #include "lua/hooks.h"
@@ -117,6 +118,10 @@ struct call {
                                  * count hooks are off: its __close could not be
                                  * stopped, and is left out */
   uint64_t used;                /* of its hook-timeout, before it began */
+  struct tally *asked;          /* requests for which this code called chance;
+                                 * NULL: there is no other (a chunk) */
+  unsigned part;                /* which of those who share that it is */
+  uint64_t luck;                /* of the request, for this code; 0: not drawn */
   unsigned chances;             /* calls of chance so far */
   uint64_t place;               /* its own part of any luck */
 
@@ -216,8 +221,9 @@ int hook_fill (void *context, void *buf, uint64_t count, uint64_t offset);
 /* Push the table that stands for a connection. */
 void push_conn (lua_State *L, const struct connection *conn);
 
-/* The table on, for scripts. */
+/* The table on, for scripts; forget what hooks have counted. */
 void open_hook (lua_State *L);
+void hook_stop (void);
 
 /*--------------------------------------------------------------------*/
 /* fault.c, spec.c */
