@@ -34,6 +34,7 @@ struct fired {
 
   unsigned does;                /* a set of actions */
   int error;                    /* errno code, of ACT_DISCONNECT and ACT_ERROR */
+  const char *ended;            /* how its waiting ended, if that is worth telling */
 };
 
 /* Do to a request what N rules say, in their order, perform what is left of it,

@@ -142,7 +142,7 @@ log_counts (const struct fault *f)
   json_member_string (&j, "rule", f->name);
   json_member (&j, "matched", "%llu", (unsigned long long) f->hits);
   json_member (&j, "fired", "%llu", (unsigned long long) f->fired);
-  if (f->fired == 0)
+  if (f->fired == 0 && !f->spec.optional)
     json_member (&j, "never_fired", "true");
   if (f->removed)
     json_member (&j, "removed", "true");
@@ -715,8 +715,6 @@ choose (struct request *req, struct found *found)
     r = fires (&found->item[i], req);
     if (r < 0 && !err)
       err = -r;
-    if (r < 0)
-      req->logged = true;       /* or failed on purpose */
     if (r > 0)
       found->item[kept++] = found->item[i];
     else

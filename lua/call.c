@@ -161,9 +161,14 @@ wait_fired (const struct call *c)
 static int
 run (struct call *c)
 {
-  if (c->has_run && c->kind->gone (c))
+  if (c->has_run && c->kind->gone (c)) {
+    c->cut = true;
     return ESHUTDOWN;           /* it may be a loop */
+  }
   c->has_run = true;
+  c->skipped = false;
+  if (c->req->op == OP_READ)
+    c->changed = false;         /* the data is the disk's again */
   c->err = c->kind->run (c);
   c->done = true;
   return 0;
@@ -171,13 +176,14 @@ run (struct call *c)
 
 /* Let time pass. */
 static int
-pause_call (const struct call *c, enum command command)
+pause_call (struct call *c, enum command command)
 {
   int err;
 
   host_unlock ();
   err = command == WAIT ? c->kind->wait (c, c->ns) : wait_fired (c);
   host_lock ();
+  c->cut = err != 0;
   return err;
 }
 

@@ -389,6 +389,8 @@ host_rule (const struct fault *f, const char *function, struct request *req,
   r.call.part = *function == 'w' ? 0 : *function == 'd' ? 1 : 2;
   r.call.place = chance_mix (r.info.hash) ^ (r.call.part << 8 | req->op);
   err = call_run_alone (&r.call);
+  if (r.call.cut && log_wanted ())
+    log_cut ("rule", r.info.name, req);
   *result = r.result;
   return err;
 }

@@ -261,6 +261,26 @@ hook_failed (struct call *c)
   return err;
 }
 
+/* The log gets a line for a hook that has changed what happens to its request, or
+ * was cut short.
+ */
+static void
+log_hook (const struct call *c)
+{
+  struct json did = { .text = NULL };
+
+  if (!(c->changed || c->skipped || c->cut) || !c->req->conn || !log_wanted ()
+      || c->req->op == OP_CLOSE)
+    return;
+  if (c->changed)
+    json_member (&did, "data", "true");
+  if (c->skipped)
+    json_member (&did, "skip", "true");
+  if (c->cut)
+    json_member_string (&did, "ended", log_why_cut ());
+  log_request ("hook", op_names[c->req->op], c->req, &did);
+}
+
 /* When on.close runs, the client has gone: that is no reason to stop. */
 static bool
 close_gone (const struct call *c)
@@ -325,6 +345,7 @@ send_on (struct request *req)
   int err;
 
   host_unlock ();
+  req->asked = req->logged = false;     /* it may have failed before */
   err = faults_pass (req);
   host_lock ();
   return err;
@@ -349,6 +370,8 @@ run_level (struct pass *p, unsigned level)
   if (level >= hooks[req->op].count)
     return h.call.kind->run ? PERFORM : 0;
   err = call_run (&h.call);
+  if (!err || h.call.cut)
+    log_hook (&h.call);
   if (!err) {
     err = h.call.done ? h.call.err : run_level (p, level + 1);
     /* New data belongs to the hook's req, so it must be stored before. */

@@ -127,6 +127,9 @@ struct call {
 
   struct call **handle;         /* in the script's req: it points to us */
   bool has_run;                 /* req:run was used before */
+  bool changed;                 /* the code has set req.data */
+  bool skipped;                 /* or used req:skip */
+  bool cut;                     /* a wait was cut short */
   bool done;                    /* performed, or skipped */
   int err;                      /* and how that went */
 };
@@ -185,9 +188,9 @@ void open_call (lua_State *L);
 /*--------------------------------------------------------------------*/
 /* error.c */
 
-/* The call has failed: the errno code that fail asked for; otherwise EIO, and
- * nbdkit_error says why, with a traceback when its place is new, and ever more
- * rarely then.
+/* The call has failed: the errno code that fail asked for (then REQ->asked is
+ * set); otherwise EIO, and nbdkit_error says why, with a traceback when its place
+ * is new, and ever more rarely then (and REQ->logged is set).
  */
 int error_code (struct call *c);
 

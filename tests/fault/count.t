@@ -71,7 +71,7 @@ stopped
 
 # In the order of declaration, not of their regions; and a request that rules have
 # changed still says why the medium fails it.
-serve size=1M lua='fault { op = "read", offset = 512, error = "EIO" } fault { op = "read", error = "ENOSPC" }
+serve -v size=1M lua='fault { op = "read", offset = 512, error = "EIO" } fault { op = "read", error = "ENOSPC" }
 fault { op = "write", misdirect = 512 } fault { op = "write", keep = 100 } disk:readonly()'
 is "$(python 'from clients import *
 print(outcome(h.pread, 1024, 0), outcome(h.pread, 512, 0), outcome(h.pwrite, b"x", 0))')" "EIO ENOSPC EPERM" \

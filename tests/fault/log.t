@@ -31,7 +31,7 @@ local function rule(spec)
   if not spec.op then spec.op = "write" end
   return fault(spec)
 end
-rule { error = "ENOSPC" }
+rule { error = "ENOSPC", export = "*" }
 rule { delay = "1ms" }
 rule { lose = true }
 rule { keep = { { 0, 100 }, { 200, 50 } } }
@@ -44,6 +44,7 @@ rule { op = "trim", when = function() return false end, error = "EIO", name = "n
 rule { op = "trim", error = "EIO", name = "removed" }
 rule { op = "trim", error = "EIO", name = "cleared" }
 fault { op = "flush", nth = 2, error = "EIO", name = "second flush" }
+fault { op = "flush", nth = 99, error = "EIO", name = "perhaps", optional = true }
 function on.cache(req) if req.count == 7 then fail "EINVAL" end fault.get("removed"):remove() end
 disk:bad("512K", 512)
 LUA
@@ -84,6 +85,7 @@ is "$(read_log the.log 'for l in lines: show(l)')" '{"rule":"1","op":"write","of
 {"rule":"\u00ff\u00fe\u00e9\u00ed\u00a0\u0080","op":"write","offset":24576,"count":512,"conn":1,"did":{"call":true,"error":"EPERM"}}
 {"rule":"both","op":"zero","offset":28672,"count":512,"conn":1,"did":{"delay":0.001,"error":"EIO"}}
 {"rule":"hang","op":"read","offset":32768,"count":512,"conn":1,"did":{"hang":true}}
+{"rule":"hang","op":"read","offset":32768,"count":512,"conn":1,"did":{"ended":"released"}}
 {"rule":"second flush","op":"flush","offset":0,"count":0,"conn":1,"did":{"error":"EIO"}}
 {"hook":"cache","op":"cache","offset":0,"count":7,"conn":1,"did":{"error":"EINVAL"}}
 {"medium":"disk:bad","op":"read","offset":524288,"count":1,"conn":1,"did":{"error":"EIO"}}
@@ -102,7 +104,8 @@ is "$(read_log the.log 'for l in lines: show(l)')" '{"rule":"1","op":"write","of
 {"rule":"both","matched":1,"fired":1}
 {"rule":"hang","matched":1,"fired":1}
 {"rule":"not","matched":0,"fired":0,"never_fired":true}
-{"rule":"second flush","matched":3,"fired":1}' "what the log says"
+{"rule":"second flush","matched":3,"fired":1}
+{"rule":"perhaps","matched":3,"fired":0}' "what the log says"
 is "$(read_log the.log 'import re
 print([l["seq"] for l in lines] == list(range(1, len(lines) + 1)),
       all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", l["time"]) for l in lines))')" \
@@ -150,6 +153,96 @@ is "$(read_log failing.log 'for l in lines:
 {"rule":"e","op":"open","offset":0,"count":0,"conn":2,"did":{"error":"EPERM"}}
 {"rule":"f","op":"open","offset":0,"count":0,"conn":3,"did":{"error":"EIO"}}
 {"hook":"open","op":"open","offset":0,"count":0,"conn":4,"did":{"error":"EINVAL"}}' "what was done, and what not"
+
+# What hooks change leaves a line, and so does what they fail.  Of a request that
+# is tried again, only how it came out in the end counts.
+cat >hooks.lua <<'LUA'
+disk:bad("64K", 4096)
+fault { op = "flush", times = 1, error = "EIO", name = "once" }
+tries = 0
+function on.read(req)
+  local offset, data = req.offset, ("x"):rep(req.count)
+  if offset == 0 then req:run() req.data = data end
+  if offset == 1 then req.data = data req:run() end
+  if offset == 2 then req:skip() end
+  if offset == 3 then req:run() req:skip() end
+  if offset == 4 then req.data = data fail "EPERM" end
+  if offset == 5 then req.data = data error "oops" end
+  if offset >= 64 << 10 then
+    for i = 1, 7 do if select(2, req:run()) ~= "EIO" then return end tries = tries + 1 disk:heal(offset, offset == 64 << 10 and i == 3 and 1 or 0) end
+    if offset == (64 << 10) + 512 then req.data = data end
+    if offset == (64 << 10) + 1024 then fail "ENOSPC" end
+  end
+end
+function on.write(req) req.data = ("y"):rep(req.count) end
+function on.write(req) req:skip() end
+function on.flush(req) if not req:run() then req:run() end end
+LUA
+serve size=1M log=hooks.log hooks=hooks.lua
+is "$(python 'from clients import *
+print(*[outcome(h.pread, 1, i) for i in range(6)], *[outcome(h.pread, 1, (64 << 10) + i * 512) for i in range(4)])
+print(outcome(h.pwrite, b"abc", 0), outcome(h.flush))')" "ok ok ok ok EPERM EIO ok ok ENOSPC EIO
+ok ok" "hooks that change, fail, skip and try again"
+stop
+is "$(read_log hooks.log 'for l in lines:
+    if "did" in l: print(l.get("hook") or l.get("medium") or l.get("rule"), l["op"], l["offset"], l["did"])')" \
+"read read 0 {'data': True}
+read read 2 {'skip': True}
+read read 4 {'error': 'EPERM'}
+read read 5 {'error': 'EIO'}
+read read 66048 {'data': True}
+read read 66560 {'error': 'ENOSPC'}
+disk:bad read 67072 {'error': 'EIO'}
+write write 0 {'data': True}
+write write 0 {'skip': True}
+once flush 0 {'error': 'EIO'}" "each leaves one line, and what came out well none"
+like "$(grep -c "error" log)" "^2$" "nbdkit's log has the mistake alone, and how often"
+
+# How waiting ended: in rules, in their functions, and in hooks.
+cat >waits.lua <<'LUA'
+fault { op = "read", offset = 0, count = 1, hang = true, name = "released" }
+fault { op = "read", offset = 1, count = 1, hang = true, name = "removed" }
+fault { op = "read", offset = 2, count = 1, hang = true, delay = "1us", name = "left" }
+fault { op = "read", offset = 3, count = 1, delay = 300, name = "late" }
+fault { op = "read", offset = 4, count = 1, when = function() hang() end, error = "EIO", name = "function", optional = true }
+fault { op = "read", offset = 5, count = 1, hang = true, call = function() end, name = "call" }
+fault { op = "read", offset = 6, count = 1, delay = "1us", name = "in time" }
+function on.write() hang() end
+LUA
+for how in left ends; do
+    serve size=1M control="$scratch/ctl" log=waits.log hooks=waits.lua
+    HOW=$how at_work nbdsh -u "$uri" -c 'from clients import *
+cs = [connect() for i in range(4)]
+for i in range(7): cs[0].aio_pread(nbd.Buffer(1), i)
+cs[1].aio_pwrite(nbd.Buffer(1), 0)
+until(lambda: sum(r["fired"] for r in rules().values()) == 6)
+until(lambda: control("disk:stats().read.requests") == 1)
+control("fault.get([[released]]):release() fault.get([[removed]]):remove()")
+until(lambda: control("disk:stats().read.requests") == 3)
+open("ready", "w").close()
+if os.environ["HOW"] == "ends":
+    until(lambda: open("waits.log").read().count("server ends") == 5)'
+    if [ $how = left ]; then
+        wait "$client"
+        until [ "$(grep -c 'client left' waits.log)" -ge 5 ]; do sleep 0.02; done
+    fi
+    stop
+    why="client left"
+    [ $how = left ] || why="server ends"
+    is "$(read_log waits.log 'for l in lines:
+    if "did" in l: print(l.get("hook") or l.get("rule"), l["did"])' | sort)" "call {'hang': True, 'ended': '$why'}
+function {'ended': '$why'}
+in time {'delay': 1e-06}
+late {'delay': 300}
+late {'ended': '$why'}
+left {'delay': 1e-06, 'hang': True}
+left {'ended': '$why'}
+released {'ended': 'released'}
+released {'hang': True}
+removed {'ended': 'removed'}
+removed {'hang': True}
+write {'ended': '$why'}" "how waiting ended: $why"
+done
 
 # Under load: each fault a line, in order.
 random_work 100000 5000
@@ -312,10 +405,15 @@ def limit(n):
 def faults(n):
     for i in range(n):
         outcome(h.pread, 512, 0)
+# Nine lines, of which each is whole.
+def full():
+    lines = open("limited.log").read()
+    return 8192 - 1000 < len(lines) <= 8192 and lines.endswith("}\n")
 limit(8192)
 faults(15)
-until(lambda: os.path.getsize("limited.log") == 8192)
+until(full)
 faults(15)
+until(full)
 limit(resource.RLIM_INFINITY)
 faults(1)
 until(lambda: os.path.getsize("limited.log") > 8192)
@@ -333,6 +431,16 @@ print(0 < sum(l.get("dropped", 0) for l in lines) < 25)')" "37 36
 True" "no line is half, and those missing are counted"
 like "$(cat log)" "log=.*/limited.log: [0-9]+ lines were lost: File too large" "the server says why"
 
+# One that stays full: what it has at the end are whole lines.
+serve size=1M log=limited.log lua='fault { op = "read", error = "EIO", name = ("n"):rep(700) }'
+python 'from clients import *
+import resource
+resource.prlimit(int(open("server.pid").read()), resource.RLIMIT_FSIZE, (8192, resource.RLIM_INFINITY))
+for i in range(15): outcome(h.pread, 512, 0)'
+stopped
+is "$(read_log limited.log 'print([l["seq"] for l in lines if "seq" in l] == list(range(1, 10)))')" "True" "full to the end: no line is half"
+like "$(cat log)" "log=.*/limited.log: 7 lines were lost: File too large" "and the server says how many are missing"
+
 # Another one empties the file, and writes to it.
 serve size=1M log=shared.log lua='fault { op = "read", error = "EIO", name = "r" }'
 python 'from clients import *
@@ -346,6 +454,19 @@ outcome(h.pread, 1, 2)'
 stopped
 is "$(read_log shared.log 'print(*[l.get("offset", l.get("note", "end")) for l in lines])')" "1 1 2 end" "a file that is emptied, and written to by others"
 
+# Two servers: the second one is refused, and leaves the first one's log alone.
+serve size=1M log=both.log lua='fault { op = "read", error = "EIO", name = "r" }'
+python 'from clients import *
+outcome(h.pread, 1, 0)
+until(lambda: os.path.getsize("both.log") > 0)'
+like "$(nbdkit_run -U x.sock size=1M log=both.log --run true 2>&1)" "log=.*/both.log: another server writes to it" "refused: a log that is in use"
+python 'from clients import *
+outcome(h.pread, 1, 1)'
+stopped
+is "$(read_log both.log 'print(*[l.get("offset", "end") for l in lines])')" "0 1 end" "... which is not disturbed"
+check "when that server has ended, the next may have it" nbdkit_run -U x.sock size=1M log=both.log --run true
+is "$(cat both.log)" "" "and empties it"
+
 # What can't be opened stops the start.
 for path in /nonexistent/log . "$scratch"; do
     like "$(nbdkit_run -U x.sock size=1M log="$path" --run true 2>&1)" "log=.*: (No such file|Is a directory)" "refused: $path"
@@ -356,10 +477,12 @@ like "$(timeout 60 "${watch[@]}" nbdkit -f -U x.sock "$SO" size=1M log=pipe --ru
 # In the background, the path is still the one that was meant.
 echo old content >daemon.log
 "${watch[@]}" nbdkit -U "$scratch/daemon.sock" -P "$scratch/daemon.pid" "$SO" size=1M log=daemon.log lua='fault { op = "read", error = "EIO" }'
+until [ -s daemon.pid ]; do sleep 0.02; done
 pid=$(cat daemon.pid)
 at_exit+=("end $pid")
 nbdsh -u "nbd+unix:///?socket=$scratch/daemon.sock" -c 'try: h.pread(1, 0)
 except nbd.Error: pass'
+like "$(nbdkit_run -U x.sock size=1M log=daemon.log --run true 2>&1)" "log=.*/daemon.log: another server writes to it" "refused: that of a server in the background"
 end "$pid"
 is "$(read_log daemon.log 'for l in lines: show(l)')" '{"rule":"1","op":"read","offset":0,"count":1,"conn":1,"did":{"error":"EIO"}}
 {"rule":"1","matched":1,"fired":1}' "in the background, with a relative path"

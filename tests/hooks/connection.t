@@ -37,7 +37,7 @@ h.shutdown()
 until(lambda: log().count("close\t") == 3)
 PY
 # The time limit is for valgrind.
-serve size=1M hooks=connections.lua hook-timeout=60
+serve -v size=1M hooks=connections.lua hook-timeout=60
 is "$(python "$(cat connections.py)")" "ENOENT ENOENT ok" "on.open refuses a client"
 is "$(grep -v '^nbdkit' log | grep '^open')" "open	1		false	1
 open	2	snap	false	2

@@ -104,6 +104,12 @@ errno_name (int err)
   return "EIO";
 }
 
+const char *
+log_why_cut (void)
+{
+  return "";
+}
+
 bool
 log_wanted (void)
 {
