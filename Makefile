@@ -1,6 +1,7 @@
 # make                 memory.so, memctl and the man page
 # make check           all tests; SEED=N and ROUNDS=N steer the random ones,
-#                      TESTS="tests/hooks/data.t ..." chooses some
+#                      TESTS="tests/hooks/data.t build/tests/unit/ranges.t" runs
+#                      only these
 # make check-asan check-tsan check-valgrind   the same, watched
 # make lint bench install dist clean
 
@@ -14,7 +15,7 @@ PROVE ?= prove
 POD2MAN ?= pod2man
 LUACHECK ?= luacheck
 
-# Sanitizer builds have a build directory and a plugin of their own.
+# Each sanitizer has its own build directory and plugin.
 BUILD ?= build
 SO ?= memory.so
 
@@ -25,8 +26,8 @@ OUR_CFLAGS = -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -fPIC -pthread \
 	     -fvisibility=hidden $(WARNINGS) $(WERROR) -MMD -MP $(INCLUDES)
 LIBS = -pthread -ldl -lm $(shell pkg-config --libs $(LUA_PC))
 
-SOURCES = plugin.c config.c request.c store.c $(sort $(wildcard lua/*.c fault/*.c disk/*.c report/*.c lib/*.c)) \
-	  control/control.c
+FOLDERS = lua fault disk report lib
+SOURCES = $(sort $(wildcard *.c $(FOLDERS:%=%/*.c))) control/control.c
 UNIT_TESTS = $(patsubst tests/unit/%.c,%,$(sort $(wildcard tests/unit/*.c)))
 TESTS ?= $(sort $(wildcard tests/*/*.t)) $(UNIT_TESTS:%=$(BUILD)/tests/unit/%.t)
 
@@ -39,7 +40,7 @@ $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(OUR_CFLAGS) $(CFLAGS) -c -o $@ $<
 
-# Watched runs use the one that is there.
+# memctl is built once: watched runs use it too.
 memctl: control/memctl.c Makefile
 	$(CC) $(CPPFLAGS) $(filter-out -MMD -MP,$(OUR_CFLAGS)) $(CFLAGS) $(LDFLAGS) -o $@ $<
 
@@ -62,7 +63,7 @@ asan_CFLAGS = $(WATCHED) -fsanitize=address,undefined -fno-sanitize-recover=unde
 tsan_CFLAGS = $(WATCHED) -fsanitize=thread
 valgrind_CFLAGS = $(WATCHED)
 
-# A clone holds all stripes: more locks than the deadlock detector can count.
+# A clone takes all stripes: more locks than the deadlock detector can count.
 check-tsan: export TSAN_OPTIONS = detect_deadlocks=0
 
 check-asan check-tsan check-valgrind: check-%: memctl
@@ -71,9 +72,11 @@ check-asan check-tsan check-valgrind: check-%: memctl
 bench: all
 	bench/run $(BENCH)
 
-# Warnings are errors with both compilers, in build directories of their own.
-# clang-tidy takes one file at a time, or it mistakes each va_list but the first.
+# Warnings are errors with both compilers, each in its own build directory.
+# clang-tidy gets one file at a time, because it mistakes each va_list except the
+# first one.
 lint: all
+	awk -f tests/lib/layers.awk $(filter-out tests/% bench/% build/%,$(wildcard *.[ch] */*.[ch]))
 	$(MAKE) -s compile BUILD=build/lint-gcc CC=gcc WERROR=-Werror
 	$(MAKE) -s compile BUILD=build/lint-clang CC=clang WERROR=-Werror
 	cppcheck -q --std=c11 --enable=warning,performance,portability \
@@ -86,16 +89,16 @@ lint: all
 
 compile: $(SOURCES:%.c=$(BUILD)/%.o) $(BUILD)/control/memctl.o $(UNIT_TESTS:%=$(BUILD)/tests/unit/%.t)
 
-# Not into nbdkit's plugin directory, where its own memory plugin lives, and
-# with a manual section that its own page does not have.
+# Neither into nbdkit's plugin directory nor into section 1 of the manual: both
+# have nbdkit's own memory plugin.
 install: all
-	install -D -m 755 memory.so $(DESTDIR)$(PREFIX)/lib/nbdkit-memory-plugin/memory.so
-	install -D -m 755 memctl $(DESTDIR)$(PREFIX)/bin/memctl
+	install -D -m 755 memory.so "$(DESTDIR)$(PREFIX)/lib/nbdkit-memory-plugin/memory.so"
+	install -D -m 755 memctl "$(DESTDIR)$(PREFIX)/bin/memctl"
 	install -D -m 644 nbdkit-memory-plugin.1 \
-	    $(DESTDIR)$(PREFIX)/share/man/man1/nbdkit-memory-plugin.1lua
-	install -d $(DESTDIR)$(PREFIX)/share/nbdkit-memory-plugin/scripts/lib
-	install -m 644 scripts/*.lua $(DESTDIR)$(PREFIX)/share/nbdkit-memory-plugin/scripts
-	install -m 644 scripts/lib/*.lua $(DESTDIR)$(PREFIX)/share/nbdkit-memory-plugin/scripts/lib
+	    "$(DESTDIR)$(PREFIX)/share/man/man1/nbdkit-memory-plugin.1lua"
+	for dir in scripts scripts/lib; do \
+	    install -D -m 644 -t "$(DESTDIR)$(PREFIX)/share/nbdkit-memory-plugin/$$dir" $$dir/*.lua || exit; \
+	done
 
 dist: NAME = nbdkit-memory-plugin-$(VERSION)
 dist:

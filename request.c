@@ -41,19 +41,33 @@ errno_name (int err)
 }
 
 /*--------------------------------------------------------------------*/
-/* Leaving.
+/* The threads of a connection: how they leave, and how they wait.
  *
- * nbdkit (1.32) aborts when a thread answers a client that has gone, just after
- * another thread closed the connection for that reason.  So one thread goes
- * first, after a pause in which nbdkit may see for itself that the client has
- * gone; the others wait until that thread has ended, which is when nbdkit will
- * not answer any more.
+ * Leaving.  nbdkit (1.32) aborts when a thread answers a client that has gone,
+ * just after another thread closed the connection for that reason.  So one thread
+ * goes first, after a pause in which nbdkit may see for itself that the client has
+ * gone; the others wait for their turn until that thread has ended, which is when
+ * nbdkit will not answer any more.
+ *
+ * Waiting until something happens.  Only nbdkit_nanosleep notices that a client
+ * leaves, but it notices nothing else, so a thread in it must look around every
+ * SYS_STEP.  One thread of each connection does that, the watcher; the others wait
+ * for a condition, and one of them takes over when the watcher is done.
  */
-struct leaving {
+struct threads {
+  struct threads *next;         /* of all connections */
   pthread_t opener;             /* the thread that opened the connection */
-  pthread_mutex_t turn;
-  bool left;                    /* one has gone first */
+  pthread_mutex_t turn;         /* to leave */
+  bool left;                    /* one has left; guarded by turn */
+
+  pthread_mutex_t lock;         /* guards what follows */
+  pthread_cond_t changed;
+  bool watched;                 /* there is a watcher */
+  bool over;                    /* the client has gone, or the server ends */
 };
+
+static struct threads *all;
+static pthread_mutex_t all_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static pthread_key_t leave_key; /* the turn that this thread has */
 
@@ -78,52 +92,68 @@ request_stop (void)
 bool
 request_connect (struct connection *c)
 {
-  struct leaving *l = calloc (1, sizeof *l);
+  struct threads *t = calloc (1, sizeof *t);
 
-  if (!l)
+  if (!t)
     return false;
-  l->opener = pthread_self ();
-  pthread_mutex_init (&l->turn, NULL);
-  c->leaving = l;
+  t->opener = pthread_self ();
+  pthread_mutex_init (&t->turn, NULL);
+  pthread_mutex_init (&t->lock, NULL);
+  sys_cond_init (&t->changed);
+  pthread_mutex_lock (&all_lock);
+  t->next = all;
+  all = t;
+  pthread_mutex_unlock (&all_lock);
+  c->threads = t;
   return true;
 }
 
 void
 request_disconnect (struct connection *c)
 {
-  pthread_mutex_destroy (&c->leaving->turn);
-  free (c->leaving);
+  struct threads *t = c->threads, **link = &all;
+
+  pthread_mutex_lock (&all_lock);
+  while (*link != t)
+    link = &(*link)->next;
+  *link = t->next;
+  pthread_mutex_unlock (&all_lock);
+  pthread_cond_destroy (&t->changed);
+  pthread_mutex_destroy (&t->lock);
+  pthread_mutex_destroy (&t->turn);
+  free (t);
 }
 
+/* The client has gone: wait for this thread's turn to leave. */
 static void
-leave (const struct connection *conn)
+leave (struct threads *t)
 {
-  struct leaving *l = conn ? conn->leaving : NULL;
   const struct timespec pause = { 0, 10000000 };
   struct timespec until;
 
   /* The thread of the connection itself has no others beside it. */
-  if (!l || pthread_equal (pthread_self (), l->opener)
+  if (pthread_equal (pthread_self (), t->opener)
       || pthread_getspecific (leave_key))
     return;
   clock_gettime (CLOCK_REALTIME, &until);
   until.tv_nsec += 500000000;
   until.tv_sec += until.tv_nsec / 1000000000;
   until.tv_nsec %= 1000000000;
-  if (pthread_mutex_timedlock (&l->turn, &until) != 0)
+  if (pthread_mutex_timedlock (&t->turn, &until) != 0)
     return;
-  if (!l->left)
+  if (!t->left)
     nanosleep (&pause, NULL);
-  l->left = true;
-  if (pthread_setspecific (leave_key, &l->turn) != 0)
-    give_turn (&l->turn);
+  t->left = true;
+  if (pthread_setspecific (leave_key, &t->turn) != 0)
+    give_turn (&t->turn);
 }
 
 /*--------------------------------------------------------------------*/
 /* Waiting. */
 
-int
-request_wait (const struct connection *conn, uint64_t ns)
+/* Let NS nanoseconds pass.  0 or ESHUTDOWN. */
+static int
+pass_time (uint64_t ns)
 {
   const uint64_t most = 1000000 * SECOND;       /* nbdkit's are short */
   int r;
@@ -137,21 +167,70 @@ request_wait (const struct connection *conn, uint64_t ns)
       ns -= part;
   }
   while (r == 0 && ns > 0);
-  if (r != 0)
-    leave (conn);
   return r == 0 ? 0 : ESHUTDOWN;
+}
+
+int
+request_wait (const struct connection *conn, uint64_t ns)
+{
+  const int err = pass_time (ns);
+
+  if (err && conn)
+    leave (conn->threads);
+  return err;
+}
+
+/* Be the watcher for so long.  The lock is held, but not meanwhile. */
+static void
+watch_locked (struct threads *t, uint64_t ns)
+{
+  int err;
+
+  t->watched = true;
+  pthread_mutex_unlock (&t->lock);
+  err = pass_time (ns);
+  pthread_mutex_lock (&t->lock);
+  t->watched = false;
+  if (!err)
+    return;
+  t->over = true;
+  pthread_cond_broadcast (&t->changed);
 }
 
 int
 request_wait_until (const struct connection *conn, uint64_t end,
                     bool (*over) (const void *context), const void *context)
 {
-  uint64_t t;
-  int err = 0;
+  struct threads *t = conn->threads;
+  uint64_t now;
+  bool gone;
 
-  while (!err && (t = sys_now ()) < end && !over (context))
-    err = request_wait (conn, min_u64 (end - t, SYS_STEP));
-  return err;
+  pthread_mutex_lock (&t->lock);
+  while (!t->over && (now = sys_now ()) < end && !over (context))
+    if (t->watched)
+      sys_cond_wait (&t->changed, &t->lock, end);
+    else
+      watch_locked (t, min_u64 (end - now, SYS_STEP));
+  /* There may have to be another watcher. */
+  if (!t->watched)
+    pthread_cond_signal (&t->changed);
+  gone = t->over;
+  pthread_mutex_unlock (&t->lock);
+  if (gone)
+    leave (t);
+  return gone ? ESHUTDOWN : 0;
+}
+
+void
+request_wake (void)
+{
+  pthread_mutex_lock (&all_lock);
+  for (struct threads *t = all; t; t = t->next) {
+    pthread_mutex_lock (&t->lock);
+    pthread_cond_broadcast (&t->changed);
+    pthread_mutex_unlock (&t->lock);
+  }
+  pthread_mutex_unlock (&all_lock);
 }
 
 struct nap { uint64_t ns; int err; };
@@ -161,7 +240,7 @@ nap_thread (void *context)
 {
   struct nap *nap = context;
 
-  nap->err = request_wait (NULL, nap->ns);
+  nap->err = pass_time (nap->ns);
   return NULL;
 }
 

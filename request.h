@@ -48,7 +48,7 @@ struct connection {
   struct disk *disk;
   struct store *store;          /* disk_store (disk) */
   const char *export_name;      /* of the disk; "": the live one */
-  struct leaving *leaving;      /* for request.c */
+  struct threads *threads;      /* for request.c */
 };
 
 /* A request on its way.  BUF is the client's data (write) or the place for it
@@ -80,18 +80,22 @@ bool request_connect (struct connection *c);
 /* Give back what request_connect made. */
 void request_disconnect (struct connection *c);
 
-/* Let NS nanoseconds pass for a request of CONN (UINT64_MAX: for ever; NULL: the
- * connection is not known).  0, or ESHUTDOWN: the client has gone, or the server
- * ends, which even a wait of 0 finds out.  Only on a thread that serves a request
- * of that connection, without a lock held.
+/* Let NS nanoseconds pass for a request of CONN (UINT64_MAX: for ever; NULL: not
+ * known, as in on.fill).  0, or ESHUTDOWN: the client has gone, or the server ends, which even a wait of 0 finds
+ * out.  Only on a thread that serves a request of that connection, without a lock
+ * held.
  */
 int request_wait (const struct connection *conn, uint64_t ns);
 
 /* The same until END (a time of sys_now; UINT64_MAX: for ever), or until OVER is
- * true of CONTEXT, which is checked every SYS_STEP.
+ * true of CONTEXT, which is checked every SYS_STEP and at each request_wake.  OVER
+ * takes no lock that others hold while they call request_wake.
  */
 int request_wait_until (const struct connection *conn, uint64_t end,
                         bool (*over) (const void *context), const void *context);
+
+/* Something has changed for which some request may wait.  From any thread. */
+void request_wake (void);
 
 /* Let NS nanoseconds pass, whether or not the client of the connection that this
  * thread serves has gone.  0, or ESHUTDOWN: the server ends.

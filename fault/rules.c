@@ -429,6 +429,7 @@ void
 fault_release (struct fault *f)
 {
   f->releases++;
+  request_wake ();
 }
 
 struct fault_info

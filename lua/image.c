@@ -66,11 +66,14 @@ image_size (lua_State *L, int fd, const char *name)
   struct stat st = { 0 };
   off_t end;
 
-  end = lseek (fd, 0, SEEK_END);
-  if (end == -1 || fstat (fd, &st) == -1)
+  if (fstat (fd, &st) == -1)
     luaL_error (L, "%s: %s", name, strerror (errno));
   if (!S_ISREG (st.st_mode) && !S_ISBLK (st.st_mode))
     luaL_error (L, "%s: is neither a file nor a block device", name);
+  /* Not before that: a directory of tmpfs has no end to seek to. */
+  end = lseek (fd, 0, SEEK_END);
+  if (end == -1)
+    luaL_error (L, "%s: %s", name, strerror (errno));
   return (uint64_t) end;
 }
 

@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
-# The control socket takes any number of clients, good and bad, and the disk
-# does not notice.
+# The control socket serves any number of clients, good and bad, and the disk goes
+# on undisturbed.
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdsh python3
 
-# A client of the disk, at work until the file "enough" appears: writes and
-# reads back.
+# A client of the disk that writes and reads back until there is a file "enough".
 cat >work.py <<'PY'
 import os, random, signal
 signal.alarm(1000)
@@ -111,7 +110,7 @@ for rubbish in (b"\0", b"\0" * 1000, b"\x1bLua" + bytes(range(256)).replace(b"\n
     c = Control(); c.send(rubbish + b"\n")
     check(f"rubbish {rubbish[:10]}", list(c.answer()), ["error"])
 
-# A client that never reads, others do not wait for it.
+# Other clients do not wait for one that never reads.
 deaf = [Control() for i in range(5)]
 for c in deaf:
     for i in range(20): c.send(b"string.rep('x', 15 << 20)\n")
@@ -120,7 +119,7 @@ slow = Control(); slow.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 40
 check("a large answer", slow("string.rep('x', 15 << 20)"), {"result": "x" * (15 << 20)})
 for c in deaf + silent: c.close()
 
-# More clients than there may be.  Those that leave make room.
+# More clients than the limit.  Those that leave make room.
 many = []
 while True:
     c = Control(); many.append(c)
@@ -143,7 +142,7 @@ stopped
 [ ! -e ctl.sock ]
 ok $? "the socket is gone"
 
-# memctl hears why it is refused, though it may be too late to send anything.
+# memctl says why it was refused, even if it could not send anything any more.
 serve size=1M control=ctl.sock
 cat >full.py <<'PY'
 from control import *

@@ -51,7 +51,7 @@ gives 0 '' '> ' "interactive, and nothing said"
 out=$(timeout 600 "$memctl" ctl.sock - <<<'{a = 1}' 2>/dev/null | jq -c .a)
 is "$out" 1 "standard output is JSON alone"
 
-# How not to call it.
+# Wrong ways to call it.
 for args in '' '--nonsense' 'ctl.sock a b'; do
     read -ra words <<<"$args"
     c=("$memctl" "${words[@]}")
@@ -65,7 +65,7 @@ is "$? $(cat err)" "1 memctl: standard output: No space left on device" "a resul
 "$memctl" ctl.sock </ 2>err
 is "$? $(cat err)" "1 memctl: standard input: Is a directory" "standard input that can't be read"
 
-# Streams that are closed are not taken for the server.
+# If a standard stream is closed, memctl does not mistake the socket for it.
 "$memctl" ctl.sock '"quiet"' >&- 2>err
 is "$? $(cat err)" "1 memctl: standard output: Bad file descriptor" "standard output is closed"
 timeout 60 "$memctl" ctl.sock <&- 2>err
@@ -84,12 +84,6 @@ c=("$memctl" err 1)
 gives 2 '' 'memctl: err: Connection refused' "no socket but a file"
 c=("$memctl" "$(printf 'x%.0s' {1..200})" 1)
 gives 2 '' 'memctl: x*: the path is too long for a socket' "too long a path"
-
-# begun N: so many chunks have begun.
-begun ()
-{
-    until [ "$(grep -c ^begun log)" -ge "$1" ]; do sleep 0.02; done
-}
 
 # The server ends while chunks run.
 timeout 600 "$memctl" ctl.sock 'print "begun" hang()' >out.1 2>err.1 &

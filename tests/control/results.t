@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# What a chunk gives becomes JSON, whatever it is; its errors are one line, and
-# nothing in the server's log.
+# Each result of a chunk becomes JSON.  Its errors are one line, and leave nothing
+# in the server's log.
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdsh python3
 
 serve size=1M control=ctl.sock hook-timeout=100
 
-# Each line is a chunk, a tab, and its answer as a
-# Python expression, or as a regular expression for the whole error after "!".
+# Each line is a chunk, a tab, and its answer: a Python expression, or "!" and a
+# regular expression for the whole error.
 cat >cases <<'CASES'
 	NONE
 -- nothing	NONE

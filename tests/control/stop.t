@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# A server that is told to stop does so at once, whatever its control clients
-# do, and they get no answer.
+# A server that is told to stop does so without more work, whatever its control
+# clients do, and they get no answer.
 . "$(dirname "$0")/../lib/lib.sh"
 need python3
 
-# Ten clients send the same bytes; the file "ready" says that they are at it, that
-# is, that so many have made the server say "begin".  Prints what they are answered.
+# Ten clients send the same bytes.  The file "ready" says that the server has said
+# "begin" for as many of them as the second argument says.  Prints their answers.
 cat >ten.py <<'PY'
 from control import *
 import ast, sys
@@ -18,7 +18,7 @@ open("ready", "w").close()
 print(*{str(c.answer()) for c in clients})
 PY
 
-# stops NAME BYTES [BEGUN]: with such clients.
+# stops NAME BYTES [BEGUN]: a server with such clients stops.
 stops ()
 {
     serve size=1M control=ctl.sock lua='r = fault { op = "read", error = "EIO" }' hook-timeout=100000

@@ -1,18 +1,12 @@
 #!/usr/bin/env bash
-# Chunks change what happens at run time, and wait for it: rule:wait returns
+# Chunks change rules and hooks at run time, and wait for them: rule:wait returns
 # when its rule has fired, and says why if it has not.
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdsh python3
 
 memctl () { timeout 600 "$TOP/memctl" ctl.sock "$1"; }
 
-# begun N: so many chunks or requests have said so.
-begun ()
-{
-    until [ "$(grep -c ^begun log)" -ge "$1" ]; do sleep 0.02; done
-}
-
-# later CHUNK: in the background, to the files out and err.
+# later CHUNK: run it in the background; its output goes to the files out and err.
 later ()
 {
     timeout 600 "$TOP/memctl" ctl.sock "$1" >out 2>err &
@@ -28,8 +22,8 @@ later_gives ()
     is "$status $(cat out)$(cat err)" "$1 $2$3" "$4"
 }
 
-# With nbdkit before 1.34, only a script that mentions sleep makes the requests of
-# a connection wait beside each other.
+# nbdkit before 1.34 serves several requests of a connection at the same time only
+# if a script mentions sleep.
 serve lua="local _ = sleep" size=1M control=ctl.sock
 is "$(memctl 'fault { op = "write", error = "ENOSPC", name = "full" }')" \
     '{"fired":0,"hits":0,"name":"full","on":true}' "a rule added at run time"
@@ -59,7 +53,7 @@ done
 later 'local r = fault { op = "read", error = "EIO" } r:remove() r:wait(600)'
 later_gives 1 '' "memctl: control:1: fault rule '4' was removed before it fired" "a rule that is gone is not waited for"
 
-# Many wait for one rule; it releases them all.
+# Many chunks wait for one rule; when it fires, all of them go on.
 memctl 'r = fault { op = "flush", error = "EIO" }'
 cat >many.py <<'PY'
 from control import *
@@ -87,8 +81,8 @@ wait "$waiter" 2>/dev/null
 until [ "$(memctl closed)" = true ]; do sleep 0.02; done
 is "$(memctl closed)" true "a chunk whose client has gone is given up"
 
-# Hooks at run time, some of which wait: no other request does, not even of
-# the same connection.
+# Hooks are added at run time, and some wait: no other request waits for them, not
+# even one of the same connection.
 memctl 'fault.clear() gate = false
         function on.read(req)
           if req.offset == 512 then print "begun" while not gate do sleep "1ms" end end

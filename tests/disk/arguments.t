@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Wrong arguments of disk's calls are errors at once, with the nearest valid
-# name where there is one.
+# Wrong arguments of disk's methods are errors at once, with the nearest valid name
+# if there is one.
 . "$(dirname "$0")/../lib/lib.sh"
 [ "$WATCH" != tsan ] || skip_all "what nbdkit --run starts does not bear the sanitizer, and there is one thread"
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What a script reads, writes, zeroes, fills and randomises is on the disk,
-# byte for byte, at odd offsets too.
+# Scripts read, write, zero, fill and randomise the disk byte for byte, at odd
+# offsets too.
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 

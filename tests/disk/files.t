@@ -31,7 +31,8 @@ check "an existing file is overwritten" cmp a expected
 like "$(nbdinfo --map --totals "$uri")" '^ +12[0-9]{5} +[0-9.]+% +0 data' "and gives the memory back"
 stopped
 
-# A longer file is cut by save, and a round trip of a disk of odd size.
+# Save cuts a file that is longer than the disk.  A disk of odd size survives a round
+# trip.
 serve size=1234567 lua='disk:load("odd") disk:save("c") print(pcall(disk.load, disk, "odd", 1))'
 check "a round trip" cmp c odd
 like "$(cat log)" '^false.*odd: has 1234567 bytes, but from offset 1 on the disk has 1234566' "an image that is too large"

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Work that takes more than a second shows how far it is, on a terminal only.
+# Work that takes more than a second shows its progress, but only on a terminal.
 . "$(dirname "$0")/../lib/lib.sh"
 need python3
 [ -z "$WATCH" ] || skip_all "the terminal is tried unwatched"
 
-# Longer than a second on any machine: the clock is that of the process.
+# Work takes longer than a second on any machine, because the process has its own
+# clock.
 cat >slow.c <<'C'
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -28,8 +28,8 @@ for chunk in "disk:readonly(1)", "disk:readonly(nil)", "disk.readonly(true)":
         print("accepted", chunk)
     except RuntimeError as e:
         pass
-# It turns read-only while clients write: each sees that once, and nothing
-# comes after.
+# The disk turns read-only while clients write, each until a write fails: the disk then
+# holds the last write of each that succeeded.
 control("disk:readonly(false)")
 last = [0] * 4
 def write(n):

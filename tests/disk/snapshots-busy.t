@@ -5,8 +5,8 @@
 need nbdsh
 random_work 2000 200
 
-# Each write fills one block of 4 KiB with one byte, so no block may be mixed,
-# and what a snapshot holds may not change by itself.
+# Each write fills one block of 4 KiB with one byte, so no block may be mixed, and
+# the content of a snapshot must not change by itself.
 cat >busy.py <<'PY'
 import os, random, threading, nbd
 sock, n, seed = os.environ["sock"], int(os.environ["WORK"]), int(os.environ["SEED"])

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Snapshots are exports: listed, private, writable, and kept by those who are
-# connected when they are dropped.
+# Snapshots are exports: listed, private and writable.  If one is dropped, it stays
+# for the clients that are connected to it.
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdsh nbdinfo
 
@@ -52,8 +52,8 @@ is "$(cat out)" ENOENT "an unknown export is refused"
 like "$(cat log)" 'no export "fist"; there are "", "second, .*", "ünï", "first"' "with the names of those that exist"
 stopped
 
-# Snapshots at any time, while clients write: each is a moment of a counter
-# that is written to two places, one after the other.
+# Snapshots are made while clients write: each shows one moment of a counter that is
+# written to two places, one after the other.
 serve size=16M lua='
 local n = 0
 function on.flush()

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# disk:stats: how many requests there were, of how many bytes, how many failed,
-# and how long they took.
+# disk:stats counts requests, their bytes and their failures, and measures how long
+# they took.
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
@@ -63,7 +63,7 @@ EIO ENOSPC
 True" "the figures of many requests" || sed 's/^/# /' log
 stopped
 
-# A script may ask as well: its hooks, and its modules.
+# Hooks and modules of a script can call it too.
 cat >asks.lua <<'LUA'
 return function() local s = disk:stats() return s.read.requests .. " " .. s.read.bytes end
 LUA

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# disk:throttle lets so many bytes and requests pass each second, within 5 %.
+# disk:throttle lets the given number of bytes or requests pass each second, within
+# 5 %.
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
-# measure.py, with CASE="RATE UNIT CONNECTIONS DEPTH SIZE [SOCKET]": keep so many
-# requests of SIZE bytes in flight for ten seconds, while SOCKET sets the same rate
-# over and over.  Prints whether the rate was at most, and at least, what it should
-# be.  Too slow does not count if the machine stood still at times, which a thread
-# finds out that only sleeps.
+# measure.py, with CASE="RATE UNIT CONNECTIONS DEPTH SIZE [SOCKET]": keep DEPTH
+# requests of SIZE bytes in flight on each connection for ten seconds, while the
+# same rate is set again and again through SOCKET.  Prints whether the rate was at
+# most, and at least, what it should be.  Too slow does not count if the machine
+# stood still at times, which is noticed by a thread that only sleeps.
 cat >measure.py <<'PY'
 from clients import *
 import threading
@@ -55,7 +56,7 @@ expected = rate * (end - start) / (size if unit == "bps" else 1)
 print("as fast" if done >= 0.95 * expected else "machine stalled" if stalls > 0.2 else f"too slow: {done} of {expected}",
       "no faster" if done <= 1.05 * expected else f"too fast: {done} of {expected}")
 PY
-# All at the same time, for they hardly work.
+# All run at the same time, because they hardly need the processor.
 cases=("4000000 bps 1 1 16384" "4000000 bps 1 16 16384" "4000000 bps 4 4 16384"
        "20000000 bps 2 2 1000000" "300 iops 1 1 4096" "300 iops 1 16 512"
        "300 iops 4 4 4096" "300 iops 2 4 4096 ctl7.sock")
@@ -77,7 +78,7 @@ for i in "${pids[@]}"; do
     end "$i"
 done
 
-# Without the right answers these would take a quarter of an hour.
+# If these waited for the first rate, they would take a quarter of an hour.
 serve --threads=20 size=64M control=ctl.sock lua='disk:throttle { bps = 100000 }'
 cat >waiting.py <<'PY'
 from clients import *
@@ -105,7 +106,7 @@ for chunk in "{ bps = -1 }", "{ ips = 1 }", "1", "{ iops = {} }":
         print(control(f"disk:throttle({chunk})"))
     except RuntimeError:
         pass
-# A client that is killed takes what it waited for with it.
+# If a client is killed, nobody else has to wait for its requests.
 control("disk:throttle { bps = 100000, iops = 1000 }")
 child = os.fork()
 if child == 0:
@@ -128,8 +129,8 @@ only what moves bytes waits
 ok" "requests that wait follow new rates; a killed client leaves no debts"
 stopped
 
-# The server ends though requests would wait for a day.  (All threads have one:
-# nbdkit waits for those that wait for an idle client.)
+# The server ends although requests would wait for a day.  (Each thread has one,
+# because nbdkit waits for threads that wait for an idle client.)
 serve --threads=10 size=64M lua='disk:throttle { bps = 1000, iops = 1000 }'
 nbdsh -u "$uri" -c '
 import signal
@@ -141,7 +142,7 @@ try:
     while True: h.poll(-1)
 except nbd.Error: pass' >/dev/null 2>&1 &
 client=$!
-until [ -e waiting ]; do sleep 0.02; done
+await_from "$client" "the client" [ -e waiting ]
 stopped
 kill "$client" 2>/dev/null
 done_testing

@@ -2,13 +2,8 @@
 # Fault rules: each selector chooses, each action does what it says, to exactly
 # the bytes that it should.
 . "$(dirname "$0")/../lib/lib.sh"
+. "$TOP/tests/lib/fault.sh"
 need nbdsh
-
-# refused REGEX CODE: such a rule stops the start.
-refused ()
-{
-    like "$(nbdkit_run -U refused.sock size=1M lua="$2" --run true 2>&1)" "$1" "refused: $2"
-}
 
 cat >rules.lua <<'LUA'
 M = 1 << 20
@@ -146,9 +141,8 @@ like "$out" "nowhere/sock" "a start that fails once the rules are there"
 [[ $out != *"never fired"* ]]
 ok $? "... says nothing about rules"
 
-# Sixteen requests that hang when their client is killed.  Ten times, and with
-# a slow failing send, as the abort of nbdkit that this looks for is a matter of
-# luck.
+# Sixteen requests hang when their client is killed.  This is done ten times, with a
+# send that fails slowly, because nbdkit's abort, for which it looks, depends on luck.
 "${CC:-cc}" -shared -fPIC -o slow.so -x c - <<'C'
 #define _GNU_SOURCE
 #include <dlfcn.h>

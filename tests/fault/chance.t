@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# What happens by chance depends on the seed, the rule's name, the request and
-# how often that came before: not on connections, order, threads, or other rules.
+# Chance depends on the seed, the rule's name, the request and how often the same one
+# came before; not on connections, order, threads or other rules.
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 random_work 4000 800
 
-# Rules that err, corrupt and delay by chance.  The delays are read from the
-# fault log, for they are not to depend on the clock either.
+# Rules that fail, corrupt and delay by chance.  The delays are read from the fault
+# log, because they must not depend on the clock either.
 cat >chance.lua <<'LUA'
 fault { op = {"read", "cache"}, p = 0.2, error = "EIO", count = "1M" }
 fault { op = "read", corrupt = 5, count = "1M" }
@@ -17,16 +17,17 @@ fault { op = {"trim", "zero"}, p = 0.25, keep = 100 }
 fault { op = "read", when = function(r) if r.offset < 1 << 17 then sleep "1ms" return true end end, p = 0.5, corrupt = 4, count = "1M" }
 LUA
 
-# The set of requests: some twice or more, with other counts, all operations.
-# Prints for each the outcomes that it had, and what was read; and a summary of
-# what is on the disk.  How many clients, in which order and how many at a time.
+# The set of requests: all operations, some with several counts, some more than once.
+# Prints the outcomes of each and the data that was read, and a digest of the disk.
+# The environment says how many clients there are, in which order they send, and how
+# many requests at a time.
 cat >set.py <<'PY'
 from clients import *
 import hashlib, random
 clients, order, depth = int(os.environ["CLIENTS"]), os.environ["ORDER"], int(os.environ["DEPTH"])
 rnd, n = random.Random(5), int(os.environ["WORK"])
 requests = [(rnd.choice(["read", "read", "cache", "write", "zero", "trim"]), rnd.randrange(200) * 4096, rnd.choice([512, 4096])) for i in range(n)]
-# What is written twice depends on what came last.
+# The content of a place that is written twice depends on the last write.
 written = set()
 for i, (op, offset, count) in enumerate(requests):
     if op == "write":
@@ -54,7 +55,7 @@ def client(mine):
             got.setdefault(r, []).append((o, hashlib.md5(b.to_bytearray()).hexdigest() if r[0] == "read" and o == "ok" else ""))
 together(*[lambda k=k: client(requests[k::clients]) for k in range(clients)])
 for r in sorted(got): print(*r, *sorted(got[r]))
-# The rules damage no reads here.
+# The rules corrupt no reads here.
 print(*[hashlib.md5(h.pread(65536, i * 65536)).hexdigest() for i in range(16, 64)])
 PY
 cat >fill.lua <<'LUA'
@@ -80,11 +81,11 @@ done
 ok $? "and not just once"
 ORDER=b requests order hooks=chance.lua seed=7
 CLIENTS=8 ORDER=c DEPTH=16 requests eight hooks=chance.lua seed=7
-# Nothing lets time pass: serialised.
+# No rule or hook may wait, so requests are serialised.
 grep -v 'delay\|sleep' chance.lua >serial.lua
 requests serial1 hooks=serial.lua seed=7
 CLIENTS=8 ORDER=d DEPTH=16 requests serial8 hooks=serial.lua seed=7
-# Locks in Lua between them.
+# With a hook, whose lock orders them differently.
 CLIENTS=8 ORDER=e DEPTH=16 requests hooked hooks=chance.lua seed=7 lua='function on.read(r) r:run() end function on.cache() sleep(0) end'
 for name in order eight hooked; do
     is "$(cmp one $name 2>&1)" "" "$name: the same outcomes, bit by bit"
@@ -120,8 +121,8 @@ function on.read() n = n + 1 if n % 3 == 0 then chance(0) end end
 fault { op='read', name='c', call=function() if n % 5 == 0 then chance(0) end end } $rule"
 series "after a rule was removed" "fault { op='read', name='b', p=0.5, corrupt=1 }:remove() $rule"
 
-# Each of a thousand same requests is drawn anew; rules of their own are too, and
-# it is as often as it should be.
+# Each of a thousand equal requests is drawn by itself, so is each rule, and the share
+# that fires is right.
 cat >again.py <<'PY'
 from clients import *
 def series(f): return "".join("x" if outcome(f) != "ok" else "." for i in range(1000))

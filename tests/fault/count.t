@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Rules count what they match without losing or doubling one: what the rules say
-# they did, what the clients saw and what arithmetic says agree exactly.
+# Rules count each request that they match exactly once: their counters, the errors
+# that clients see and arithmetic agree exactly.
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 random_work 80000 8000
 
-# Rule i has the region from i MiB on; N is about how many requests it meets.
+# Rule i has the region that starts at i MiB; about N requests meet it.
 cat >count.py <<'PY'
 from clients import *
 import random
@@ -48,8 +48,8 @@ for script in 'local may = sleep' ''; do
     stopped
 done
 
-# Several rules that match the same requests each count all of them, also those
-# that another one lets fail.
+# If several rules match the same requests, each counts all of them, also those that
+# another rule makes fail.
 cat >both.py <<'PY'
 from clients import *
 for i, c in enumerate(('every=2, error="EIO"', 'every=3, error="ENOSPC"', 'error="EPERM", when=function(r) return r.offset == 0 end',
@@ -69,8 +69,8 @@ is "$(python "$(cat both.py)")" "9 30 10 10 1
 (60, 30) (60, 20) (15, 15) (60, 60) (60, 5) (60, 1)" "each rule counts for itself, the first error decides"
 stopped
 
-# In the order of declaration, not of their regions; and a request that rules have
-# changed still says why the medium fails it.
+# Rules apply in the order of declaration, not of their regions.  If the medium fails
+# a request that rules have changed, the log still says why.
 serve -v size=1M lua='fault { op = "read", offset = 512, error = "EIO" } fault { op = "read", error = "ENOSPC" }
 fault { op = "write", misdirect = 512 } fault { op = "write", keep = 100 } disk:readonly()'
 is "$(python 'from clients import *

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Many rules on regions of all sizes, some removed again: each request meets
-# exactly those rules that a search through all of them finds.
+# Many rules have regions of all sizes, and some are removed again: each request meets
+# exactly those that a search through all of them finds.
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 random_work 2000 200
@@ -48,7 +48,7 @@ PY
 serve size=$(((1 << 63) - 1)) control="$scratch/ctl"
 is "$(python "$(cat index.py)")" "True {}" "each rule matched what it should"
 
-# More rules that all match than there is room for at first: none is forgotten.
+# More rules match than there is room for at first: none is forgotten.
 "$TOP/memctl" ctl 'fault.clear() for i = 1, 100 do fault { op = "flush", nth = i, error = "ENOSPC" } end' >/dev/null
 like "$(python 'n = 0
 for i in range(101):
@@ -57,7 +57,7 @@ for i in range(101):
 print(n)')" '^100$' "a hundred rules count each flush"
 stopped
 
-# So many in one chunk: the time that this takes does not count as the chunk's.
+# Ten thousand rules in one chunk: the time for this does not count as the chunk's.
 serve size=1G control="$scratch/ctl"
 is "$("$TOP/memctl" ctl 'for i = 1, 10000 do fault { op = "any", offset = i * 4096, count = 4096, error = "EIO", name = "rule" .. i } end
 return #fault.list()' 2>&1)" 10000 "ten thousand rules are soon declared"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Rules come and go, from several control clients and from hooks, while eight
-# connections are at work: nothing crashes, hangs or leaks, what is counted adds
-# up, and the disk is as it should be.
+# Several control clients and hooks add and remove rules while eight connections are
+# at work: nothing crashes, hangs or leaks, the counters add up, and the disk is as it
+# should be.
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 random_work 10000 1500
@@ -59,7 +59,7 @@ def controller(k):
     return wrong, made
 
 def releaser():
-    # What hangs may go on, or the workers would not.
+    # Release the requests that hang, because the workers wait for them.
     while not ends.is_set():
         control('for _, r in ipairs(fault.list()) do r:release() end')
         time.sleep(0.005)
@@ -119,8 +119,8 @@ is "$(python "$(cat hooks.py)")" "['EIO', 'ok']" "hooks change rules"
 is "$(cat log)" "rules	0" "and nothing else happened"
 stopped
 
-# A rule and its functions are gone when the last who uses it is: a thousand
-# rules with a megabyte each would not fit otherwise.
+# A rule and its functions are freed when nobody uses it any more: otherwise a thousand
+# rules with a megabyte each would not fit.
 cat >leak.py <<'PY'
 from clients import *
 for i in range(100):

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Delays are as long as they should be, and what hangs goes on when it may, or
-# ends with its client or the server.  Meanwhile all others are served.
+# Delays are as long as they should be.  A request that hangs goes on when it is
+# released, or ends with its client or the server; meanwhile others are served.
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
@@ -29,7 +29,7 @@ lines = [json.loads(l) for l in open("faults.log")]
 print({l["did"]["delay"] for l in lines if l["offset"] == 3 * M})
 d = [l["did"]["delay"] for l in lines if l["rule"] == "between"]
 print(len(d), all(.005 <= n <= .01 for n in d), min(d) < .006, max(d) > .009, len(set(d)) > 90, all(t >= n for t, n in zip(took, d)))
-# All at once: they do not wait one after the other, but that is hard to tell.
+# All at once.  They should not wait one after the other, but that is hard to measure.
 print(set(flood(h, [lambda done: h.aio_pread(nbd.Buffer(1), 0, completion=done)] * 50)))
 PY
 serve size=8M log=faults.log hooks=delay.lua
@@ -75,8 +75,8 @@ for error in "expected a time, such as 2 or \"50ms\", or nil, got (-1|soon|table
 done
 stopped
 
-# Names what may wait: nbdkit before 1.34 serves the requests of a connection at
-# the same time only if a script does.
+# nbdkit before 1.34 serves the requests of a connection at the same time only if a
+# script mentions a function that may wait.
 waits='local may = hang'
 
 # A request that hangs in a rule, and how it goes on.
@@ -96,26 +96,26 @@ for end in 'fault.get("h"):release()', 'fault.get("h"):remove()', 'fault.clear()
     # The same connection, another one, a new one.
     done = [outcome(c.pread, 1, 512), outcome(c.pwrite, b"x", 0), outcome(other.pread, 1, 0), outcome(connect().flush)]
     print(end, "->", set(done), still(cookies), set((control(end), finish(c, cookies))[1]))
-# After a release, it hangs again; and what is released before does not count.
+# After a release, the next request hangs again; an earlier release does not count.
 cookies = hang(1)
 control('fault.get("h"):release()'); finish(c, cookies)
 cookies = [c.aio_pread(nbd.Buffer(1), 0)]
 until(lambda: (c.poll(1), rules()["h"]["fired"] == 2)[1])
 print("again", still(cookies), (control('fault.get("h"):release()'), finish(c, cookies))[1])
-# Two rules that hang are two hangs, and an error comes after.
+# Two rules that hang are two hangs, and the error comes after them.
 control('fault.clear() fault { op = "read", hang = true, name = "a" } fault { op = "read", hang = true, error = "ENOSPC", delay = "1ms", name = "b" }')
 cookies = [c.aio_pread(nbd.Buffer(1), 0)]
 until(lambda: (c.poll(1), rules()["a"]["fired"] == 1)[1])
 control('fault.get("a"):release()')
 time.sleep(.1); c.poll(1)
 print("two", still(cookies), control('fault.clear()') or finish(c, cookies))
-# A rule that is removed while its function decides lets nobody hang.
+# If a rule is removed while its function decides, no request hangs in it.
 control('open = false seen = 0 fault { op = "read", hang = true, name = "w", when = function() seen = seen + 1 while not open do sleep "1ms" end return true end }')
 cookies = [c.aio_pread(nbd.Buffer(1), 0) for i in range(4)]
 until(lambda: (c.poll(1), control("seen") == 4)[1])
 control('fault.get("w"):remove() open = true')
 print("late", finish(c, cookies))
-# Clients that go: all of their threads end, which is when their connections do.
+# When clients go, all of their threads end, and only then do their connections.
 control('closed = 0 function on.close() closed = closed + 1 end')
 control('fault.clear() fault { op = "any", hang = true, name = "h" }')
 clients = [connect() for i in range(4)]
@@ -159,10 +159,11 @@ for rule in 'hang = true' 'delay = "60m"' 'delay = {"60m", "120m"}' 'delay = fun
     stopped_at_once "$rule"
     wait "$client"
 done
-# Also while a client is not even in.
+# Also while a client is still being let in.
 serve size=1M control="$scratch/ctl" lua='fault { op = "open", hang = true, name = "h" }'
 python 'h' >client.out 2>&1 &
+client=$!
 until [ "$("$TOP/memctl" ctl 'fault.get("h").fired')" = 1 ]; do sleep 0.02; done
 stopped_at_once "open"
-wait $!
+wait "$client"
 done_testing

@@ -5,7 +5,7 @@
 need nbdsh
 random_work 3000 300
 
-# The rules are for connection 1; connection 2 looks at the disk.
+# The rules are for connection 1; connection 2 reads the disk without them.
 cat >oracle.py <<'PY'
 from clients import *
 import random

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# chance(p) depends on the seed, the hook, the request and how often that came
-# before; not on the order of requests, nor on who sends them.
+# chance(p) depends on the seed, the hook, the request and how often the same one came
+# before; not on the order of requests, or on the client.
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 

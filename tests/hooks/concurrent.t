@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# A request that sleeps or hangs holds up no others, neither of its own
-# connection nor of others.
+# A request that sleeps or hangs does not hold up others, either of its connection or
+# of another one.
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
-# Reads at 0 wait until someone writes "go": were they to hold up the write,
-# nothing would ever end.
+# Reads at 0 wait until someone writes "go": if they held up the write, the test would
+# never end.
 cat >gate.lua <<'LUA'
 local open = false
 function on.write(req) if req.data == "go" then open = true end end
@@ -30,7 +30,7 @@ for name, writer in ("the same", h), ("another", other):
     reads = cookies[:13]
     print(name, set(finish(h, reads)), h.aio_command_completed(cookies[13]))
     h = connect()
-# Sixteen that hang are all that nbdkit takes from one client.
+# nbdkit serves at most sixteen requests of one client at the same time.
 for i in range(16):
     h.aio_flush()
 print(outcome(other.pwrite, b"x" * 512, 8192), other.pread(3, 8192))
@@ -41,8 +41,8 @@ another {'ok'} False
 ok bytearray(b'xxx')" "others go on"
 stopped
 
-# Many clients, each on a part of its own, and hooks that sleep, run, pass on
-# changed data and fail by chance.  A byte that is read was written, and the
+# Many clients, each on its own part of the disk, and hooks that sleep, run, pass on
+# changed data and fail by chance.  Each byte that is read was written, and the
 # counters that the hooks share are right.
 random_work 2000 200
 cat >many.lua <<'LUA'

@@ -50,7 +50,7 @@ like "$(cat log)" 'on\.open refused the connection: Operation not permitted' "th
 is "$(grep -c 'connections\.lua:8: oops' log)" 1 "and what is broken"
 stopped
 
-# A readonly server, and hooks that are only one of the two.
+# A read-only server, and scripts that have only one of the two hooks.
 serve -r size=1M lua='function on.close(conn) print(conn.id, conn.readonly) end'
 python 'from clients import *; h.shutdown(); until(lambda: "true" in log())'
 is "$(cat log)" $'1\ttrue' "readonly, and only on.close"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# coroutine.wrap, which is our own, does what Lua's does.
+# The plugin's own coroutine.wrap does what Lua's does.
 . "$(dirname "$0")/../lib/lib.sh"
 
 cat >wrap.lua <<'LUA'

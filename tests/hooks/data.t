@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# req.data: what is stored, and what the client gets.
+# req.data is what is stored, and what the client gets.
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
@@ -68,15 +68,14 @@ like "$(cat log)" 'data\.lua:10: req\.data: expected a string, got nil' "nil"
 like "$(cat log)" 'data\.lua:11: req\.data: .* performed already' "after the write"
 stopped
 
-# What a failed read leaves in the buffer is not what a skip gives.
+# A skipped read gives zeroes, not what a failed read has left in the buffer.
 serve size=1M lua='function on.read(req) print(req:run()) req:skip() end
 function on.read(req) fail "ENOMEM" end'
 is "$(python 'print(h.pwrite(b"secret" * 100, 0), any(h.pread(600, 0)))')" "None False" "skip after a failed read gives zeroes"
 is "$(cat log)" $'nil\tENOMEM' "the failure is seen by name"
 stopped
 
-# A function of a rule is over before the request is performed, and its strings
-# with it.
+# A function of a rule, and its strings, may be gone when the request is performed.
 serve size=1M lua='fault { op = "write", call = function(req) req.data = ("x"):rep(req.count) end }'
 python 'try: h.pwrite(b"a" * 512, 0)
 except nbd.Error as e: print(e.errno)

@@ -30,7 +30,7 @@ like "$(cat log)" '^false	EDQUOT$' "pcall catches it, and tostring names it"
 like "$(cat log)" 'fail: only a fast zero may fail with ENOTSUP' "ENOTSUP is refused for a write"
 is "$(python 'from clients import *
 print(outcome(h.zero, 512, 0, nbd.CMD_FLAG_FAST_ZERO))
-# nbdkit would end if it saw this one.
+# This one would make nbdkit abort.
 print(outcome(h.zero, 512, 0), outcome(h.trim, 512, 0), outcome(h.pwrite, b"x", 1))')" \
    $'ENOTSUP\nEIO EIO EIO' "ENOTSUP of a fast zero, and what is left of it for others"
 is "$(python 'from clients import *; print(outcome(h.cache, 512, 0), outcome(h.flush))')" "EIO EIO" "a wrong name is a mistake"

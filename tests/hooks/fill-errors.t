@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# An on.fill that fails, or gives something else than content, fails the
-# request that needs it, and changes nothing.
+# If on.fill fails, or returns anything except content, the request that needs it fails
+# and nothing changes.
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
@@ -59,7 +59,7 @@ done
 alive "the server is alive"
 stopped
 
-# A function that takes itself away, in the middle of the work for which it is.
+# A function that removes itself while it is needed.
 serve size=1M lua='
 function on.fill(_, count) on.fill = nil return ("x"):rep(count) end
 disk:zero(1, 80000)'

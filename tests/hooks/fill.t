@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# on.fill: a disk of any size has content at once, and stores only what was
+# With on.fill a disk of any size has content at once, and stores only what was
 # written.
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdsh nbdinfo
@@ -55,7 +55,7 @@ print(extents(h, 1 << 31, 0))
 h.zero(1 << 31, 0)
 print(extents(h, 3 << 30, 0)[0], any(h.pread(1 << 20, 1 << 30)))
 same(1 << 31, page)
-# Zeroes that are written are no holes, whatever the store makes of them.
+# Zeroes that are written are data, not initial content, however they are stored.
 h.pwrite(bytes(3 * page), 1 << 51)
 print(any(h.pread(3 * page, 1 << 51)))
 PY
@@ -71,7 +71,7 @@ stopped
 bytes=$(sed -n 's/.*memory: \([0-9]*\) bytes allocated.*/\1/p' log)
 ok $((bytes > 4 << 20)) "$bytes bytes were allocated"
 
-# Snapshots have the same content, and go their own ways.
+# Snapshots start with the same content, and then change independently.
 serve size=8P hooks=pattern.lua lua='
 disk:write(8192, "before")
 disk:snapshot "a"
@@ -104,7 +104,7 @@ bytearray(b'\\x00a\\x02') bytearray(b'\\x00hook\\x00')
 [(4096, 3), (4096, 0)] [(4096, 3), (4096, 0)]" "snapshots"
 stopped
 
-# Several: the first that gives a string decides.
+# If there are several, the first that returns a string decides.
 serve size=1M lua='function on.fill(offset, count) if offset < 4096 then return ("a"):rep(count) end end
 function on.fill(offset, count) if offset < 8192 then return ("b"):rep(count) end end'
 is "$(python 'print(h.pread(1, 0), h.pread(1, 4096), h.pread(1, 8192))')" \

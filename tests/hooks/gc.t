@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Finalizers work as in any Lua, though they can be stopped.
+# Finalizers work as in any Lua, except that they can be stopped.
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A script that takes away or breaks what the server's own Lua code might need
-# harms only itself.
+# A script that removes or breaks what the server's own Lua code might need harms only
+# itself.
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
@@ -41,7 +41,7 @@ ok EPERM EIO EIO 512" "before and after" || sed 's/^/# /' log
 alive "the server is alive"
 stopped
 
-# By way of debug, nothing gets at what C code trusts.
+# The debug library does not reach what C code trusts.
 cat >debug.lua <<'LUA'
 local ways = {
   function() for k in pairs(debug.getregistry()) do debug.getregistry()[k] = nil end end,
@@ -71,10 +71,10 @@ is "$(python 'from clients import *; print(*[outcome(h.pwrite, b"x" * 5000, i) f
 is "$(head -1 log) $(grep -c ^false log)" "8 8" "each is an error" || sed 's/^/# /' log
 stopped
 
-# What nbdkit --run starts does not bear the sanitizer.
+# Programs that nbdkit --run starts do not run with the sanitizer.
 [ "$WATCH" != tsan ] || done_testing
 
-# While loading: the second script fails, or works, but in good order.
+# While loading: the second script fails or works, and nothing crashes.
 for code in 'package = nil' 'package.path = nil' 'package.path = {}' 'string = nil table = nil io = nil' \
             'setmetatable(_G, {__index = error, __newindex = error})' 'for k in pairs(_G) do _G[k] = nil end' \
             'on = nil disk = nil param = nil' 'package.searchers = nil package.searchpath = nil'; do

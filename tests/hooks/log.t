@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# A hook that fails all the time does not flood the log: each place is told
-# once, and then counted.
+# A hook that fails all the time does not flood the log: each place is reported once,
+# and then counted.
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
-# flood NAME LINES SCRIPT: a thousand reads, and how many lines they may take.
+# flood NAME LINES SCRIPT: a thousand reads leave at most LINES lines.
 flood ()
 {
     serve size=1M lua-memory=8M lua="$3"
@@ -34,7 +34,7 @@ flood "errors in __gc" 20 'function on.read(req) setmetatable({}, {__gc = functi
 flood "errors in __tostring" 20 'local t = setmetatable({}, {__tostring = function() error "oops" end})
 function on.read(req) error(t) end'
 flood "yields" 20 'function on.read(req) coroutine.yield() end'
-# Each of which is another place, as it seems.
+# Each seems to be a different place.
 flood "errors in made-up chunks" 700 'function on.read(req) load("error(5)", "=chunk" .. req.n)() end'
 flood "errors without a place" 700 'on.read = error'
 done_testing

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# A hook that runs on without end is stopped after hook-timeout, whatever it
-# does against that.
+# A hook that runs without end is stopped after hook-timeout, whatever it does to
+# prevent that.
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
-# Each in a server of its own, so that one that can't be stopped shows.
+# Each loop has its own server, so that one that can't be stopped is found.
 # loop NAME OUTCOME SCRIPT
 loop ()
 {
@@ -49,8 +49,8 @@ loop "of tail calls" EIO "$on local function f() return f() end f() end"
 loop "of goto" EIO "$on ::again:: goto again end"
 loop "of C functions" EIO "$on while true do string.len('') end end"
 
-# A hook whose time was over is as fast as before, next time: a coroutine that
-# ended well though its time was over is used again.
+# After a hook's time was over, the next one is as fast as before: a coroutine that
+# ended well although its time was over is used again.
 [ "$WATCH" = valgrind ] && much=20000 || much=1000000
 serve size=1M hook-timeout=0.1 lua='
 function on.read(req)

@@ -3,7 +3,7 @@
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
-# hog NAME HOOK: several times, with others in between.
+# hog NAME HOOK: run that hook several times, with others in between.
 hog ()
 {
     serve size=1M lua-memory=8M lua="$2
@@ -27,7 +27,7 @@ hog "table.concat" "$on return table.concat({('x'):rep(1 << 20), ('y'):rep(1 << 
 hog "coroutines" "$on local t = {} while true do t[#t + 1] = coroutine.create(print) end end"
 hog "disk:read" "$on while true do disk:read(0, 1 << 20) t = {t, disk:read(0, 1 << 20) .. #(t or '')} end end"
 
-# What is only garbage is not held against a script.
+# Garbage does not count against the limit.
 serve size=64M lua-memory=24M lua='collectgarbage "stop"
 function on.read(req) for i = 1, 100 do local s = ("x"):rep(1 << 20) .. i end end
 function on.write(req) req.data = "y" .. req.data:sub(2) end'
@@ -36,7 +36,7 @@ print(*[outcome(h.pread, 512, 0) for i in range(3)], *[outcome(h.pwrite, b"x" * 
    "ok ok ok ok ok ok ok ok ok ok ok" "garbage is collected when memory is short" || tail -3 log | sed 's/^/# /'
 stopped
 
-# What a script keeps stays, and all hooks fail until it is let go.
+# If a script keeps too much, all hooks fail until it lets go of that.
 serve size=1M lua-memory=8M lua='
 local kept = {}
 function on.read(req) for i = 1, 1 << 40 do kept[i] = i .. ("x"):rep(1000) end end
@@ -48,13 +48,13 @@ print(outcome(h.flush))')" "EIO ok
 ok" "what a script keeps"
 stopped
 
-# What nbdkit --run starts does not bear the sanitizer.
+# Programs that nbdkit --run starts do not run with the sanitizer.
 [ "$WATCH" != tsan ] || done_testing
 
 is "$(nbdkit_run -U - 1M lua-memory=1K lua='' --run : 2>&1; echo $?)" \
    $'nbdkit: error: lua-memory: too little even to start Lua\n1' "far too little to start"
 like "$(nbdkit_run -U - 1M lua-memory=15K lua='' --run : 2>&1; echo "status $?")" 'not enough memory' "a bit too little"
-# Each amount in between: an error, or it works, but no crash.
+# With each amount in between, the script fails or works, and nothing crashes.
 for ((k = 16; k < 40; k += 3)); do
     # shellcheck disable=SC2016 # nbdkit sets uri
     nbdkit_run -U - 1M lua-memory=${k}K lua='function on.read(req) error(req.n) end' \

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Each operation's hook can let it be, fail, skip and perform it, fail after
-# it, sleep and hang.
+# The hook of each operation can ignore, fail, skip and perform it, fail after it,
+# sleep and hang.
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 

@@ -29,12 +29,12 @@ function on.read(req)
   req.data = req.data:gsub("2", "3")
 end
 LUA
-# Three before and after the size, in both forms.
+# Three scripts before and after the size, in both forms.
 serve hooks=a.lua lua='order[2] = "lua"
 function on.write(req) req.data = req.data:gsub("1", "2") end' size=1M hooks=b.lua
 is "$(cat log)" $'load a\t1048576\nload b\ta lua b' "scripts run in order, when the size is known"
 
-# lines CODE: what the server says to one request, without nbdkit's own.
+# lines CODE: what the server prints for one request, without nbdkit's own lines.
 lines ()
 {
     local before

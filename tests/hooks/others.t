@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A hook can't get at another hook's coroutine or request while that is at
-# work, nor when it is over.
+# A hook can't use another hook's coroutine or request, either while that is at work or
+# when it is over.
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
@@ -53,7 +53,7 @@ is "$(grep -c ^tried log)" 9 "each try is an error"
 is "$(grep -c '^tried	nil' log)" 0 "with a message" || grep '^tried' log | sed 's/^/# /'
 stopped
 
-# The data of a write that is being stored is not changed by another hook.
+# Another hook can't change the data of a write that is being stored.
 serve size=64M lua='
 local saved
 function on.write(req)

@@ -4,7 +4,7 @@
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
-# What a script starts does not bear the sanitizer.
+# Programs that a script starts do not run with the sanitizer.
 executed=
 [ "$WATCH" = tsan ] || executed=load
 
@@ -35,7 +35,7 @@ python 'h.pread(512, 0); h.shutdown()' >out
 stopped
 is "$(sed 's/^nbdkit:.*Lua warning: //' log)" "$expected" "all of it arrives"
 
-# The same as a child of the client.
+# The same if the server is a child of the client.
 printf '%s\n' "${watch[@]}" nbdkit -s "$SO" size=1M hooks=chatty.lua execute="$executed" >"command"
 nbdsh -c '
 h.connect_command(open("command").read().split("\n")[:-1])
@@ -45,7 +45,7 @@ h.shutdown()' >out 2>err
 is "$(cat out)" clean "with -s the client is not disturbed"
 is "$(grep -c '^hook write' err)" 1 "and the text still arrives"
 
-# What nbdkit --run starts does not bear the sanitizer.
+# Programs that nbdkit --run starts do not run with the sanitizer.
 [ "$WATCH" != tsan ] || done_testing
 
 # Other ways to standard input.

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Parameters that the plugin does not know are the scripts'.  One that no
-# script looks up is an error that names it.
+# Parameters that the plugin does not know are for the scripts.  If no script looks one
+# up, that is an error that names it.
 . "$(dirname "$0")/../lib/lib.sh"
 [ "$WATCH" != tsan ] || skip_all "what nbdkit --run starts does not bear the sanitizer, and there is one thread"
 
-# start ARGUMENTS: what nbdkit says, and its status.
+# start ARGUMENTS: prints what nbdkit says; returns its status.
 start ()
 {
     nbdkit_run -U - size=1M "$@" --run : 2>&1

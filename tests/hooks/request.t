@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# req says what the client asked for; it is over when its hook returns, and
-# nobody else's business before.
+# req says what the client asked for.  Only its own hook can use it, until that
+# returns.
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 

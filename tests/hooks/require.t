@@ -25,13 +25,9 @@ is "$(python 'from clients import *; print(outcome(h.pwrite, b"x", 0), outcome(h
 like "$(cat log)" 'broken\.lua:1: broken module' "and says where"
 stopped
 
-export sock=$scratch/daemon.sock
-export uri="nbd+unix:///?socket=$sock"
-"${watch[@]}" nbdkit -U "$sock" -P "$scratch/daemon.pid" "$SO" 1M hooks=mods/main.lua >out 2>&1 </dev/null
+daemon 1M hooks=mods/main.lua
 is "$?" 0 "nbdkit goes into the background"
-until [ -s daemon.pid ]; do sleep 0.02; done
-pids+=("$(cat daemon.pid)")
-is "$(readlink "/proc/$(cat daemon.pid)/cwd")" / "its working directory is another"
+is "$(readlink "/proc/$server/cwd")" / "its working directory is another"
 is "$(python 'print(h.pread(8, 0).decode())')" lateinit "in the background"
-end "$(cat daemon.pid)"
+end "$server"
 done_testing

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A server that is told to stop does so within a second, whatever its hooks
-# do, and an abandoned hook runs what it has to close.
+# A server that is told to stop does so without more work, whatever its hooks do, and
+# an abandoned hook closes its variables.
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
@@ -24,8 +24,8 @@ for c in all:
 os._exit(0)
 PY
 
-# stops NAME OP SCRIPT [PARAMETERS]: 32 such requests are at work when the server is told
-# to stop.
+# stops NAME OP SCRIPT [PARAMETERS]: the server is told to stop while it serves 32 such
+# requests.
 stops ()
 {
     export op=$2
@@ -53,7 +53,7 @@ stops "sleeps of no length" pwrite 'function on.write() print "begin" while true
 stops "endless loops" pread 'function on.read() print "begin" while true do end end'
 stops "endless loops around pcall" pread 'function on.read() print "begin"
     while true do pcall(function() while true do end end) end end'
-# However much time they may take.
+# The same with all the time in the world.
 stops "endless loops around pcall in C" pread 'function on.read() print "begin"
     table.sort({3, 2, 1}, function() while true do pcall(function() while true do end end) end end) end' hook-timeout=1000000000
 stops "endless loops in __close" pread 'function on.read()
@@ -62,7 +62,7 @@ stops "endless loops in __close" pread 'function on.read()
   hang()
 end' hook-timeout=1000000000
 stops "endless runs" pread 'function on.read(r) print "begin" while true do r:run() end end'
-# Long work of disk, which is not held against hook-timeout.
+# Long work of disk, which does not count as the hook's time.
 stops "disk:random" pread 'function on.read() print "begin" disk:random(0, "2G") print "NEVER" end' size=2G
 is "$(grep -c NEVER log)" 0 "it does not go on"
 stops "hangs in on.fill" pread 'function on.fill() print "begin" hang() end'

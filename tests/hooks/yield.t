@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# sleep, hang and run where Lua can't yield are errors that say why; where it
-# can, they work.
+# Where Lua can't yield, sleep, hang and run are errors that say why; elsewhere they
+# work.
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
@@ -66,7 +66,7 @@ is "$(grep -c "on\.[a-z]*: a hook can't use coroutine.yield" log) $(grep -c NEVE
 like "$(cat log)" '^still	true	suspended$' "but coroutines of the hook's own are fine"
 stopped
 
-# What on.fill may do depends on who asks.
+# on.fill may sleep for a client, but not for a script.
 serve size=1M lua='
 function on.fill(o, c) sleep "1ms" return ("x"):rep(c) end
 function on.flush() print(select(2, pcall(disk.read, disk, 0, 1))) end'

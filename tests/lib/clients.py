@@ -1,4 +1,4 @@
-"""What the tests share that run in nbdsh: from clients import *"""
+"""For tests that run in nbdsh: from clients import *"""
 
 import errno
 import json
@@ -12,12 +12,12 @@ import nbd
 
 from control import Control as Client, until
 
-# Nothing here may wait for ever.
-signal.alarm(100)
+# No test waits for ever.
+signal.alarm(600)
 
 
 def connect(export=""):
-    """One more connection to the server of the test."""
+    """Another connection to the server of the test."""
     h = nbd.NBD()
     h.add_meta_context("base:allocation")
     h.set_export_name(export)
@@ -48,7 +48,7 @@ def log():
 
 
 def finish(h, cookies):
-    """Wait for requests at work; their outcomes, in order."""
+    """Wait for requests that were sent; their outcomes, in order."""
     outcomes = {}
     while len(outcomes) < len(cookies):
         for c in cookies:
@@ -100,7 +100,7 @@ def flood(h, requests, depth=16):
 
 
 def together(*calls):
-    """Call functions in threads of their own; what they return, in order."""
+    """Call each function in a thread; what they return, in order."""
     results = [None] * len(calls)
 
     def run(i):

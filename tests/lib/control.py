@@ -1,4 +1,4 @@
-"""What the tests of the control socket share."""
+"""A client of the control socket."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import time
 
 __all__ = ["Control", "until", "os", "socket"]
 
-# Nothing here may wait for ever.
+# No test waits for ever.
 signal.alarm(1000)
 
 

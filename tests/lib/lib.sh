@@ -1,12 +1,15 @@
 # lib.sh - what the tests that drive the real server share.
 #
 # A test is a shell script that sources this file, calls ok, is, like or
-# check once or more, and ends with done_testing.  Its working directory is a
-# scratch directory of its own, which is removed at the end, as are the
-# servers.  $TOP is the source tree.
+# check at least once, and ends with done_testing.  Its working directory is a
+# scratch directory, which is removed at the end, and its servers are stopped.
+# $TOP is the source tree.
 #
 # The Makefile says which plugin to test (SO) and what watches the server
 # (WATCH: asan, tsan, valgrind or nothing).
+#
+# A test depends on no short time: it waits for what must happen (await), and
+# measures processor time (stopped_at_once) or order.
 # shellcheck shell=bash
 
 set -u
@@ -15,7 +18,7 @@ export PATH="/usr/bin:/bin:/usr/sbin:/sbin:$PATH"
 export LC_ALL=C
 
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-# For the modules in tests/lib/.
+# For the Python modules in tests/lib/.
 export PYTHONPATH=$TOP/tests/lib PYTHONDONTWRITEBYTECODE=1
 SO=$(realpath "$TOP/${SO:-memory.so}")
 WATCH=${WATCH:-}
@@ -26,13 +29,13 @@ pids=()
 scratch=$(mktemp -d)
 cd "$scratch" || exit 1
 
-# Set by random_work: how to do the same again.
+# Set by random_work: how to repeat the run.
 again=
 
-# What has to be undone at the end, as shell commands; the last comes first.
+# Shell commands that undo things at the end; the last one runs first.
 at_exit=()
 
-# Servers before the scratch directory: they still write there.
+# Servers end before the scratch directory goes, because they write there.
 clean_up ()
 {
     local i
@@ -49,13 +52,13 @@ clean_up ()
 trap clean_up EXIT
 trap 'exit 1' INT TERM
 
-# The server itself is not instrumented, so the sanitizer's library has to be
-# there before it.  Only nbdkit gets it, not the clients.
+# nbdkit itself is not instrumented, so the sanitizer's library must be loaded
+# before it.  Only nbdkit gets it, not the clients.
 case $WATCH in
 asan|tsan)
-    # While it starts, the sanitizer looks for swift_demangle and translates
-    # the message that there is none, with a lock that the program may hold
-    # already: then the server hangs when it exits.  So let there be one.
+    # While it starts, the sanitizer looks for swift_demangle.  If there is
+    # none, it translates the error message under a lock that the program may
+    # hold already, and then the server hangs when it exits.  So define one.
     "${CC:-cc}" -shared -o swift.so -x c - <<<'char *swift_demangle (void) { return 0; }'
     library () { "${CC:-cc}" -print-file-name="lib$1.so"; }
     ;;&
@@ -64,12 +67,12 @@ asan)
            ASAN_OPTIONS=detect_leaks=0:exitcode=99
            UBSAN_OPTIONS=exitcode=99:print_stacktrace=1) ;;
 tsan)
-    # A clone holds all stripes, more locks than the deadlock detector can count.
+    # A clone takes all stripes: more locks than the deadlock detector can count.
     watch=(env "LD_PRELOAD=$(library tsan) $scratch/swift.so"
            "TSAN_OPTIONS=detect_deadlocks=0:exitcode=99:suppressions=$TOP/tests/lib/tsan.supp") ;;
 valgrind)
-    # nbdkit unloads the plugin before the leaks are counted.
-    # Forty connections of sixteen threads.
+    # Forty connections have sixteen threads each.  nbdkit unloads the plugin
+    # before the leaks are counted.
     watch=(valgrind -q --max-threads=2000 --error-exitcode=99 --leak-check=full
            --show-leak-kinds=definite --errors-for-leak-kinds=definite
            --keep-debuginfo=yes
@@ -78,6 +81,24 @@ valgrind)
     watch=() ;;
 esac
 
+# await COMMAND...: wait until the command succeeds.
+await ()
+{
+    until "$@"; do sleep 0.02; done
+}
+
+# await_from PID NAME COMMAND...: the same, but bail out if the process ends that
+# has to make the command succeed.
+await_from ()
+{
+    local pid=$1 name=$2
+    shift 2
+    until "$@"; do
+        kill -0 "$pid" 2>/dev/null || bail "$name did not start"
+        sleep 0.02
+    done
+}
+
 # nbdkit_run ARGUMENTS: our plugin in the foreground.
 nbdkit_run ()
 {
@@ -85,8 +106,8 @@ nbdkit_run ()
 }
 
 # serve ARGUMENTS: start a server; sets $uri, $sock and $server (its process).
-# Its messages go to the file log.  Arguments of nbdkit's own may be among
-# them, such as --threads=1.
+# Its messages go to the file log.  The arguments may include nbdkit's own,
+# such as --threads=1.
 serve ()
 {
     export sock=$scratch/sock.${#pids[@]}
@@ -96,30 +117,57 @@ serve ()
         >log 2>&1 </dev/null &
     server=$!
     pids+=("$server")
-    until [ -s server.pid ]; do
-        kill -0 "$server" 2>/dev/null || { sed 's/^/# /' log; bail "nbdkit did not start"; }
-        sleep 0.02
-    done
+    await_from "$server" nbdkit [ -s server.pid ]
 }
 
-# end PID: ask a process to end, and insist after a minute.
+# daemon ARGUMENTS: start a server that goes into the background; sets $uri,
+# $sock and $server, too.  Fails with nbdkit's exit status.
+daemon ()
+{
+    export sock=$scratch/sock.${#pids[@]}
+    export uri="nbd+unix:///?socket=$sock"
+    rm -f daemon.pid "$sock"
+    "${watch[@]}" nbdkit -U "$sock" -P "$scratch/daemon.pid" "$SO" "$@" \
+        >log 2>&1 </dev/null || return
+    # The daemon writes this file, perhaps after its parent has ended.
+    await [ -s daemon.pid ]
+    server=$(cat daemon.pid)
+    pids+=("$server")
+}
+
+# running PID: does this process run?  A zombie does not.  Sets $used, the processor
+# time that it has used, in clock ticks, as long as it runs.  (In a trap, a return
+# without a number gives the status of the command before the trap.)
+running ()
+{
+    local stat
+    { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
+    read -ra stat <<<"${stat##*) }"
+    [[ ${stat[0]} != [ZX] ]] || return 1
+    used=$((stat[11] + stat[12]))
+}
+
+# end PID: ask a process to end, and kill it after a minute or more.
 end ()
 {
     local i
     kill "$1" 2>/dev/null
     for ((i = 0; i < 3000; i++)); do
-        # A zombie has ended too.
-        grep -qs '^State:[[:space:]][^ZX]' "/proc/$1/status" || return
+        running "$1" || return
         sleep 0.02
     done
     kill -KILL "$1"
 }
 
 # stop: end the last server; its exit status, 99 if a watch found something.
+# Sets $ending, the processor time that it needed to end, in milliseconds.
 stop ()
 {
-    local status
+    local status before used=0
+    running "$server"
+    before=$used
     end "$server"
+    ending=$(((used - before) * 1000 / $(getconf CLK_TCK)))
     wait "$server"
     status=$?
     [ $status -eq 0 ] || { echo "the server ended with $status:"; cat log; } | tell
@@ -133,21 +181,26 @@ at_work ()
     rm -f ready
     "$@" >client.out 2>&1 &
     client=$!
-    until [ -e ready ]; do
-        kill -0 "$client" 2>/dev/null || { tell <client.out; bail "the client did not start"; }
-        sleep 0.02
-    done
+    await_from "$client" "the client" [ -e ready ]
 }
 
-# stopped_at_once NAME: the server ends in good order, and soon, whatever its
-# clients do.  There is slack for a busy machine and for the watches.
+# begun N: wait until the server's log has N lines that start with "begun".
+begun ()
+{
+    until [ "$(grep -c ^begun log)" -ge "$1" ]; do sleep 0.02; done
+}
+
+# stopped_at_once NAME: the server ends in good order and without more work,
+# whatever its clients do.  Neither depends on how busy the machine is: end kills
+# a server that waits for something, after a minute at least, and processor time
+# shows a server that works on.
 stopped_at_once ()
 {
-    local start=$SECONDS limit=5
-    [ -z "$WATCH" ] || limit=30
+    local limit=5000
+    [ -z "$WATCH" ] || limit=30000
     stop
     is $? 0 "$1: the server ends in good order"
-    ok $((SECONDS - start > limit)) "$1: at once" || echo "after $((SECONDS - start)) s" | tell
+    ok $((ending > limit)) "$1: at once" || echo "after $ending ms of work" | tell
 }
 
 # alive NAME: the server still serves newcomers.
@@ -156,16 +209,22 @@ alive ()
     check "$1" nbdinfo --size "$uri"
 }
 
-# stopped: how every test that started a server should end.
+# stopped: each test that started a server should end with this.
 stopped ()
 {
     stop
     is $? 0 "the server ends in good order"
 }
 
-bail () { echo "Bail out! $*"; exit 1; }
+# bail REASON: give up; shows what the server and the client said.
+bail ()
+{
+    cat log client.out 2>/dev/null | tell
+    echo "Bail out! $*"
+    exit 1
+}
 
-# ok STATUS NAME; passes the status on.
+# ok STATUS NAME: a check that passes if STATUS is 0; returns the status.
 ok ()
 {
     count=$((count + 1))
@@ -178,7 +237,7 @@ ok ()
     return "$1"
 }
 
-# tell: show what went wrong, read from standard input, where prove shows it too.
+# tell: show standard input, which says what went wrong, where prove shows it too.
 tell ()
 {
     sed 's/^/# /' >&2
@@ -198,7 +257,7 @@ like ()
     ok $? "$3" || printf '%s: got:\n%s\nexpected: %s\n' "$3" "$1" "$2" | tell
 }
 
-# check NAME COMMAND: the command succeeds, and its output is shown if not.
+# check NAME COMMAND: the command succeeds; if it does not, its output is shown.
 check ()
 {
     local name=$1
@@ -207,7 +266,7 @@ check ()
     ok $? "$name" || { echo "$name:"; cat command.out; } | tell
 }
 
-# need COMMAND...: skip the whole test where one is missing.
+# need COMMAND...: skip the whole test if one of these is missing.
 need ()
 {
     local c
@@ -225,16 +284,16 @@ skip ()
     echo "ok $count - $1 # SKIP $2"
 }
 
-# python [CODE]: nbdsh connected to $uri as h, with CODE or what is on standard
-# input; prints what that prints.
+# python [CODE]: run CODE, or standard input, in nbdsh connected to $uri as h;
+# prints the output.
 python ()
 {
     nbdsh -u "$uri" -c "${1:--}" 2>&1
 }
 
-# random_work NORMAL WATCHED: how much work of a random kind to do: NORMAL, or
-# less under valgrind, and in proportion to ROUNDS if that is given.  Exports
-# SEED and WORK, and prints how to do the same again.
+# random_work NORMAL WATCHED: how many random steps to take: NORMAL, or WATCHED
+# under valgrind, in proportion to ROUNDS if that is given.  Exports SEED and
+# WORK, and prints how to repeat the run.
 random_work ()
 {
     export SEED=${SEED:-$RANDOM} WORK=$1
@@ -246,7 +305,8 @@ random_work ()
 
 done_testing ()
 {
+    [ $count -gt 0 ] || bail "nothing was checked"
     echo "1..$count"
-    [ $failed -eq 0 ] || echo "once more: ${again}bash $0" | tell
+    [ $failed -eq 0 ] || echo "once more: ${again}bash '$0'" | tell
     exit $failed
 }

@@ -1,13 +1,13 @@
-# mounts.sh - the disk as a file, and file systems on it, for tests that let
-# real software meet it.  To be sourced after lib.sh.
+# mounts.sh - the disk as a file, and file systems on it, for tests with real
+# software: source it after lib.sh.
 #
-# All that is mounted, attached or started here is registered with at_exit
-# first, so nothing stays behind, wherever the test ends.
+# All that is mounted, attached or started here is first registered with at_exit,
+# so nothing stays behind, wherever the test ends.
 # shellcheck shell=bash
 # lib.sh sets uri and scratch, and tests read why and fuse2fs.
 # shellcheck disable=SC2154,SC2034
 
-# unmount DIRECTORY: at once, or when its last user lets go.
+# unmount DIRECTORY: now, or as soon as nobody uses it.
 unmount ()
 {
     umount "$1" 2>/dev/null || fusermount3 -u "$1" 2>/dev/null ||
@@ -15,8 +15,8 @@ unmount ()
         fusermount3 -uz "$1" 2>/dev/null
 }
 
-# fuse_disk: shows the disk at $uri as the file fuse/disk.  If that can't be,
-# false, and why says the reason; likewise below.
+# fuse_disk: show the disk at $uri as the file fuse/disk.  If that is not possible,
+# it fails and sets why to the reason, as the functions below do.
 fuse_disk ()
 {
     why="nbdfuse is not installed"
@@ -36,7 +36,7 @@ fuse_disk ()
     done
 }
 
-# fuse_stopped: how a test that called fuse_disk should end, before stopped.
+# fuse_stopped: a test that called fuse_disk should end with this, before stopped.
 fuse_stopped ()
 {
     check "nbdfuse ends" unmount fuse
@@ -52,8 +52,8 @@ detach ()
 }
 
 # kernel_mount OPTIONS: the kernel mounts the file system on fuse/disk at
-# mounted, through a loop device with direct I/O: nothing but the file system's
-# own cache is between it and the disk.
+# mounted, through a loop device with direct I/O: only the file system's own
+# cache is between it and the disk.
 kernel_mount ()
 {
     local status

@@ -1,11 +1,11 @@
-"""NBD spoken by hand, for what libnbd refuses to send."""
+"""NBD by hand, for requests that libnbd refuses to send."""
 
 import socket
 import struct
 
 READ, WRITE, DISC, FLUSH, TRIM, CACHE, WRITE_ZEROES, BLOCK_STATUS = range(8)
 
-# The numbers of the protocol, which are not always this system's.
+# The protocol's errno codes, which may differ from this system's.
 ERRORS = {0: "done", 1: "EPERM", 5: "EIO", 12: "ENOMEM", 22: "EINVAL",
           28: "ENOSPC", 75: "EOVERFLOW", 95: "ENOTSUP", 108: "ESHUTDOWN"}
 

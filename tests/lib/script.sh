@@ -10,11 +10,11 @@ script=${0##*/}
 script=scripts/${script%.t}.lua
 cp -r "$TOP/scripts" "$TOP/LICENSE" .
 
-# What is left of the script's usage line, as if pasted in the top directory, for
-# serve.
+# The arguments in the script's usage line, for serve, as if it was pasted in the top
+# directory.
 read -ra usage < <(sed -n "s|^-- nbdkit ./memory.so ||p" "$script")
 
-# script PARAMETER...: a server with the script, of 1 MiB if they say no other size.
+# script PARAMETER...: a server with the script, of 1 MiB unless they say otherwise.
 script ()
 {
     serve size=1M "hooks=$script" "$@"
@@ -29,13 +29,13 @@ refused ()
                 --run true 2>&1 </dev/null)" "error: $expected" "refused: $*"
 }
 
-# no_complaints: the server, when it ended, complained of no rule that never fired.
+# no_complaints: at its end, the server did not complain of rules that never fired.
 no_complaints ()
 {
     is "$(grep "never fired" log)" "" "no complaint of a rule that nobody asked for"
 }
 
-# sees CODE EXPECTED NAME: what a client prints.  CODE is Python, in which
+# sees CODE EXPECTED NAME: a client that runs CODE prints this.  It is Python, in which
 #   t(f, ...)              calls f: its result, or "ok", or the name of the error
 #   r(offset, count)       a read, "ok" or the name of the error
 #   w(offset, count)       the same for a write of "w"

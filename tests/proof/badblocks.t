@@ -9,15 +9,15 @@ serve size=$size control="$scratch/control"
 fuse_disk || skip_all "$why"
 head -c $size /dev/urandom >source
 
-# The bad blocks, of a page each: these badblocks reads with direct I/O.  It
-# reads smaller ones through the cache, which reads whole pages, so that all
-# eight sectors of a page would look bad to it.
+# The bad blocks, each of one page, because badblocks reads those with direct I/O.  It
+# would read smaller ones through the cache, which reads whole pages, so that all eight
+# sectors of a page would seem bad.
 bad_blocks () { badblocks -b 4096 "$@" fuse/disk 2>badblocks.out | tr '\n' ' '; }
 
-# sector N: reads it, with direct I/O, so that nothing else is.
+# sector N: read it with direct I/O, so that nothing else is read.
 sector () { dd if=fuse/disk bs=512 skip="$1" count=1 iflag=direct status=none 2>dd.out; }
 
-# rewrite N: writes to it what the source has there.
+# rewrite N: write the sector's content from the source.
 # shellcheck disable=SC2317,SC2329 # called through check
 rewrite ()
 {

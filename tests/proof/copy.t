@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# nbdcopy, qemu-img convert and fio report the error that a rule injects, and
-# exit with one.  Where a tool does not, that is said.
+# nbdcopy, qemu-img convert and fio report the error that a rule injects, and fail.  The
+# test says where a tool does not.
 . "$(dirname "$0")/../lib/lib.sh"
 . "$TOP/tests/lib/mounts.sh"
 need nbdcopy qemu-img fio
@@ -12,8 +12,8 @@ check "the disk is filled" nbdcopy source "$uri"
 
 nbd=(fio --thread --name=job --ioengine=nbd "--uri=$uri" --bs=64k "--size=$size")
 
-# run COMMAND: sets status, and fired, how often the rule fired meanwhile; its
-# messages go to the file out.
+# run COMMAND: sets status, and fired, which is how often the rule fired meanwhile.
+# Messages go to the file out.
 run ()
 {
     fired=$(fired it)
@@ -22,7 +22,7 @@ run ()
     fired=$(($(fired it) - fired))
 }
 
-# arm RULE: the only rule from now on is this one, called it.
+# arm RULE: from now on there is only this rule, whose name is "it".
 arm ()
 {
     control "fault.clear() fault { name='it', $1, error='EIO' }" >arm.out 2>&1 ||
@@ -40,9 +40,8 @@ reported ()
     ok $? "$what" || { echo "# fired $fired, status $status"; sed 's/^/# /' out; }
 }
 
-# flush_fails WHAT COMMAND: the command flushes, and the flush fails.  This is a
-# command that ignores that, at least in the version that was seen; a later one
-# may be better, but then it has to be right.
+# flush_fails WHAT COMMAND: the command flushes, and the flush fails.  The versions that
+# were tried ignore that.  A later one may report it, but then in the right way.
 flush_fails ()
 {
     local what=$1
@@ -66,7 +65,7 @@ reported "fio, read error" "${nbd[@]}" --rw=read
 reported "fio of many requests at once, read error" "${nbd[@]}" --rw=read --iodepth=16
 
 cp source expected
-# --salvage asks for that: a warning that names the place, and zeroes.
+# With --salvage that is right: a warning that names the place, and zeroes.
 run qemu-img convert --salvage -f raw -O raw "$uri" copy
 is $status 0 "qemu-img convert --salvage goes on"
 like "$(cat out)" "4194304.*Input/output error" "... with a warning"
@@ -107,8 +106,8 @@ for mode in none writeback writethrough unsafe; do
     flush_fails "qemu-img convert -t $mode" qemu-img convert -n -t $mode -f raw -O raw source "$uri"
 done
 
-# fio ignores the error of a flush that completes later, as those of its engine
-# nbd do (seen in 3.33).
+# fio ignores the error of a flush that completes later, as flushes of its nbd engine
+# do (seen in 3.33).
 for option in fsync end_fsync; do
     arm "op='flush'"
     flush_fails "fio --ioengine=nbd --$option" "${nbd[@]}" --rw=write --$option=1

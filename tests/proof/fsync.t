@@ -9,9 +9,9 @@ need mkfs.ext4 e2fsck losetup python3
 
 serve size=64M control="$scratch/control"
 fuse_disk || skip_all "$why"
-# A page is a block, so that a single write carries all of it.
+# Blocks are as large as pages, so that a single write carries a whole page.
 mkfs.ext4 -q -F -b 4096 fuse/disk || bail "mkfs.ext4 failed"
-# fuse2fs would not do: the cache that forgets is the kernel's.
+# fuse2fs would not show this: the cache that forgets is the kernel's.
 kernel_mount errors=continue,data_err=ignore || skip_all "$why"
 
 cat >fsync.py <<'PY'
@@ -98,7 +98,7 @@ done
 # Programs that see EIO and write again rely on this.  ext4 has broken it (seen
 # in Linux 6.18, not with dioread_lock or nodelalloc): when the first write to a
 # new block failed, its extent stays marked as unwritten, and reads as zeroes,
-# though the second write and its fsync succeeded.
+# although the second write and its fsync succeeded.
 like "$(cat retried)" "^4096 bytes of b'(H|\\\\x00)'$" "what was written again to a new file is there, or zeroes are"
 grep -q H retried || echo "# this kernel's ext4 lost what was written again to a new block and synced"
 

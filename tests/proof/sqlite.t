@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # SQLite on a disk that turns out to be full (a thin pool) reports it, and its
-# database stays intact: whatever was committed is there when the disk has room
+# database stays intact: all that was committed is there when the disk has room
 # again.
 #
 # That holds because synchronous=EXTRA makes a commit wait for the directory,
 # too, and because SQLite ends at the first error and the file system is mounted
-# anew before the database is read.  Without either, rows get lost.  A process
+# again before the database is read.  Without either, rows get lost.  A process
 # that goes on after a failed fsync builds on what is in the kernel's cache but
-# not on the disk (proof-fsync.t): a transaction in WAL mode that failed looks
+# not on the disk (fsync.t): a transaction in WAL mode that failed looks
 # committed to the next process, and pages that are written again may be lost
 # after an fsync that succeeded.  With SQLite 3.40 in WAL mode on ext4 of Linux
 # 6.18, a third of such databases ended up malformed.
@@ -27,7 +27,7 @@ mounted_by ()
     esac
 }
 
-# unmounted_by WAY: for good, so that nothing is cached.
+# unmounted_by WAY: unmount it completely, so that nothing stays cached.
 # shellcheck disable=SC2317,SC2329 # called through check
 unmounted_by ()
 {
@@ -44,17 +44,21 @@ table ()
         CREATE TABLE t (n INTEGER PRIMARY KEY, v TEXT)"
 }
 
-# insert NAME COUNT WIDTH: one transaction for each row, until one fails; says
+# insert NAME COUNT WIDTH: insert rows, each in a transaction, until one fails; prints
 # the numbers of those that were committed.
 insert ()
 {
     local n
-    for ((n = 1; n <= $2; n++)); do
-        echo "INSERT INTO t VALUES ($n, printf('%0$3d', $n)); SELECT $n;"
-    done | sqlite3 -batch -bail -cmd "PRAGMA synchronous = EXTRA" "mounted/$1"
+    # With -bail, SQLite 3.53 reads nothing after a -cmd, and does the rest of
+    # a line after an error in it: no -cmd, and each statement on its own line.
+    { echo "PRAGMA synchronous = EXTRA;"
+      for ((n = 1; n <= $2; n++)); do
+          echo "INSERT INTO t VALUES ($n, printf('%0$3d', $n));"
+          echo "SELECT $n;"
+      done; } | sqlite3 -batch -bail "mounted/$1"
 }
 
-# no_space: how many writes the disk had no room for.
+# no_space: for how many writes the disk had no room.
 no_space () { grep -c '"medium":"disk:limit","op":"write".*"error":"ENOSPC"' faults.log; }
 
 # fills_up WAY JOURNAL ROOM [used]: in a file system mounted in that way, an
@@ -97,7 +101,7 @@ fills_up ()
     mounted_by "$1" || bail "$why"
     last=$(tail -n 1 committed)
     is "$(sqlite3 mounted/database 'PRAGMA integrity_check' 2>&1)" ok "$name: the database is intact"
-    # The one that failed may be there all the same, but whole.
+    # The row that failed may be there nevertheless, but then it is whole.
     rows=$(sqlite3 mounted/database "SELECT count(*), min(n), max(n),
         count(*) FILTER (WHERE v <> printf('%010000d', n)) FROM t" 2>&1)
     [ "${last:-0}" -gt 0 ] && { [ "$rows" = "$last|1|$last|0" ] ||

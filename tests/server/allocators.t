@@ -61,21 +61,13 @@ else
     at_least 4096 "$(status VmLck "$server")" "memory stays locked"
     stopped
 
-    export uri="nbd+unix:///?socket=$scratch/daemon"
-    check "a daemon starts" "${watch[@]}" nbdkit -U "$scratch/daemon" -P "$scratch/daemon.pid" \
-        "$SO" size=4M allocator=malloc,mlock=true
-    for ((i = 0; i < 3000; i++)); do
-        [ -s daemon.pid ] && break
-        sleep 0.02
-    done
-    server=$(cat daemon.pid)
-    pids+=("$server")
+    check "a daemon starts" daemon size=4M allocator=malloc,mlock=true
     is "$(nbdinfo --size "$uri")" 4194304 "and serves"
     at_least 4096 "$(status VmLck "$server")" "its memory is locked, too"
     end "$server"
 fi
 
-# The watches need more address space than that.
+# Sanitizers and valgrind need more address space than that.
 if [ -z "$WATCH" ]; then
     (ulimit -v 500000; timeout 60 nbdkit -f -U sock "$SO" size=1G allocator=malloc) \
         >out 2>&1 </dev/null
@@ -86,7 +78,7 @@ else
     skip "too little memory ends nbdkit" "not under $WATCH"
 fi
 
-# Root may lock what it likes.
+# Root may lock as much as it likes.
 unprivileged=()
 if [ "$(id -u)" -eq 0 ]; then
     unprivileged=(setpriv --reuid=65534 --regid=65534 --clear-groups)

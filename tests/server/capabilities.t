@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What the disk says it can do, to clients, to programs that probe the plugin
-# and to the user who asks for help.
+# The disk says what it can do: to clients, to programs that probe the plugin, and in
+# its help.
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdinfo
 

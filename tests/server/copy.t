@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A real file system image survives the way in and out again with nbdcopy and
-# with qemu-img, and its holes stay holes.
+# A real file system image survives being copied in and out with nbdcopy and qemu-img,
+# and its holes stay holes.
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdcopy nbdinfo mke2fs cmp truncate
 
@@ -34,7 +34,7 @@ else
 fi
 stopped
 
-# From one of our disks to another, as nbdcopy does it from server to server.
+# nbdcopy copies from one of our disks to another.
 serve size=64M
 first=$uri
 check "nbdcopy in" nbdcopy image "$uri"

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# The examples of README.md and the man page do what they show, and the
-# scripts shown are those in scripts/.
+# The examples of README.md and the man page do what they show, README.md has the
+# scripts in scripts/, and CONTRIBUTING.md each source file.
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdcopy nbdinfo nbdsh qemu-io python3 jq
 [ -z "$WATCH" ] || skip_all "the examples run unwatched"
 
-# As on a terminal: what a client prints stands between what the server says.
+# As on a terminal: the client's output stands between the server's messages.
 export PYTHONUNBUFFERED=1
 
 ln -s "$SO" memory.so
@@ -18,7 +18,7 @@ python3 "$TOP/tests/lib/examples.py" "$TOP/nbdkit-memory-plugin.pod" pod
 for cmd in ./*.cmd; do
     example=${cmd%.cmd}
     timeout 60 bash "$cmd" >got 2>&1
-    # Which of the server's threads it was is chance.
+    # The number of the server's thread is chance.
     sed -i -E "s,memory(\.|\[)[0-9]+\]?:,memory[1]:," got
     is "$(cat got)" "$(cat "$example.out")" "$(head -1 "$cmd" | cut -c1-70)"
 done
@@ -30,4 +30,23 @@ sed -n 's/^-- \(scripts\/.*\.lua\)$/\1/p' README.md | while read -r name; do
     cmp shown real || echo "$name"
 done >different
 is "$(cat different)" "" "the scripts in README.md are those in scripts/"
+
+# The tables of scripts have each of them once, and nothing else.
+sed -n 's/^| .\([^/ ]*\.lua\). |.*/\1/p' README.md | sort >listed
+is "$(cat listed)" "$(cd scripts && printf '%s\n' *.lua)" "README.md lists the scripts in scripts/"
+
+# in_tree FOLDER: the words that CONTRIBUTING.md has for a folder, as far as the
+# next one.
+in_tree ()
+{
+    sed -n "/^    $1\//,/^    [^ ]*\/ \|^$/{/^    $1\//p;/^      /p}" "$TOP/CONTRIBUTING.md" |
+        tr -cs '[:alnum:]_' '\n'
+}
+for folder in lua fault disk report control lib; do
+    for file in "$TOP/$folder"/*.[ch]; do
+        name=${file##*/}
+        in_tree $folder | grep -qx "${name%.*}" || echo "$folder/$name"
+    done
+done >missing
+is "$(cat missing)" "" "CONTRIBUTING.md names each source file"
 done_testing

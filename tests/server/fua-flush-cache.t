@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Each command is taken with each flag that NBD knows for it, and does the
-# same with it.
+# Each command accepts each flag that NBD has for it, and does the same with it.
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
@@ -25,7 +24,7 @@ for flags in (0, FUA, NO_HOLE, FAST, FUA | NO_HOLE, FUA | FAST, NO_HOLE | FAST,
     h.zero(len(data) - 200, 4100, flags)
     expect(f"zero with flags {flags}", data[:100] + bytes(len(data) - 200) + data[-100:])
 
-# What a trim leaves in the middle is not said: old bytes or zeroes.
+# A trim may leave old bytes or zeroes.
 for flags in 0, FUA:
     h.pwrite(data, 4000)
     h.trim(len(data) - 200, 4100, flags)

@@ -49,10 +49,21 @@ def extents(count, offset, flags=0):
                    lambda context, start, entries, err: got.extend(entries), flags)
     return list(zip(got[::2], got[1::2]))
 
-print(extents(0xffffffff, end - 0xffffffff))
+def largest(offset):
+    """The map of 0xffffffff bytes.  nbdkit 1.43.11 and newer stop at 0xffff0000."""
+    got = extents(0xffffffff, offset)
+    if sum(count for count, _ in got) == 0xffff0000:
+        for count, kind in extents(0xffff, offset + 0xffff0000):
+            if kind == got[-1][1]:
+                got[-1] = got[-1][0] + count, kind
+            else:
+                got.append((count, kind))
+    return got
+
+print(largest(end - 0xffffffff))
 h.pwrite(b"last", end - 4)
 print(h.pread(6, end - 6))
-print(extents(0xffffffff, end - 0xffffffff))
+print(largest(end - 0xffffffff))
 print(extents(1, end - 1))
 h.pwrite(b"x" * 300000, end - 300000)
 print(extents(1 << 20, end - (1 << 20)))
@@ -76,9 +87,17 @@ for request in (lambda: h.pread(1, end), lambda: h.pread(2, end - 1),
     except nbd.Error as error:
         print(error.errno in ("EINVAL", "ENOSPC"), end=" ")
 PY
-is "$(cat out)" "[(4294967295, 3)]
+# From 1.43.11 on, nbdkit tells of no more than 4294901760 bytes at once.
+most="[(4294967295, 3)]"
+last="[(4294963200, 3), (4095, 0)]"
+version=$(nbdkit --version | sed 's/^nbdkit //; s/ .*//')
+if printf '%s\n' 1.43.11 "$version" | sort -CV; then
+    most="[(4294901760, 3)]"
+    last=$most
+fi
+is "$(cat out)" "$most
 bytearray(b'\\x00\\x00last')
-[(4294963200, 3), (4095, 0)]
+$last
 [(1, 0)]
 [(745473, 3), (303103, 0)]
 bytearray(b'\\x00x')
@@ -88,8 +107,8 @@ bytearray(b'\\x00x\\x00')
 True True True True True True " "its last bytes are read, written, zeroed, trimmed and mapped"
 stopped
 
-# What NBD forbids.  Each is followed by a good request on the same connection.
-# What becomes of a request for no bytes the protocol leaves open.
+# Requests that NBD forbids.  Each is followed by a good request on the same connection.
+# The protocol leaves open what happens to a request for no bytes.
 serve size=1000000
 python - >out <<'PY'
 import os, raw_nbd

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Memory follows what is stored: trimmed and zeroed pages are given back to
-# the system, and scattered small writes cost little more than themselves.
+# Memory is in proportion to what is stored: trimmed and zeroed pages are given back to
+# the system, and scattered small writes cost little more than their pages.
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 [ -z "$WATCH" ] || skip_all "$WATCH has memory of its own"
@@ -42,7 +42,7 @@ python "[h.trim(61440, i << 16) for i in range(1024)]"
 between $((start + 4000)) $((start + 4096 + 4096)) "$(resident)" "single pages stay, others are given back"
 stopped
 
-# Zeroes that nobody wrote take nothing.
+# Zeroes that nobody wrote take no memory.
 serve size=1P
 alive "a disk of 1 PiB starts"
 start=$(resident)

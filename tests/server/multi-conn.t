@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# All connections see one disk, and many of them at work on the same bytes
-# never make a sector that is part one's and part another's.
+# All connections see one disk, and if many of them write the same bytes, no sector is
+# ever partly from one and partly from another.
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
@@ -25,8 +25,8 @@ stopped
 # Each sector that is written repeats one word of 8 bytes, which names the
 # writer, the request and the sector.  So each one that is read must repeat a
 # word that names that sector, or be zero.
-# Two threads for each connection: with nbdkit's usual 16 there would be too
-# many for the watches.
+# Each connection has two threads: nbdkit's usual 16 would be too many for sanitizers
+# and valgrind.
 connections=200
 [ "$WATCH" != valgrind ] || connections=24
 export connections
@@ -40,8 +40,8 @@ processes, connections = 4, int(os.environ["connections"])
 windows = 0, 32 << 30
 sectors = 2048
 
-# Half of the requests go to 64 KiB where all meet: large ones, which take
-# long, and small ones in between.
+# Half of the requests go to the same 64 KiB: large ones, which take long, and small
+# ones in between.
 def some_range():
     if random.random() < 0.5:
         count = random.choice((1, 2, 8, 128))

@@ -55,7 +55,7 @@ for n in range(int(os.environ["WORK"])):
                                                           nbd.CMD_FLAG_FAST_ZERO)))
         model[offset:end] = bytes(count)
     else:
-        # Whole pages read as zeroes; of the others, what was trimmed may.
+        # Whole pages read as zeroes; trimmed parts of the others may.
         client.trim(count, base + offset)
         got = client.pread(count, base + offset)
         first = -(-(base + offset) // page) * page - base

@@ -4,8 +4,8 @@
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdinfo
 
-# wrong LINES REGEX PARAMETER...: nbdkit fails with at most so many lines on
-# standard error, of which the first matches.
+# wrong LINES REGEX PARAMETER...: nbdkit fails with at most LINES lines on standard
+# error, and the first one matches.
 wrong ()
 {
     local lines=$1 expected=$2 status name
@@ -24,8 +24,7 @@ wrong ()
 
 refused () { wrong 1 "$@"; }
 
-# accepted SIZE PARAMETER...: the disk that they make has that size, and
-# nothing is said.
+# accepted SIZE PARAMETER...: the disk has that size, and there is no message.
 accepted ()
 {
     local expected=$1

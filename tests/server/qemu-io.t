@@ -3,8 +3,8 @@
 . "$(dirname "$0")/../lib/lib.sh"
 need qemu-io
 
-# io COMMAND...: qemu-io is silent about success but for its statistics, and
-# says "Pattern verification failed", with status 1, where data differs.
+# io COMMAND...: qemu-io prints nothing except statistics if all is well; if data
+# differs, it says "Pattern verification failed", with status 1.
 io ()
 {
     local args=() c
@@ -30,7 +30,7 @@ check "many at once" io "aio_write -P 0x66 3M 1M" "aio_write -P 0x77 4M 1M" "aio
     "read -P 0x66 3M 1M" "read -P 0x77 4M 1M"
 check "vectors" io "writev -P 0x88 5M 512 1024 4k" "readv -P 0x88 5M 4k 1024 512"
 
-# That the above can fail.
+# The checks above can fail.
 like "$(io "read -P 0xff 0 512" 2>&1)" "Pattern verification failed" "a wrong pattern is noticed"
 stopped
 done_testing

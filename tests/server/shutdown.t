@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
-# The server ends when it is told to, whatever its clients do, and clients
-# that vanish or talk nonsense harm no others.
+# The server ends when it is told to, whatever its clients do, and clients that
+# vanish or talk nonsense do not harm others.
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
-# Each time the server has a minute (stop), then it would be killed.  nbdkit,
-# whatever the plugin, waits for clients that are idle to go, but not for
-# those at work.
+# Each time the server has a minute (stop), then it is killed.  nbdkit, whatever
+# the plugin, waits for idle clients to go, but not for those at work.
 serve size=1G
 stop
 is $? 0 "ends without clients"
@@ -25,13 +24,10 @@ for each in all:
     each.connect_uri(os.environ['uri'])
 def ready():
     open('ready', 'w').close()
-$1" >clients.out 2>&1 &
+$1" >client.out 2>&1 &
     clients=$!
     at_exit+=("end $clients")
-    until [ -e ready ]; do
-        kill -0 "$clients" 2>/dev/null || { sed 's/^/# /' clients.out; bail "clients did not start"; }
-        sleep 0.02
-    done
+    await_from "$clients" "the clients" [ -e ready ]
 }
 
 serve size=1G
@@ -64,7 +60,7 @@ except nbd.Error:
 stop
 is $? 0 "ends with clients at work"
 wait "$clients"
-is "$(grep Traceback clients.out)" "" "the clients noticed"
+is "$(grep Traceback client.out)" "" "the clients noticed"
 
 serve size=1G
 clients '

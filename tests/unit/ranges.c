@@ -1,5 +1,4 @@
-/* ranges-unit.c - the set of ranges against an array of flags, also when
- * memory is missing.
+/* The set of ranges, compared with an array of flags, also when memory runs out.
  */
 
 #include <string.h>

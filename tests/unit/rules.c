@@ -82,6 +82,11 @@ request_wait (const struct connection *conn, uint64_t ns)
   return ns == UINT64_MAX;
 }
 
+void
+request_wake (void)
+{
+}
+
 int
 request_wait_until (const struct connection *conn, uint64_t end,
                     bool (*over) (const void *context), const void *context)

@@ -11,7 +11,7 @@
 /* The allocation with this number fails; all others work. */
 static long fail_at, allocations;
 
-/* What was allocated and not yet freed: blocks, and bytes mapped. */
+/* How much is allocated and not yet freed: blocks, and bytes mapped. */
 static long blocks, mapped;
 
 static bool
@@ -88,7 +88,7 @@ test_munmap (void *p, size_t size)
 
 #define SIZE 60000
 
-/* What the two disks should hold. */
+/* The content that the two disks should have. */
 static char *a_bytes, *b_bytes;
 
 static bool
@@ -100,7 +100,7 @@ is_whole (struct store *s, const char *bytes)
   return memcmp (buf, bytes, SIZE) == 0;
 }
 
-/* Is S a mix: up to some byte as NEW, from there on as OLD? */
+/* Is S equal to NEW up to some byte, and to OLD from there on? */
 static bool
 is_prefix (struct store *s, const char *old, const char *new)
 {
@@ -113,7 +113,7 @@ is_prefix (struct store *s, const char *old, const char *new)
   return memcmp (buf + i, old + i, SIZE - i) == 0;
 }
 
-/* Write, or zero if C is 0; if that fails, look at the disk and try again. */
+/* Write, or zero if C is 0; if that fails, check the disk and try again. */
 static bool
 change (struct store *s, char *bytes, uint64_t offset, uint64_t count, char c)
 {
@@ -133,7 +133,7 @@ change (struct store *s, char *bytes, uint64_t offset, uint64_t count, char c)
   return false;
 }
 
-/* A life that comes through every allocation in store.c. */
+/* The life of a disk, which uses each allocation in store.c. */
 static bool
 live (struct store *a)
 {

@@ -23,7 +23,7 @@ pages (void)
   return (size + STORE_PAGE - 1) / STORE_PAGE;
 }
 
-/* A range that is mostly short, and begins or ends at a page now and then. */
+/* A range that is mostly short, and sometimes begins or ends at a page. */
 static void
 random_range (uint64_t *offset, uint64_t *count)
 {
@@ -121,7 +121,7 @@ do_clone (unsigned from, unsigned to)
   return true;
 }
 
-/* The pages counted are those in the map. */
+/* Are the pages that are counted those in the map? */
 static bool
 counts_agree (unsigned d)
 {
@@ -152,7 +152,7 @@ one_step (void)
   }
 }
 
-/* Drop all disks but one, zero that, and see that nothing was lost. */
+/* Drop all disks except one, zero that one, and check that nothing was lost. */
 static bool
 last_one_is_clean (void)
 {

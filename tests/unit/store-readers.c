@@ -12,7 +12,7 @@ static struct store *disk;
 static _Atomic bool stop;
 static _Atomic unsigned bad;
 
-/* Far from each other, so that nodes come and go. */
+/* The windows are far from each other, so that nodes come and go. */
 static uint64_t
 window (uint64_t i)
 {

@@ -1,6 +1,6 @@
 /* Many threads read, write, zero, trim, map and clone the same few pages at
- * once: no sector is ever torn, and nothing is lost that nobody overwrote.
- * Most telling under a sanitizer.
+ * once: no sector is ever torn, and nothing is lost unless it was overwritten.
+ * A sanitizer finds most here.
  */
 
 #include "tap.h"

@@ -11,7 +11,7 @@
 
 static unsigned tap_count, tap_failed;
 
-/* One check; NAME is a format. */
+/* One check; NAME is a format.  Returns PASSED. */
 __attribute__ ((format (printf, 2, 3))) static inline bool
 ok (bool passed, const char *name, ...)
 {
@@ -36,7 +36,7 @@ env_number (const char *name, uint64_t otherwise)
   return s && *s ? strtoull (s, NULL, 0) : otherwise;
 }
 
-/* How often to do something random: less where it is slow. */
+/* How often to do something random: a tenth where a watch makes it slow. */
 static inline uint64_t
 rounds (uint64_t otherwise)
 {
@@ -44,7 +44,7 @@ rounds (uint64_t otherwise)
                      ? otherwise / 10 : otherwise);
 }
 
-/* The end of main. */
+/* The end of main: its exit status. */
 static inline int
 done_testing (void)
 {
