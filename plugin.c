@@ -282,16 +282,17 @@ is_seldom (void)
   return seldom;
 }
 
-/* Tell of a fault that was asked for.  That is no error; but where nbdkit sends the
- * text of an error to the client, it is one, as long as they are few.
+/* Tell that a client was refused, as was asked for.  That is no error; but where
+ * nbdkit sends the text of an error to the client, it is one, as long as they are
+ * few.
  */
 static void
-tell_fault (const char *text)
+tell_refusal (const char *who, int err)
 {
   if (request_client_sees_errors () && is_seldom ())
-    nbdkit_error ("%s", text);
+    nbdkit_error ("%s refused the connection: %s", who, strerror (err));
   else
-    nbdkit_debug ("%s", text);
+    nbdkit_debug ("%s refused the connection: %s", who, strerror (err));
 }
 
 /* May this client come in? */
@@ -301,17 +302,13 @@ admit (const struct connection *c)
   struct request req = { .op = OP_OPEN, .conn = c };
   const char *who = "on.open";
   int err = hooks_wants (OP_OPEN) ? hooks_open (c) : 0;
-  char text[100];
 
   if (!err) {
     who = "a fault rule";
     err = faults_pass (&req);
   }
-  if (err) {
-    snprintf (text, sizeof text, "%s refused the connection: %s", who,
-              strerror (err));
-    tell_fault (text);
-  }
+  if (err)
+    tell_refusal (who, err);
   return err;
 }
 
@@ -467,7 +464,7 @@ tell_failure (int err, const struct request *req)
             strerror (err), req->why ? " (" : "", req->why ? req->why : "",
             req->why ? ")" : "");
   if (was_asked_for (err, req))
-    tell_fault (text);
+    nbdkit_debug ("%s", text);
   else
     nbdkit_error ("%s", text);
 }

@@ -112,8 +112,9 @@ bool request_is_over (void);
  */
 bool request_server_ends (void);
 
-/* Does this nbdkit send the text of the last nbdkit_error of a request to its
- * client?  (1.42 and newer do.  1.40 can't be told from it.)
+/* Does this nbdkit send the text of the last nbdkit_error to a client that it
+ * refuses?  (1.42 and newer do.  1.40 can't be told from it.  Up to 1.48 none sends
+ * the text of an error with the answer of a request.)
  */
 bool request_client_sees_errors (void);
 

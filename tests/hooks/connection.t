@@ -50,6 +50,23 @@ like "$(cat log)" 'on\.open refused the connection: Operation not permitted' "th
 is "$(grep -c 'connections\.lua:8: oops' log)" 1 "and what is broken"
 stopped
 
+# Clients that are refused on purpose are no errors: at most ten a second, where
+# nbdkit sends the text of an error to the client (1.42 and newer).
+serve -v size=1M lua='function on.open(conn) if conn.id % 2 == 0 then fail "EPERM" end end'
+is "$(python 'from clients import *
+begin = time.monotonic()
+print(sum(outcome(connect) != "ok" for i in range(100)))
+print(time.monotonic() - begin >= 0.9 or log().count("error: on.open refused") <= 10)')" "50
+True" "clients that are refused"
+is "$(grep -c 'on.open refused the connection' log)" 50 "... and each is told of"
+if grep -q 'error: on.open refused' log; then
+    sleep 1
+    like "$(nbdinfo "$uri" 2>&1; nbdinfo "$uri" 2>&1)" '(default|named).*on.open refused the connection: Operation not permitted' "the client is told, too"
+else
+    is "$(grep -c 'debug: on.open refused the connection' log)" 50 "none is an error"
+fi
+stopped
+
 # A read-only server, and scripts that have only one of the two hooks.
 serve -r size=1M lua='function on.close(conn) print(conn.id, conn.readonly) end'
 python 'from clients import *; h.shutdown(); until(lambda: "true" in log())'
