@@ -6,6 +6,7 @@
  */
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -138,7 +139,9 @@ with_log (int err)
 {
   if (err)
     nbdkit_error ("log=%s: %s", config.log,
-                  err == ENXIO ? "nobody reads this pipe" : strerror (err));
+                  err == ENXIO ? "nobody reads this pipe"
+                  : err == EADDRINUSE ? "another server writes to it"
+                  : strerror (err));
   return err ? -1 : 0;
 }
 
@@ -199,7 +202,6 @@ memory_unload (void)
   control_stop ();
   hooks_stop ();
   faults_stop ();
-  chance_stop ();
   stop_log ();
   disk_stop ();
   request_stop ();
@@ -265,17 +267,53 @@ no_such_export (const char *name)
   json_free (&there);
 }
 
+/* Fewer than ten times in the last second? */
+static bool
+is_seldom (void)
+{
+  static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+  static uint64_t last[10];     /* when it was so */
+  static size_t oldest;         /* of them */
+  const uint64_t now = sys_now ();
+  bool seldom;
+
+  pthread_mutex_lock (&lock);
+  seldom = last[oldest] == 0 || now - last[oldest] >= SECOND;
+  if (seldom) {
+    last[oldest] = now;
+    oldest = (oldest + 1) % (sizeof last / sizeof last[0]);
+  }
+  pthread_mutex_unlock (&lock);
+  return seldom;
+}
+
+/* Tell that a client was refused, as was asked for.  That is no error; but where
+ * nbdkit sends the text of an error to the client, it is one, as long as they are
+ * few.
+ */
+static void
+tell_refusal (const char *who, int err)
+{
+  if (request_client_sees_errors () && is_seldom ())
+    nbdkit_error ("%s refused the connection: %s", who, strerror (err));
+  else
+    nbdkit_debug ("%s refused the connection: %s", who, strerror (err));
+}
+
 /* May this client come in? */
 static int
 admit (const struct connection *c)
 {
   struct request req = { .op = OP_OPEN, .conn = c };
+  const char *who = "on.open";
   int err = hooks_wants (OP_OPEN) ? hooks_open (c) : 0;
 
+  if (!err) {
+    who = "a fault rule";
+    err = faults_pass (&req);
+  }
   if (err)
-    nbdkit_error ("on.open refused the connection: %s", strerror (err));
-  else if ((err = faults_pass (&req)) != 0)
-    nbdkit_error ("a fault rule refused the connection: %s", strerror (err));
+    tell_refusal (who, err);
   return err;
 }
 
@@ -412,20 +450,46 @@ wrapped (const struct connection *c, enum op op)
                       || medium_wants (c->disk) >> op & 1 || !c->store);
 }
 
-/* Report an errno code to nbdkit.  ENOTSUP is the answer of a fast zero, and
- * ESHUTDOWN the end of a request that waited: no errors.
+/* Was the failure of a request asked for?  A disk with initial content fails with
+ * what on.fill says, whose mistakes were told; unless there is no memory.
  */
+static bool
+was_asked_for (int err, const struct request *req)
+{
+  return req->asked || req->why
+    || (req->conn && !req->conn->store && err != ENOMEM);
+}
+
+/* Tell why a request failed.  ENOTSUP is the answer of a fast zero, and ESHUTDOWN
+ * the end of a request that waited: no errors.
+ */
+static void
+tell_failure (int err, const struct request *req)
+{
+  char text[200];
+
+  if (req->why && log_wanted ())
+    log_error ("medium", req->why, req, err);
+  if (err == ENOTSUP || err == ESHUTDOWN || req->logged)
+    return;
+  snprintf (text, sizeof text, "%s of %lu bytes at offset %llu: %s%s%s%s",
+            req->op == OP_EXTENTS ? "block status" : op_names[req->op],
+            (unsigned long) req->count, (unsigned long long) req->offset,
+            strerror (err), req->why ? " (" : "", req->why ? req->why : "",
+            req->why ? ")" : "");
+  if (was_asked_for (err, req))
+    nbdkit_debug ("%s", text);
+  else
+    nbdkit_error ("%s", text);
+}
+
+/* Report an errno code to nbdkit. */
 static int
 result (int err, const struct request *req)
 {
   if (!err)
     return 0;
-  if (err != ENOTSUP && err != ESHUTDOWN && !req->logged)
-    nbdkit_error ("%s of %lu bytes at offset %llu: %s%s%s%s",
-                  req->op == OP_EXTENTS ? "block status" : op_names[req->op],
-                  (unsigned long) req->count, (unsigned long long) req->offset,
-                  strerror (err), req->why ? " (" : "",
-                  req->why ? req->why : "", req->why ? ")" : "");
+  tell_failure (err, req);
   nbdkit_set_error (err);
   return -1;
 }

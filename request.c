@@ -275,8 +275,26 @@ request_is_over (void)
   return nbdkit_nanosleep (0, 1) == -1;
 }
 
+/* (Each wait that finds it out is an error in nbdkit's log.) */
+bool
+request_server_ends (void)
+{
+  static _Atomic bool ends;
+
+  if (!ends && request_wait_server (0) != 0)
+    ends = true;
+  return ends;
+}
+
 /*--------------------------------------------------------------------*/
-/* Cutting connections. */
+/* What only newer versions of nbdkit have. */
+
+/* The function that came last before 1.42, which has no new one. */
+bool
+request_client_sees_errors (void)
+{
+  return dlsym (RTLD_DEFAULT, "nbdkit_peer_tls_dn") != NULL;
+}
 
 bool
 request_can_cut (void)

@@ -64,9 +64,9 @@ struct request {
   struct nbdkit_extents *extents;
   const struct connection *conn;
   uint64_t n;                   /* number among those of its kind; 0: not drawn */
-  uint64_t luck;                /* 0: not drawn (chance_luck) */
   bool answered;                /* extents have been added */
   bool logged;                  /* nbdkit's log says why it failed */
+  bool asked;                   /* or it was asked for, by a rule or fail */
   const char *why;              /* the medium's reason to fail it, or NULL */
 };
 
@@ -106,6 +106,17 @@ int request_wait_server (uint64_t ns);
  * end?  Takes a microsecond.
  */
 bool request_is_over (void);
+
+/* Does the server end?  That tells why a wait was cut short: otherwise the client
+ * has gone.  Takes some 50 us as long as it does not.
+ */
+bool request_server_ends (void);
+
+/* Does this nbdkit send the text of the last nbdkit_error to a client that it
+ * refuses?  (1.42 and newer do.  1.40 can't be told from it.  Up to 1.48 none sends
+ * the text of an error with the answer of a request.)
+ */
+bool request_client_sees_errors (void);
 
 /* Can this nbdkit cut a connection (1.34 and newer can)?  It is also the first
  * that several threads of a connection can be trusted with: an older one may abort

@@ -18,7 +18,6 @@
 #include "lib/min.h"
 #include "lib/ranges.h"
 #include "lib/sys.h"
-#include "report/log.h"
 
 #define READS (OP (READ) | OP (CACHE))
 #define THROTTLED (OP (READ) | OP (FLUSH) | CHANGES)
@@ -500,13 +499,9 @@ int
 medium_pass (struct request *req)
 {
   struct medium *m = req->conn->disk->medium;
-  int err;
 
   req->why = NULL;              /* a hook may try more than once */
   if (!(medium_wants (req->conn->disk) >> req->op & 1))
     return disk_perform (req);
-  err = perform (m, req);
-  if (req->why && log_wanted ())
-    log_error ("medium", req->why, req, err);
-  return err;
+  return perform (m, req);
 }

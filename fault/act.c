@@ -12,7 +12,8 @@
  * Only a function may change the plan: whether it fails is known when it has run.
  * If it does, the rest is planned again.  So where functions are called, the log
  * is told after them.  Otherwise it is told at once, because a request that hangs
- * may do so for long.
+ * may do so for long, and once more how the waiting ended: that a hang was
+ * released, or that a wait was cut short.
  */
 
 #include <errno.h>
@@ -154,6 +155,7 @@ tell_keep (struct json *did, const struct fault_spec *s)
   json_add (did, "]", 1);
 }
 
+/* Tell what a rule did, or, if only that is still to be told, how it ended. */
 static void
 tell_one (const struct fired *c, const struct request *req)
 {
@@ -175,6 +177,8 @@ tell_one (const struct fired *c, const struct request *req)
     json_member (&did, "misdirect", "%lld", (long long) s->misdirect);
   if (c->does & ACT (CORRUPT))
     json_member (&did, "corrupt", "%llu", (unsigned long long) bits_of (c, req));
+  if (c->ended)
+    json_member_string (&did, "ended", c->ended);
   log_request ("rule", s->name, req, &did);
 }
 
@@ -200,17 +204,47 @@ released (const void *fired)
 }
 
 static int
-act_wait (const struct fired *fired, size_t n, const struct request *req)
+act_wait (struct fired *fired, size_t n, const struct request *req)
 {
   int err = 0;
 
   for (size_t i = 0; i < n && !err; i++) {
-    if (fired[i].does & ACT (DELAY))
-      err = request_wait (req->conn, fired[i].delay);
-    if (fired[i].does & ACT (HANG) && !err)
-      err = request_wait_until (req->conn, UINT64_MAX, released, &fired[i]);
+    struct fired *c = &fired[i];
+
+    if (c->does & ACT (DELAY))
+      err = request_wait (req->conn, c->delay);
+    if (c->does & ACT (HANG) && !err) {
+      err = request_wait_until (req->conn, UINT64_MAX, released, c);
+      c->ended = c->fault->removed ? "removed" : "released";
+    }
+    if (err && log_wanted ())
+      c->ended = log_why_cut ();
   }
   return err;
+}
+
+/* Of a plan that was cut short, only the waiting was done. */
+static void
+plan_cut (struct fired *fired, size_t n)
+{
+  for (size_t i = 0; i < n; i++)
+    fired[i].does &= ACT (DELAY) | ACT (HANG);
+}
+
+/* Tell how the waiting ended, of which the beginning was told. */
+static void
+tell_ended (struct fired *fired, size_t n, const struct request *req)
+{
+  if (!log_wanted ())
+    return;
+  for (size_t i = 0; i < n; i++) {
+    const unsigned does = fired[i].does;
+
+    fired[i].does = 0;
+    if (fired[i].ended)
+      tell_one (&fired[i], req);
+    fired[i].does = does;
+  }
 }
 
 /*--------------------------------------------------------------------*/
@@ -237,9 +271,8 @@ act_fail (struct fired *fired, size_t n, struct request *req,
     if (c->does & (ACT (DISCONNECT) | ACT (ERROR)))
       err = c->error;
   }
-  /* It was asked for: that needs no log line for each. */
   if (err)
-    req->logged = true;
+    req->asked = true;
   return err;
 }
 
@@ -374,6 +407,7 @@ act_keep (const struct fired *fired, size_t n, struct request *req)
 {
   if (who_does (fired, n, ACT (KEEP)))
     perform_rest (fired, n, req);
+  req->why = NULL;              /* if the medium failed that, it does not matter */
 }
 
 /*--------------------------------------------------------------------*/
@@ -398,8 +432,12 @@ fault_act (struct fired *fired, size_t n, struct request *req, int err,
     tell (fired, n, req);
   cut = act_wait (fired, n, req);
   err = cut ? cut : act_fail (fired, n, req, callbacks);
+  if (cut)
+    plan_cut (fired, n);
   if (late)
     tell (fired, n, req);
+  else
+    tell_ended (fired, n, req);
   if (!err)
     return act_perform (fired, n, req);
   if (!cut)

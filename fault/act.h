@@ -20,9 +20,12 @@ enum action {
 /* Sets of actions have the bit 1 << action for each. */
 #define ACT(action) (1u << ACT_##action)
 
-/* A rule that fires for a request, its luck, and the plan for it. */
+/* A rule that matches a request, or fires for it: its luck, and the plan. */
 struct fired {
   struct fault *fault;
+  bool on;                      /* when it was looked up; off: it only counts */
+  uint64_t came;                /* of a random rule: how often the request came
+                                 * before */
   uint64_t random;
   uint64_t delay;               /* nanoseconds */
   unsigned seen;                /* the rule's releases when it was looked up: one
@@ -31,6 +34,7 @@ struct fired {
 
   unsigned does;                /* a set of actions */
   int error;                    /* errno code, of ACT_DISCONNECT and ACT_ERROR */
+  const char *ended;            /* how its waiting ended, if that is worth telling */
 };
 
 /* Do to a request what N rules say, in their order, perform what is left of it,

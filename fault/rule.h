@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/chance.h"
 #include "request.h"
 
 /* The operations to which keep, misdirect and corrupt do something.  A rule that
@@ -31,7 +32,7 @@ struct fault_spec {
   bool has_range;
   uint64_t offset, count;       /* requests that overlap this region */
   uint64_t conn;                /* number of the connection */
-  const char *export_name;
+  const char *export_name;      /* "*": of any; NULL: of the live disk */
   bool has_fua, fua;
   const char *data;             /* a write that contains these bytes */
   size_t data_len;
@@ -58,7 +59,7 @@ struct fault_spec {
 };
 
 /* A rule.  It is complete when fault_add returns; after that only its counters
- * and switches change, without a lock.
+ * and switches change, without a lock, and its tallies.
  */
 struct fault {
   struct fault *next;           /* in the order of declaration */
@@ -67,6 +68,11 @@ struct fault {
   char *name, *export_name, *seq, *data;
   struct fault_range *keep;
   uint64_t number;              /* from 1 */
+  bool any_export;
+  bool random;                  /* needs luck that differs from case to case */
+  struct tally came;            /* if so: the requests that it matched, on or off;
+                                 * rules.c locks it */
+  struct tally asked;           /* those for which its functions called chance */
   _Atomic unsigned refs;
   _Atomic bool on, removed;
   _Atomic unsigned releases;    /* a request that hangs goes on when it changes */

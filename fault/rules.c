@@ -17,6 +17,11 @@
  * connections do not wait for each other; the thread that changes the rules takes
  * all of them.
  *
+ * Luck.  A rule to which something happens by chance counts how often each request
+ * came to it (lib/chance.h).  It does so when the request is looked up, and one
+ * lock keeps requests apart until all its rules have counted it: of two that are
+ * the same and come at the same time, one is the first for all rules.
+ *
  * A rule counts its references: one is the list's, and each request for which the
  * rule may fire and each script that holds it has one.
  */
@@ -60,6 +65,8 @@ static struct list_lock locks[LOCKS] = {
   [0 ... LOCKS - 1] = { PTHREAD_MUTEX_INITIALIZER }
 };
 static _Atomic unsigned wanted; /* union of the rules' ops */
+
+static pthread_mutex_t came_lock = PTHREAD_MUTEX_INITIALIZER;   /* of all came */
 
 /* Threads that wait until any rule fires. */
 static _Atomic unsigned waiters;
@@ -107,6 +114,8 @@ faults_start (const struct fault_callbacks *c)
 static void
 fault_free (struct fault *f)
 {
+  tally_clear (&f->came);
+  tally_clear (&f->asked);
   free (f->keep);
   free (f->data);
   free (f->seq);
@@ -133,7 +142,7 @@ log_counts (const struct fault *f)
   json_member_string (&j, "rule", f->name);
   json_member (&j, "matched", "%llu", (unsigned long long) f->hits);
   json_member (&j, "fired", "%llu", (unsigned long long) f->fired);
-  if (f->fired == 0)
+  if (f->fired == 0 && !f->spec.optional)
     json_member (&j, "never_fired", "true");
   if (f->removed)
     json_member (&j, "removed", "true");
@@ -187,6 +196,14 @@ copy_text (char **to, const char *from)
   return copy (to, from, from ? strlen (from) + 1 : 0);
 }
 
+/* Does a rule need luck that is not the same for all requests? */
+static bool
+is_random (const struct fault_spec *s)
+{
+  return (s->has_p && s->p > 0 && s->p < 1) || s->corrupt
+    || s->delay_max > s->delay;
+}
+
 /* A rule that is in no list yet, or NULL. */
 static struct fault *
 fault_new (const struct fault_spec *spec)
@@ -205,6 +222,8 @@ fault_new (const struct fault_spec *spec)
     fault_free (f);
     return NULL;
   }
+  f->any_export = f->export_name && strcmp (f->export_name, "*") == 0;
+  f->random = is_random (spec);
   f->spec.export_name = f->export_name;
   f->spec.seq = f->seq;
   f->spec.data = f->data;
@@ -337,13 +356,17 @@ faults_list (struct fault **out, size_t room)
   return n;
 }
 
-/* A rule is out of the list: let the requests that hang in it go on, and give up
- * the list's reference.
+/* A rule is out of the list: let the requests that hang in it go on, forget what
+ * it has counted, because scripts may hold it for long, and give up the list's
+ * reference.
  */
 static void
 retire (struct fault *f)
 {
   fault_release (f);
+  pthread_mutex_lock (&came_lock);
+  tally_clear (&f->came);
+  pthread_mutex_unlock (&came_lock);
   fault_put (f);
 }
 
@@ -418,6 +441,12 @@ fault_info (const struct fault *f)
   };
 }
 
+struct tally *
+fault_asked (const struct fault *f)
+{
+  return &((struct fault *) f)->asked;  /* all rules come from malloc */
+}
+
 bool
 faults_want (enum op op)
 {
@@ -440,18 +469,28 @@ faults_may_wait (void)
 /*--------------------------------------------------------------------*/
 /* Matching. */
 
-/* Do the selectors match that depend on the request alone?  (The index has
- * checked the operation and the region.)
+/* Without a name, it is about the live disk. */
+static bool
+is_its_export (const struct fault *f, const struct request *req)
+{
+  const char *name = disk_name (req->conn->disk);
+
+  return f->any_export
+    || (f->export_name ? strcmp (f->export_name, name) == 0 : *name == '\0');
+}
+
+/* Do the selectors match that depend on the request alone, and has the rule
+ * something to do, or to count?  (The index has checked the operation and the
+ * region.)
  */
 static bool
 matches (const struct fault *f, const struct request *req)
 {
   const struct fault_spec *s = &f->spec;
 
-  return f->on
+  return (f->on || f->random)
     && (!s->conn || s->conn == req->conn->id)
-    && (!f->export_name
-        || strcmp (f->export_name, disk_name (req->conn->disk)) == 0)
+    && is_its_export (f, req)
     && (!s->has_fua || s->fua == ((req->flags & NBDKIT_FLAG_FUA) != 0))
     && (!f->data || (req->op == OP_WRITE
                      && memmem (req->buf, req->count, f->data, s->data_len)));
@@ -525,7 +564,7 @@ found_add (struct found *found, struct fault *f)
   }
   f->refs++;
   found->item[found->n++] = (struct fired) {
-    .fault = f, .seen = f->releases,
+    .fault = f, .on = f->on, .seen = f->releases,
   };
   return true;
 }
@@ -568,6 +607,26 @@ sort_found (struct found *found)
   }
 }
 
+/* Count a request in all rules to which it matters how often it came. */
+static void
+count_request (const struct request *req, struct found *found)
+{
+  bool locked = false;
+
+  for (size_t i = 0; i < found->n; i++) {
+    struct fired *c = &found->item[i];
+
+    if (!c->fault->random)
+      continue;
+    if (!locked)
+      pthread_mutex_lock (&came_lock);
+    locked = true;
+    c->came = tally_count (&c->fault->came, req->op, req->offset, req->count);
+  }
+  if (locked)
+    pthread_mutex_unlock (&came_lock);
+}
+
 static void
 refresh (struct index *x)
 {
@@ -598,6 +657,8 @@ look_up (const struct request *req, struct found *found)
   complete = find_matching (x, req, found);
   pthread_mutex_unlock (mutex);
   sort_found (found);
+  if (complete)
+    count_request (req, found);
   return complete ? 0 : ENOMEM;
 }
 
@@ -616,15 +677,18 @@ fires (struct fired *c, struct request *req)
 {
   struct fault *f = c->fault;
   const struct fault_spec *s = &f->spec;
-  int r = s->has_when ? callbacks.when (f, req) : 1;
+  int r;
 
+  if (!c->on)
+    return 0;
+  r = s->has_when ? callbacks.when (f, req) : 1;
   if (r <= 0)
     return r;
   if (!counts (f, ++f->hits))
     return 0;
-  if (s->has_p || s->corrupt || s->delay_max > s->delay)
-    c->random = chance_mix (f->hash ^ chance_luck (&req->luck, req->op,
-                                                   req->offset, req->count));
+  if (f->random)
+    c->random = chance_mix (f->hash ^ chance_luck (req->op, req->offset,
+                                                   req->count, c->came));
   if (s->has_p && chance_fraction (c->random) >= s->p)
     return 0;
   if (!s->has_delay_function) {
@@ -652,8 +716,6 @@ choose (struct request *req, struct found *found)
     r = fires (&found->item[i], req);
     if (r < 0 && !err)
       err = -r;
-    if (r < 0)
-      req->logged = true;       /* or failed on purpose */
     if (r > 0)
       found->item[kept++] = found->item[i];
     else

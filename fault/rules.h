@@ -8,7 +8,11 @@
  * performed, except what the rule of that error keeps.
  *
  * Whether a rule with a probability fires, and what it does by chance, depends on
- * the luck of the request (chance.h) and on the rule's name.
+ * the seed, on the rule's name, on the request (operation, offset, count), and on
+ * how often the same request came to this rule before: a request that the rule's
+ * op, region, conn, export, fua and data match counts, also while it is off.  All
+ * rules count a request at the same moment, so that it does not matter which of
+ * two requests at the same time is the first.
  */
 
 #ifndef FAULT_RULES_H
@@ -22,6 +26,7 @@
 
 struct fault_spec;              /* what is asked for, and a rule: rule.h */
 struct fault;
+struct tally;                   /* lib/chance.h */
 
 /* The functions of rules, called for rules with has_when, has_delay_function and
  * has_call, by the thread of the request and without a lock held.
@@ -67,8 +72,7 @@ size_t faults_list (struct fault **out, size_t room);
 void fault_remove (struct fault *f);
 void faults_clear (void);
 
-/* Switch a rule on or off.  While it is off, it matches nothing and counts
- * nothing.
+/* Switch a rule on or off.  While it is off, it has no hits and does not fire.
  */
 void fault_set_on (struct fault *f, bool on);
 
@@ -90,6 +94,11 @@ struct fault_info {
 
 /* What is known of a rule.  The name lives as long as the rule. */
 struct fault_info fault_info (const struct fault *f);
+
+/* Where those who run a rule's functions count the requests for which these call
+ * chance.  They lock it.  It lives as long as the rule.
+ */
+struct tally *fault_asked (const struct fault *f);
 
 /* Is there any rule for this operation?  Takes no lock. */
 bool faults_want (enum op op);

@@ -1,21 +1,24 @@
-/* chance.c - randomness that can be repeated. */
+/* chance.c - randomness that can be repeated.
+ *
+ * A tally is a hash table with open addressing.  Its keys are made with a secret,
+ * so that a client that chooses offsets can't make them collide.  The luck is
+ * made without it, and so is the same in each process.
+ */
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/random.h>
 
 #include "lib/chance.h"
 
-/* A request that was seen before, in a hash table with open addressing. */
+/* A request that was seen before. */
 struct seen {
   uint64_t key;                 /* 0: a free place */
   uint64_t count;               /* how often */
 };
 
-static struct seen *table;
-static size_t used, size;       /* places; the size is a power of 2, or 0 */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;        /* of these */
 static uint64_t seed;
+static uint64_t secret[2];
 
 double
 chance_fraction (uint64_t random)
@@ -23,22 +26,31 @@ chance_fraction (uint64_t random)
   return (double) (random >> 11) * 0x1p-53;
 }
 
+/* (Without getrandom, the secret is 0, and all else is as it should be.) */
 void
 chance_start (uint64_t n)
 {
   seed = n;
+  if (getrandom (secret, sizeof secret, GRND_NONBLOCK) != sizeof secret)
+    secret[0] = secret[1] = 0;
 }
 
-void
-chance_stop (void)
+/*--------------------------------------------------------------------*/
+/* Counting. */
+
+/* Never 0, because that is a free place. */
+static uint64_t
+key_of (unsigned op, uint64_t offset, uint64_t count)
 {
-  free (table);
-  table = NULL;
-  used = size = 0;
+  const uint64_t key
+    = chance_mix (chance_mix (chance_mix (offset ^ secret[0]) ^ count
+                              ^ secret[1]) ^ op);
+
+  return key ? key : 1;
 }
 
 /* The place of KEY among N entries, of which some are free: its own, or the free
- * one that it would take.
+ * one that it would take.  N is a power of 2.
  */
 static struct seen *
 find (struct seen *entries, size_t n, uint64_t key)
@@ -52,59 +64,55 @@ find (struct seen *entries, size_t n, uint64_t key)
 
 /* Double the table.  False: no memory, and nothing has changed. */
 static bool
-grow (void)
+grow (struct tally *t)
 {
-  const size_t more = size ? size * 2 : 64;
+  const size_t more = t->size ? t->size * 2 : 64;
   struct seen *entries = calloc (more, sizeof *entries);
 
   if (!entries)
     return false;
-  for (size_t i = 0; i < size; i++)
-    if (table[i].key)
-      *find (entries, more, table[i].key) = table[i];
-  free (table);
-  table = entries;
-  size = more;
+  for (size_t i = 0; i < t->size; i++)
+    if (t->seen[i].key)
+      *find (entries, more, t->seen[i].key) = t->seen[i];
+  free (t->seen);
+  t->seen = entries;
+  t->size = more;
   return true;
 }
 
-/* How often this key was seen before; count it once more. */
-static uint64_t
-see (uint64_t key)
+/* Half of the places stay free. */
+uint64_t
+tally_count (struct tally *t, unsigned op, uint64_t offset, uint64_t count)
 {
-  uint64_t count = 0;
-  struct seen *s;
+  const uint64_t key = key_of (op, offset, count);
+  struct seen *s = t->size ? find (t->seen, t->size, key) : NULL;
 
-  pthread_mutex_lock (&lock);
-  if (used * 2 < size || grow ()) {
-    s = find (table, size, key);
-    if (s->key == 0) {
-      s->key = key;
-      used++;
-    }
-    count = s->count++;
+  if (s && s->key)
+    return s->count++;
+  if (t->used * 2 >= t->size) {
+    if (!grow (t))
+      return 0;
+    s = find (t->seen, t->size, key);
   }
-  pthread_mutex_unlock (&lock);
-  return count;
+  *s = (struct seen) { .key = key, .count = 1 };
+  t->used++;
+  return 0;
 }
 
-/* The luck of a request, which is counted; never 0. */
-static uint64_t
-draw (unsigned op, uint64_t offset, uint64_t count)
+void
+tally_clear (struct tally *t)
 {
-  uint64_t key = chance_mix (chance_mix (chance_mix (offset) ^ count) ^ op);
-  uint64_t n;
-
-  if (key == 0)
-    key = 1;                    /* because 0 is a free place */
-  n = chance_mix (chance_mix (seed) ^ chance_mix (key + see (key)));
-  return n ? n : 1;
+  free (t->seen);
+  *t = (struct tally) { .seen = NULL };
 }
+
+/*--------------------------------------------------------------------*/
 
 uint64_t
-chance_luck (uint64_t *luck, unsigned op, uint64_t offset, uint64_t count)
+chance_luck (unsigned op, uint64_t offset, uint64_t count, uint64_t n)
 {
-  if (*luck == 0)
-    *luck = draw (op, offset, count);
-  return *luck;
+  const uint64_t key = chance_mix (chance_mix (chance_mix (offset) ^ count) ^ op);
+  const uint64_t luck = chance_mix (chance_mix (seed) ^ chance_mix (key + n));
+
+  return luck ? luck : 1;
 }

@@ -1,33 +1,44 @@
 /* chance.h - randomness that can be repeated.
  *
  * The random numbers of a request depend on the seed, on who asks for them, on the
- * request (operation, offset, count), and on how often the same request came
- * before.  They never depend on time, or on the order in which threads run.  Any
- * thread may call these functions, except for chance_start and chance_stop.
+ * request (operation, offset, count), and on how often the same request came to
+ * the one who asks.  They never depend on time, or on the order in which threads
+ * run, or on what others ask for: each one counts in a table of its own, a tally.
  */
 
 #ifndef CHANCE_H
 #define CHANCE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
-/* Set the seed, before the first call of chance_luck. */
+/* Set the seed, before the first request, and draw the secret of this process. */
 void chance_start (uint64_t seed);
 
-/* Free all memory and forget all requests, when none is left. */
-void chance_stop (void);
-
-/* The luck of a request: a random number, never 0, from which everyone who needs
- * random numbers for this request makes them.  It is drawn, and the request is
- * counted, when somebody first asks for it; *LUCK, which is 0 at first, keeps it.
- * So each request counts once, no matter how many ask, and where two requests
- * that are the same run at the same time it does not matter which comes first.
- * The count takes 16 to 64 bytes of memory for each different request.  Without
- * memory for that, the request gets the luck of one that comes for the first
- * time.  Takes a lock for a short time.
+/* How often each request came to somebody.  All 0 at first.  It takes 32 to 64
+ * bytes for each different request, at least 1 KiB.  The caller owns and locks it.
  */
-uint64_t chance_luck (uint64_t *luck, unsigned op, uint64_t offset,
+struct tally {
+  struct seen *seen;            /* for chance.c */
+  size_t used, size;
+};
+
+/* Count a request.  Returns how often it came before.  Without memory for one
+ * that is new, it is not counted, and returns 0: those that are known keep their
+ * count.  Where requests are stored depends on the secret, so that nobody can
+ * choose requests that are stored in the same place.
+ */
+uint64_t tally_count (struct tally *t, unsigned op, uint64_t offset,
                       uint64_t count);
+
+/* Forget all requests, and free the memory.  The tally is as it was at first. */
+void tally_clear (struct tally *t);
+
+/* The luck of a request that came N times before: a random number, never 0, from
+ * which everyone who needs random numbers for this request makes their own.  Any
+ * thread may call it.
+ */
+uint64_t chance_luck (unsigned op, uint64_t offset, uint64_t count, uint64_t n);
 
 /* Make a number that looks random from another one; different numbers give
  * different ones.  The numbers for SEED, SEED + CHANCE_STEP, SEED + 2 *

@@ -29,7 +29,6 @@
 
 #include <errno.h>
 
-#include "lib/chance.h"
 #include "lua/host.h"
 
 /* Coroutines kept for use again. */
@@ -162,9 +161,14 @@ wait_fired (const struct call *c)
 static int
 run (struct call *c)
 {
-  if (c->has_run && c->kind->gone (c))
+  if (c->has_run && c->kind->gone (c)) {
+    c->cut = true;
     return ESHUTDOWN;           /* it may be a loop */
+  }
   c->has_run = true;
+  c->skipped = false;
+  if (c->req->op == OP_READ)
+    c->changed = false;         /* the data is the disk's again */
   c->err = c->kind->run (c);
   c->done = true;
   return 0;
@@ -172,13 +176,14 @@ run (struct call *c)
 
 /* Let time pass. */
 static int
-pause_call (const struct call *c, enum command command)
+pause_call (struct call *c, enum command command)
 {
   int err;
 
   host_unlock ();
   err = command == WAIT ? c->kind->wait (c, c->ns) : wait_fired (c);
   host_lock ();
+  c->cut = err != 0;
   return err;
 }
 
@@ -286,18 +291,33 @@ lua_hang (lua_State *L)
   return wait_for (L, "hang", UINT64_MAX);
 }
 
+/* Draw the luck of a call's request.  How often the same one came before is
+ * counted by each hook and each function of a rule for itself, when it calls
+ * chance.  Chunks are about no request: they count each other.
+ */
+static uint64_t
+draw_luck (const struct call *c)
+{
+  static uint64_t chunks;
+  const struct request *req = c->req;
+  const uint64_t came = !c->asked ? chunks++
+    : tally_count (c->asked, c->part << 8 | req->op, req->offset, req->count);
+
+  return chance_luck (req->op, req->offset, req->count, came);
+}
+
 /* Its own part of the request's luck is made of the place of the hook among the
  * hooks, or the rule's name, and of the number of the choice.
  */
 uint64_t
 call_luck (struct call *c)
 {
-  struct request *req = c->req;
-  const uint64_t luck = chance_luck (&req->luck, req->op, req->offset,
-                                     req->count);
-  const uint64_t place = chance_mix (c->place) + ++c->chances;
+  uint64_t place;
 
-  return chance_mix (luck ^ place);
+  if (!c->luck)
+    c->luck = draw_luck (c);
+  place = chance_mix (c->place) + ++c->chances;
+  return chance_mix (c->luck ^ place);
 }
 
 /* chance (p): true with that probability. */

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/chance.h"
 #include "lua/host.h"
 
 /* The longest answer, in bytes. */

@@ -178,8 +178,11 @@ error_code (struct call *c)
 {
   const struct nbd_error *e = c->co ? named_error (c) : NULL;
 
-  if (e)
+  c->req->why = NULL;           /* what the disk said before does not matter */
+  if (e) {
+    c->req->asked = true;
     return e->code;
+  }
   c->req->logged = true;
   if (!c->co) {
     tell_simply (c, "", c->why);

@@ -384,8 +384,13 @@ host_rule (const struct fault *f, const char *function, struct request *req,
   };
   int err;
 
-  r.call.place = chance_mix (r.info.hash) ^ (unsigned) req->op;
+  /* Each of its functions has luck of its own. */
+  r.call.asked = fault_asked (f);
+  r.call.part = *function == 'w' ? 0 : *function == 'd' ? 1 : 2;
+  r.call.place = chance_mix (r.info.hash) ^ (r.call.part << 8 | req->op);
   err = call_run_alone (&r.call);
+  if (r.call.cut && log_wanted ())
+    log_cut ("rule", r.info.name, req);
   *result = r.result;
   return err;
 }

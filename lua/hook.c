@@ -24,6 +24,7 @@
 static struct {
   _Atomic unsigned count;
   int ref[MAX_LEVELS];
+  struct tally asked[MAX_LEVELS];       /* requests for which each called chance */
   uint64_t n;                   /* requests seen */
 } hooks[OP_COUNT];
 
@@ -89,8 +90,10 @@ on_newindex (lua_State *L)
     return luaL_error (L, "on.fill: out of memory");
   if (lua_isnil (L, 3)) {
     hooks[op].count = 0;
-    while (count > 0)
-      luaL_unref (L, LUA_REGISTRYINDEX, hooks[op].ref[--count]);
+    while (count > 0) {
+      tally_clear (&hooks[op].asked[--count]);
+      luaL_unref (L, LUA_REGISTRYINDEX, hooks[op].ref[count]);
+    }
     return 0;
   }
 
@@ -101,6 +104,14 @@ on_newindex (lua_State *L)
   hooks[op].ref[count] = luaL_ref (L, LUA_REGISTRYINDEX);
   hooks[op].count = count + 1;
   return 0;
+}
+
+void
+hook_stop (void)
+{
+  for (size_t op = 0; op < OP_COUNT; op++)
+    for (size_t i = 0; i < MAX_LEVELS; i++)
+      tally_clear (&hooks[op].asked[i]);
 }
 
 void
@@ -250,6 +261,26 @@ hook_failed (struct call *c)
   return err;
 }
 
+/* The log gets a line for a hook that has changed what happens to its request, or
+ * was cut short.
+ */
+static void
+log_hook (const struct call *c)
+{
+  struct json did = { .text = NULL };
+
+  if (!(c->changed || c->skipped || c->cut) || !c->req->conn || !log_wanted ()
+      || c->req->op == OP_CLOSE)
+    return;
+  if (c->changed)
+    json_member (&did, "data", "true");
+  if (c->skipped)
+    json_member (&did, "skip", "true");
+  if (c->cut)
+    json_member_string (&did, "ended", log_why_cut ());
+  log_request ("hook", op_names[c->req->op], c->req, &did);
+}
+
 /* When on.close runs, the client has gone: that is no reason to stop. */
 static bool
 close_gone (const struct call *c)
@@ -314,6 +345,7 @@ send_on (struct request *req)
   int err;
 
   host_unlock ();
+  req->asked = req->logged = false;     /* it may have failed before */
   err = faults_pass (req);
   host_lock ();
   return err;
@@ -328,6 +360,7 @@ run_level (struct pass *p, unsigned level)
   struct request *req = p->req;
   struct hook h = {
     .call = { .kind = kind_of (req->op), .req = req, .used = p->used,
+              .asked = level < MAX_LEVELS ? &hooks[req->op].asked[level] : NULL,
               .place = chance_mix (0) ^ (level << 8 | (unsigned) req->op) },
     .pass = p, .level = level,
   };
@@ -337,6 +370,8 @@ run_level (struct pass *p, unsigned level)
   if (level >= hooks[req->op].count)
     return h.call.kind->run ? PERFORM : 0;
   err = call_run (&h.call);
+  if (!err || h.call.cut)
+    log_hook (&h.call);
   if (!err) {
     err = h.call.done ? h.call.err : run_level (p, level + 1);
     /* New data belongs to the hook's req, so it must be stored before. */

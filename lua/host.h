@@ -27,6 +27,7 @@
 
 #include "disk/disk.h"
 #include "fault/rules.h"
+#include "lib/chance.h"
 #include "lib/json.h"
 #include "lib/sys.h"
 #include "lua/hooks.h"
@@ -118,11 +119,18 @@ struct call {
                                  * count hooks are off: its __close could not be
                                  * stopped, and is left out */
   uint64_t used;                /* of its hook-timeout, before it began */
+  struct tally *asked;          /* requests for which this code called chance;
+                                 * NULL: there is no other (a chunk) */
+  unsigned part;                /* which of those who share that it is */
+  uint64_t luck;                /* of the request, for this code; 0: not drawn */
   unsigned chances;             /* calls of chance so far */
   uint64_t place;               /* its own part of any luck */
 
   struct call **handle;         /* in the script's req: it points to us */
   bool has_run;                 /* req:run was used before */
+  bool changed;                 /* the code has set req.data */
+  bool skipped;                 /* or used req:skip */
+  bool cut;                     /* a wait was cut short */
   bool done;                    /* performed, or skipped */
   int err;                      /* and how that went */
 };
@@ -186,9 +194,9 @@ void open_call (lua_State *L);
 /*--------------------------------------------------------------------*/
 /* error.c */
 
-/* The call has failed: the errno code that fail asked for; otherwise EIO, and
- * nbdkit_error says why, with a traceback when its place is new, and ever more
- * rarely then.
+/* The call has failed: the errno code that fail asked for (then REQ->asked is
+ * set); otherwise EIO, and nbdkit_error says why, with a traceback when its place
+ * is new, and ever more rarely then (and REQ->logged is set).
  */
 int error_code (struct call *c);
 
@@ -222,8 +230,9 @@ int hook_fill (void *context, void *buf, uint64_t count, uint64_t offset);
 /* Push the table that stands for a connection. */
 void push_conn (lua_State *L, const struct connection *conn);
 
-/* The table on, for scripts. */
+/* The table on, for scripts; forget what hooks have counted. */
 void open_hook (lua_State *L);
+void hook_stop (void);
 
 /*--------------------------------------------------------------------*/
 /* fault.c, spec.c */

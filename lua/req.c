@@ -149,6 +149,7 @@ set_data (lua_State *L, struct call *c)
     c->done = true;
     c->err = 0;
   }
+  c->changed = true;
 }
 
 /*--------------------------------------------------------------------*/
@@ -202,6 +203,7 @@ req_skip (lua_State *L)
   struct call *c = check_req (L);
 
   check_own (L, c);
+  c->skipped = c->skipped || !c->done || c->err;
   if (c->req->op == OP_READ && (!c->done || c->err))
     memset (c->req->buf, 0, c->req->count);
   c->done = true;

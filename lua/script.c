@@ -232,6 +232,7 @@ hooks_stop (void)
     return;
   if (host.serving)
     error_stop ();
+  hook_stop ();
   host_stop ();
 }
 

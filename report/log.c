@@ -19,6 +19,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <sys/file.h>
+#include <sys/stat.h>
+
 #include "lib/sys.h"
 #include "report/log.h"
 
@@ -31,6 +34,7 @@
 #define END_MAX 1000
 
 static int fd = -1;
+static bool regular;            /* it is a regular file */
 static pthread_t writer;
 static bool running;
 static _Atomic bool wanted;
@@ -106,13 +110,42 @@ write_all (const char *s, size_t n)
   return done;
 }
 
-/* Write lines.  If the file took only a part of a line, the rest is kept, because
+/* The last PART bytes of the file are a part of a line: cut them off.  False: they
+ * stay, because the file is a pipe or the like, or somebody else has added to it
+ * since.
+ */
+static bool
+cut_back (size_t part)
+{
+  const off_t end = lseek (fd, 0, SEEK_CUR);
+  struct stat st;
+
+  return regular && fstat (fd, &st) == 0 && st.st_size == end
+    && end >= (off_t) part && ftruncate (fd, end - (off_t) part) == 0;
+}
+
+/* The same, but of a regular file all lines are whole: of one that it took only a
+ * part of it has none.
+ */
+static size_t
+write_whole (const char *s, size_t n)
+{
+  const size_t done = write_all (s, n);
+  size_t part = 0;
+
+  if (done < n)
+    while (part < done && s[done - part - 1] != '\n')
+      part++;
+  return part > 0 && cut_back (part) ? done - part : done;
+}
+
+/* Write lines.  If the file has only a part of a line, the rest is kept, because
  * it may take more later.  Returns how many lines are lost.
  */
 static uint64_t
 write_lines (const char *s, size_t n)
 {
-  size_t done = write_all (s, n);
+  size_t done = write_whole (s, n);
 
   if (done > 0 && done < n && s[done - 1] != '\n') {
     size_t rest = (size_t) ((const char *) memchr (s + done, '\n', n - done)
@@ -134,7 +167,7 @@ finish_line (void)
   size_t done, len;
 
   if (torn.len > 0) {
-    done = write_all (torn.text, torn.len);
+    done = write_whole (torn.text, torn.len);
     torn.len -= done;
     memmove (torn.text, torn.text + done, torn.len);
   }
@@ -205,16 +238,31 @@ writer_thread (void *unused)
 /*--------------------------------------------------------------------*/
 /* Start and end. */
 
+/* Lock and empty a regular file.  (Where the file system has no locks, it works
+ * without.)
+ */
+static int
+take_file (void)
+{
+  if (flock (fd, LOCK_EX | LOCK_NB) == -1 && errno == EWOULDBLOCK)
+    return EADDRINUSE;
+  return ftruncate (fd, 0) == -1 ? errno : 0;
+}
+
 int
 log_open (const char *path)
 {
+  struct stat st;
+
   /* O_NONBLOCK: a pipe that nobody reads must not hold up the start, or the end.
    * O_APPEND: a program that empties the file meanwhile must find no hole in it,
    * and one that writes to it as well must lose nothing.
    */
-  fd = open (path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC
-             | O_NONBLOCK, 0666);
-  return fd == -1 ? errno : 0;
+  fd = open (path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0666);
+  if (fd == -1 || fstat (fd, &st) == -1)
+    return errno;
+  regular = S_ISREG (st.st_mode);
+  return regular ? take_file () : 0;
 }
 
 int
@@ -337,6 +385,21 @@ log_request (const char *who, const char *name, const struct request *req,
   j.failed = j.failed || did->failed;
   json_free (did);
   log_add (&j);
+}
+
+const char *
+log_why_cut (void)
+{
+  return request_server_ends () ? "server ends" : "client left";
+}
+
+void
+log_cut (const char *who, const char *name, const struct request *req)
+{
+  struct json did = { .text = NULL };
+
+  json_member_string (&did, "ended", log_why_cut ());
+  log_request (who, name, req, &did);
 }
 
 void

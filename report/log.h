@@ -13,8 +13,10 @@
 #include "lib/json.h"
 #include "request.h"
 
-/* Open and empty the file PATH, before the program forks.  0, or an errno code;
- * ENXIO: it is a pipe that nobody reads, or a socket.
+/* Open and empty the file PATH, before the program forks, and lock it if it is a
+ * regular one, until log_stop or the end of the last process that has it from a
+ * fork.  0, or an errno code; ENXIO: it is a pipe that nobody reads, or a socket;
+ * EADDRINUSE: another server has locked it, and it is as it was.
  */
 int log_open (const char *path);
 
@@ -46,6 +48,14 @@ void log_add (struct json *members);
  */
 void log_request (const char *who, const char *name, const struct request *req,
                   struct json *did);
+
+/* Why a wait of the request that this thread serves was cut short, for the member
+ * "ended" of DID.
+ */
+const char *log_why_cut (void);
+
+/* Such a line where that is all that is to be said. */
+void log_cut (const char *who, const char *name, const struct request *req);
 
 /* The same where all that was done is to fail with the errno code ERR. */
 void log_error (const char *who, const char *name, const struct request *req,

@@ -3,7 +3,7 @@
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
-serve size=1M control=ctl.sock
+serve -v size=1M control=ctl.sock
 cat >readonly.py <<'PY'
 from clients import *
 import threading

@@ -7,7 +7,7 @@ need nbdsh
 serve size=1M control=ctl.sock lua='disk:snapshot "then"
 fault { op = "flush", delay = "60ms" }
 fault { op = "trim", nth = 2, delay = "200ms" }
-fault { op = "write", offset = 4096, count = 1, error = "EIO" }'
+fault { op = "write", offset = 4096, count = 1, error = "EIO", export = "*" }'
 cat >stats.py <<'PY'
 from clients import *
 import threading

@@ -99,6 +99,28 @@ CLIENTS=8 DEPTH=16 requests number lua='fault { op = "open", p = 0, error = "EIO
 cmp -s one.faults number.faults
 is $? 1 "another rule before them, other faults"
 
+# One request again and again: what fails depends on no other rule, nor hook.
+# series NAME LUA: which of 40 reads fail, with the rule "a" after and before others.
+series ()
+{
+    serve size=1M lua="$2"
+    is "$(python 'from clients import *
+print("".join("x" if outcome(h.pread, 1, 0) == "EIO" else "-" for i in range(40)))')" "$(cat a)" "$1"
+    stopped
+}
+rule='fault { op="read", name="a", every=2, p=0.5, error="EIO" }'
+python3 -c 'print("-x-x-----x---------x---x---x-x-x-x-x-x--")' >a
+series "alone" "$rule"
+series "with a rule behind" "$rule fault { op='read', p=1e-9, error='ENOSPC' }"
+series "with a rule before" "fault { op='read', name='b', p=1e-9, error='ENOSPC' } $rule"
+series "with a rule that fires, and one that calls chance" "fault { op='read', name='b', p=0.5, corrupt=1 } $rule
+fault { op='read', name='c', when=function() return chance(0) end, error='ENOSPC' }"
+series "with a hook that calls chance" "$rule function on.read() chance(0) chance(1) end"
+series "with a hook and a function that now and then do" "local n = 0
+function on.read() n = n + 1 if n % 3 == 0 then chance(0) end end
+fault { op='read', name='c', call=function() if n % 5 == 0 then chance(0) end end } $rule"
+series "after a rule was removed" "fault { op='read', name='b', p=0.5, corrupt=1 }:remove() $rule"
+
 # Each of a thousand equal requests is drawn by itself, so is each rule, and the share
 # that fires is right.
 cat >again.py <<'PY'

@@ -71,7 +71,7 @@ stopped
 
 # Rules apply in the order of declaration, not of their regions.  If the medium fails
 # a request that rules have changed, the log still says why.
-serve size=1M lua='fault { op = "read", offset = 512, error = "EIO" } fault { op = "read", error = "ENOSPC" }
+serve -v size=1M lua='fault { op = "read", offset = 512, error = "EIO" } fault { op = "read", error = "ENOSPC" }
 fault { op = "write", misdirect = 512 } fault { op = "write", keep = 100 } disk:readonly()'
 is "$(python 'from clients import *
 print(outcome(h.pread, 1024, 0), outcome(h.pread, 512, 0), outcome(h.pwrite, b"x", 0))')" "EIO ENOSPC EPERM" \
@@ -91,7 +91,7 @@ stopped
 cat >select.lua <<'LUA'
 disk:write(0, "abc")
 disk:snapshot "s" disk:snapshot "t"
-fault { op = "read", conn = 2, error = "EIO", offset = 0, count = 512 }
+fault { op = "read", conn = 2, export = "*", error = "EIO", offset = 0, count = 512 }
 fault { op = "read", export = "s", error = "ENOSPC", offset = 512, count = 512 }
 fault { op = "read", export = "", error = "EPERM", offset = 1024, count = 512 }
 fault { op = {"write", "zero", "trim"}, fua = true, error = "EIO", offset = 4096, count = 512 }
@@ -121,6 +121,22 @@ is "$(python "$(cat select.py)")" "0 ok EIO ok ok
 8192 ENOSPC ENOSPC ENOSPC ok ok ok
 1048576 ok ok ok ENOMEM ENOMEM ENOMEM
 EPERM ok EPERM ok EPERM ok ok ok EPERM ok EPERM" "conn, export, fua, data"
+stopped
+
+# A rule without export is about the live disk, whatever happens to others.
+serve size=1M control="$scratch/ctl" lua='disk:snapshot "s"
+fault { op = "read", nth = 1, error = "EIO", name = "live" }
+fault { op = "read", nth = 2, error = "EIO", export = "*", name = "all" }
+fault { op = "read", nth = 1, error = "ENOSPC", export = "s", name = "s" }
+fault { op = "open", error = "EIO", name = "door", after = 2 }
+fault { op = "open", error = "EIO", name = "other door", export = "s", after = 1 }'
+is "$(python 'from clients import *
+s = connect("s")
+print(*[outcome(c.pread, 1, 0) for c in (s, h, s, h)])
+print(outcome(connect, ""), outcome(connect, "s") != "ok", outcome(connect, "") != "ok")
+print({name: (r["hits"], r["fired"]) for name, r in rules().items()})')" "ENOSPC EIO ok ok
+ok True True
+{'live': (2, 1), 'all': (4, 1), 's': (2, 1), 'door': (3, 1), 'other door': (2, 1)}" "which export a rule is about"
 stopped
 
 # Regions, exact to the byte, all over the largest disk.

@@ -19,6 +19,19 @@ outcome(h.pread, 1, 2)'
 stopped
 is "$(read_log shared.log 'print(*[l.get("offset", l.get("note", "end")) for l in lines])')" "1 1 2 end" "a file that is emptied, and written to by others"
 
+# Two servers: the second one is refused, and leaves the first one's log alone.
+serve size=1M log=both.log lua='fault { op = "read", error = "EIO", name = "r" }'
+python 'from clients import *
+outcome(h.pread, 1, 0)
+until(lambda: os.path.getsize("both.log") > 0)'
+like "$(nbdkit_run -U x.sock size=1M log=both.log --run true 2>&1)" "log=.*/both.log: another server writes to it" "refused: a log that is in use"
+python 'from clients import *
+outcome(h.pread, 1, 1)'
+stopped
+is "$(read_log both.log 'print(*[l.get("offset", "end") for l in lines])')" "0 1 end" "... which is not disturbed"
+check "when that server has ended, the next may have it" nbdkit_run -U x.sock size=1M log=both.log --run true
+is "$(cat both.log)" "" "and empties it"
+
 # A file that can't be opened stops the start.
 for path in /nonexistent/log . "$scratch"; do
     like "$(nbdkit_run -U x.sock size=1M log="$path" --run true 2>&1)" "log=.*: (No such file|Is a directory)" "refused: $path"
@@ -32,6 +45,7 @@ echo old content >daemon.log
 daemon size=1M log=daemon.log lua='fault { op = "read", error = "EIO" }'
 python 'from clients import *
 outcome(h.pread, 1, 0)'
+like "$(nbdkit_run -U x.sock size=1M log=daemon.log --run true 2>&1)" "log=.*/daemon.log: another server writes to it" "refused: that of a server in the background"
 end "$server"
 is "$(read_log daemon.log 'for l in lines: show(l)')" '{"rule":"1","op":"read","offset":0,"count":1,"conn":1,"did":{"error":"EIO"}}
 {"rule":"1","matched":1,"fired":1}' "in the background, with a relative path"

@@ -25,10 +25,15 @@ def limit(n):
 def faults(n):
     for i in range(n):
         outcome(h.pread, 512, 0)
+# Nine lines, of which each is whole.
+def full():
+    lines = open("limited.log").read()
+    return 8192 - 1000 < len(lines) <= 8192 and lines.endswith("}\n")
 limit(8192)
 faults(15)
-until(lambda: os.path.getsize("limited.log") == 8192)
+until(full)
 faults(15)
+until(full)
 limit(resource.RLIM_INFINITY)
 faults(1)
 until(lambda: os.path.getsize("limited.log") > 8192)
@@ -45,4 +50,13 @@ print(seq, lines[-1]["fired"])
 print(0 < sum(l.get("dropped", 0) for l in lines) < 25)')" "37 36
 True" "no line is half, and those missing are counted"
 like "$(cat log)" "log=.*/limited.log: [0-9]+ lines were lost: File too large" "the server says why"
+# One that stays full: what it has at the end are whole lines.
+serve size=1M log=limited.log lua='fault { op = "read", error = "EIO", name = ("n"):rep(700) }'
+python 'from clients import *
+import resource
+resource.prlimit(int(open("server.pid").read()), resource.RLIMIT_FSIZE, (8192, resource.RLIM_INFINITY))
+for i in range(15): outcome(h.pread, 512, 0)'
+stopped
+is "$(read_log limited.log 'print([l["seq"] for l in lines if "seq" in l] == list(range(1, 10)))')" "True" "full to the end: no line is half"
+like "$(cat log)" "log=.*/limited.log: 7 lines were lost: File too large" "and the server says how many are missing"
 done_testing

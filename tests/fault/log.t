@@ -14,7 +14,7 @@ local function rule(spec)
   if not spec.op then spec.op = "write" end
   return fault(spec)
 end
-rule { error = "ENOSPC" }
+rule { error = "ENOSPC", export = "*" }
 rule { delay = "1ms" }
 rule { lose = true }
 rule { keep = { { 0, 100 }, { 200, 50 } } }
@@ -27,6 +27,7 @@ rule { op = "trim", when = function() return false end, error = "EIO", name = "n
 rule { op = "trim", error = "EIO", name = "removed" }
 rule { op = "trim", error = "EIO", name = "cleared" }
 fault { op = "flush", nth = 2, error = "EIO", name = "second flush" }
+fault { op = "flush", nth = 99, error = "EIO", name = "perhaps", optional = true }
 function on.cache(req) if req.count == 7 then fail "EINVAL" end fault.get("removed"):remove() end
 disk:bad("512K", 512)
 LUA
@@ -67,6 +68,7 @@ is "$(read_log the.log 'for l in lines: show(l)')" '{"rule":"1","op":"write","of
 {"rule":"\u00ff\u00fe\u00e9\u00ed\u00a0\u0080","op":"write","offset":24576,"count":512,"conn":1,"did":{"call":true,"error":"EPERM"}}
 {"rule":"both","op":"zero","offset":28672,"count":512,"conn":1,"did":{"delay":0.001,"error":"EIO"}}
 {"rule":"hang","op":"read","offset":32768,"count":512,"conn":1,"did":{"hang":true}}
+{"rule":"hang","op":"read","offset":32768,"count":512,"conn":1,"did":{"ended":"released"}}
 {"rule":"second flush","op":"flush","offset":0,"count":0,"conn":1,"did":{"error":"EIO"}}
 {"hook":"cache","op":"cache","offset":0,"count":7,"conn":1,"did":{"error":"EINVAL"}}
 {"medium":"disk:bad","op":"read","offset":524288,"count":1,"conn":1,"did":{"error":"EIO"}}
@@ -85,7 +87,8 @@ is "$(read_log the.log 'for l in lines: show(l)')" '{"rule":"1","op":"write","of
 {"rule":"both","matched":1,"fired":1}
 {"rule":"hang","matched":1,"fired":1}
 {"rule":"not","matched":0,"fired":0,"never_fired":true}
-{"rule":"second flush","matched":3,"fired":1}' "what the log says"
+{"rule":"second flush","matched":3,"fired":1}
+{"rule":"perhaps","matched":3,"fired":0}' "what the log says"
 is "$(read_log the.log 'import re
 print([l["seq"] for l in lines] == list(range(1, len(lines) + 1)),
       all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", l["time"]) for l in lines))')" \

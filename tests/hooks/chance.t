@@ -58,5 +58,36 @@ print(text(luck(h, read, range(N))))" >third
 ok $? "another seed, other luck"
 stopped
 
+# Each hook, and each function of a rule, counts for itself, and begins when it is
+# declared.
+cat >each.lua <<'LUA'
+local function told(name, p) return function(r) got[name] = (got[name] or "") .. (chance(p) and "x" or "-") end end
+got = {}
+if param.before then function on.read() chance(0.5) end end
+fault { op = "read", name = "f", when = function(r) told("when", 0.5)(r) return true end, call = told("call", 0.5), delay = told("delay", 0.5) }
+fault { op = "read", name = "f2", when = function() return true end, call = told("call2", 0.5) }
+if param.before then fault { op = "read", name = "f3", p = 0.5, delay = "1us" } end
+function declare() on.write = nil on.write = told("write", 0.5) end
+declare()
+LUA
+cat >each.py <<'PY'
+from clients import *
+for i in range(40): h.pread(1, 0)
+for i in range(40): h.pwrite(b"x", 0)
+one = control("declare() return got")
+for i in range(40): h.pwrite(b"x", 0)
+two = control("got")
+print(two["write"] == one["write"] * 2, len({*one.values()}), one["when"].count("-") > 5 < one["when"].count("x"))
+print(sorted(one.items()))
+PY
+serve size=1M control="$scratch/ctl" hooks=each.lua
+python "$(cat each.py)" >each
+stopped
+serve size=1M control="$scratch/ctl" hooks=each.lua before=1
+python "$(cat each.py)" >each.before
+stopped
+like "$(cat each)" '^True 5 True$' "a hook that is declared again begins again"
+is "$(sed 1d each.before)" "$(sed 1d each)" "what others do makes no difference"
+
 like "$(nbdkit_run -U - size=1M lua='chance(0.5)' --run true 2>&1)" "chance is for hooks" "no requests, no chance"
 done_testing

@@ -37,7 +37,7 @@ h.shutdown()
 until(lambda: log().count("close\t") == 3)
 PY
 # The time limit is for valgrind.
-serve size=1M hooks=connections.lua hook-timeout=60
+serve -v size=1M hooks=connections.lua hook-timeout=60
 is "$(python "$(cat connections.py)")" "ENOENT ENOENT ok" "on.open refuses a client"
 is "$(grep -v '^nbdkit' log | grep '^open')" "open	1		false	1
 open	2	snap	false	2
@@ -48,6 +48,23 @@ close	5	slow	kept 5	false" "on.close gets the same table, and time to work"
 is "$(grep '^close' log | cut -f 6 | tr '\n' ' ')" "2 1 0 " "one after the other"
 like "$(cat log)" 'on\.open refused the connection: Operation not permitted' "the log says who refused"
 is "$(grep -c 'connections\.lua:8: oops' log)" 1 "and what is broken"
+stopped
+
+# Clients that are refused on purpose are no errors: at most ten a second, where
+# nbdkit sends the text of an error to the client (1.42 and newer).
+serve -v size=1M lua='function on.open(conn) if conn.id % 2 == 0 then fail "EPERM" end end'
+is "$(python 'from clients import *
+begin = time.monotonic()
+print(sum(outcome(connect) != "ok" for i in range(100)))
+print(time.monotonic() - begin >= 0.9 or log().count("error: on.open refused") <= 10)')" "50
+True" "clients that are refused"
+is "$(grep -c 'on.open refused the connection' log)" 50 "... and each is told of"
+if grep -q 'error: on.open refused' log; then
+    sleep 1
+    like "$(nbdinfo "$uri" 2>&1; nbdinfo "$uri" 2>&1)" '(default|named).*on.open refused the connection: Operation not permitted' "the client is told, too"
+else
+    is "$(grep -c 'debug: on.open refused the connection' log)" 50 "none is an error"
+fi
 stopped
 
 # A read-only server, and scripts that have only one of the two hooks.

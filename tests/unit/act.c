@@ -50,6 +50,12 @@ errno_name (int err)
   return err == EIO ? "EIO" : err == ENOSPC ? "ENOSPC" : "EPERM";
 }
 
+const char *
+log_why_cut (void)
+{
+  return "client left";
+}
+
 int
 request_wait (const struct connection *conn, uint64_t ns)
 {
@@ -139,8 +145,12 @@ static const struct example {
 } examples[] = {
   { "nothing but waiting", OP_FLUSH, 0,
     { { .name = "a", .delay = 5, .hang = true }, { .name = "b", .delay = 7 } },
-    "rule a{\"delay\":5e-09,\"hang\":true} rule b{\"delay\":7e-09}",
-    " wait 5 hang wait 7 100+0" },
+    "rule a{\"delay\":5e-09,\"hang\":true} rule b{\"delay\":7e-09} "
+    "rule a{\"ended\":\"released\"}", " wait 5 hang wait 7 100+0" },
+  { "a hang that is told when functions have run", OP_FLUSH, 0,
+    { { .name = "a", .hang = true }, { .name = "b", .has_call = true } },
+    "rule a{\"hang\":true,\"ended\":\"released\"} rule b{\"call\":true}",
+    " hang call b 100+0" },
   { "the first error decides", OP_WRITE, EIO,
     { { .name = "a", .delay = 5 }, { .name = "b", .error = EIO },
       { .name = "c", .error = ENOSPC, .delay = 1 } },
@@ -262,7 +272,7 @@ try_example (const struct example *e)
   if (!ok (err == e->err && strcmp (told, e->told) == 0
            && strcmp (done, e->done) == 0, "%s", e->what))
     printf ("# %d told: %s\n# done:%s\n", err, told, done);
-  ok (req.logged == (err != 0) && req.op == e->op && req.offset == 100
+  ok (req.asked == (err != 0) && !req.logged && req.op == e->op && req.offset == 100
       && req.buf == (e->op == OP_READ || e->op == OP_WRITE ? buf : NULL),
       "... and the request is as it was");
 }
@@ -293,6 +303,12 @@ static const struct example waits = {
     { .name = "b", .delay = 5, .error = EIO, KEEP ({ 0, 1 }) } }, "", ""
 };
 
+static const struct example cut_late = {
+  "", OP_WRITE, 0,
+  { { .name = "a", .delay = 5, .has_call = true },
+    { .name = "b", .delay = 5, .error = EIO } }, "", ""
+};
+
 static void
 cut_short (void)
 {
@@ -302,6 +318,15 @@ cut_short (void)
   wait_error = ESHUTDOWN;
   ok (fault_act (fired, 2, &req, 0, &callbacks) == ESHUTDOWN
       && strcmp (done, " wait 5") == 0, "a wait that is cut short ends it all");
+  ok (strcmp (told, "rule a{\"delay\":5e-09,\"hang\":true} "
+              "rule b{\"delay\":5e-09,\"error\":\"EIO\",\"keep\":[[0,1]]} "
+              "rule a{\"ended\":\"client left\"}") == 0,
+      "... as the log says: %s", told);
+  fire (&cut_late);
+  fault_act (fired, 2, &req, 0, &callbacks);
+  ok (strcmp (told, "rule a{\"delay\":5e-09,\"ended\":\"client left\"} "
+              "rule b{\"delay\":5e-09}") == 0,
+      "... which names nothing that was not done: %s", told);
   wait_error = 0;
   fire (&waits);
   ok (fault_act (fired, 2, &req, ENOSPC, &callbacks) == ENOSPC && !*done
@@ -320,7 +345,7 @@ medium_fails (void)
 
   fire (&parts);
   medium_error = EIO;
-  ok (fault_act (fired, 1, &req, 0, &callbacks) == EIO && !req.logged
+  ok (fault_act (fired, 1, &req, 0, &callbacks) == EIO && !req.asked
       && strcmp (done, " 100+1") == 0, "the medium fails a part: the last one");
   medium_error = 0;
 }

@@ -74,28 +74,6 @@ chance_fraction (uint64_t random)
   return (double) (random >> 11) * 0x1p-53;
 }
 
-static bool logging;
-static unsigned log_lines;
-static const char *log_name;
-static int log_err;
-
-bool
-log_wanted (void)
-{
-  return logging;
-}
-
-void
-log_error (const char *who, const char *name, const struct request *req,
-           int err)
-{
-  (void) who;
-  (void) req;
-  log_lines++;
-  log_name = name;
-  log_err = err;
-}
-
 /*--------------------------------------------------------------------*/
 /* A disk of 20 sectors and a bit, with a medium. */
 
@@ -448,24 +426,6 @@ test_throttle (void)
   end_disk (d);
 }
 
-static void
-test_log (void)
-{
-  struct disk *d = new_disk (SIZE);
-
-  medium_bad (d->medium, 1, 0);
-  reads (d, 1, 0);
-  ok (log_lines == 0, "no log");
-  logging = true;
-  reads (d, 1, 0);
-  ok (log_lines == 1 && strcmp (log_name, "disk:bad") == 0 && log_err == EIO,
-      "a fault is logged");
-  reads (d, 1, SECTOR);
-  ok (log_lines == 1, "a success is not");
-  logging = false;
-  end_disk (d);
-}
-
 /* Two disks have nothing to do with each other. */
 static void
 test_two (void)
@@ -492,7 +452,6 @@ main (void)
   test_limit ();
   test_readonly ();
   test_throttle ();
-  test_log ();
   test_two ();
   return done_testing ();
 }

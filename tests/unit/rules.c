@@ -109,6 +109,12 @@ errno_name (int err)
   return "EIO";
 }
 
+const char *
+log_why_cut (void)
+{
+  return "";
+}
+
 bool
 log_wanted (void)
 {
@@ -176,6 +182,8 @@ rule (struct fault_spec spec)
   return f;
 }
 
+static uint64_t work;           /* of each of several threads */
+
 static int
 read_at (uint64_t offset, uint32_t count)
 {
@@ -206,6 +214,11 @@ static const struct selector {
     READ (8, 3, first), READ (8, 2, first) },
   { "conn", { .conn = 2 }, READ (0, 1, second), READ (0, 1, first) },
   { "export", { .export_name = "snap" }, READ (0, 1, other), READ (0, 1, first) },
+  { "without export, the live disk", { .conn = 0 }, READ (0, 1, first),
+    READ (0, 1, other) },
+  { "any export, the live disk's", { .export_name = "*" }, READ (0, 1, first),
+    WRITE () },
+  { "or another", { .export_name = "*" }, READ (0, 1, other), WRITE () },
   { "fua", { .ops = OP (WRITE), .has_fua = true, .fua = true },
     WRITE (.flags = NBDKIT_FLAG_FUA), WRITE () },
   { "no fua", { .ops = OP (WRITE), .has_fua = true },
@@ -339,7 +352,6 @@ lucky (uint64_t luck, const char *name, unsigned before)
   static char text[200];
 
   faults_clear ();
-  chance_stop ();
   chance_start (luck);
   rule ((struct fault_spec) { .name = name, .has_p = true, .p = 0.5 });
   while (before-- > 0)
@@ -369,7 +381,118 @@ chances (uint64_t luck)
   rule ((struct fault_spec) { .has_p = true, .p = 1 });
   ok (!strchr (pattern (100), '-'), "all with p = 1");
   faults_clear ();
-  chance_stop ();
+}
+
+/* Which of 40 requests to one place this rule fails, where half of them fail by
+ * chance.  It stands between others if there are OTHERS.
+ */
+static const char *
+again (bool others, struct fault_spec spec)
+{
+  static char text[41];
+  struct fault *f;
+
+  if (others) {
+    rule ((struct fault_spec) { .name = "x", .has_p = true, .p = 1e-9 });
+    rule ((struct fault_spec) { .name = "y", .corrupt = 1, .error = EPERM,
+                                .nth = 99 });
+  }
+  spec.name = "a";
+  spec.has_p = true;
+  spec.p = 0.5;
+  f = rule (spec);
+  if (others)
+    rule ((struct fault_spec) { .name = "z", .has_p = true, .p = 1e-9 });
+  for (size_t i = 0; i < 40; i++) {
+    const uint64_t before = f->fired;
+
+    if (i == 10)
+      fault_set_on (f, spec.times == 0);
+    if (i == 20)
+      fault_set_on (f, true);
+    read_at (0, 1);
+    text[i] = f->fired > before ? 'x' : '-';
+  }
+  faults_clear ();
+  return text;
+}
+
+/* A request counts in each rule whose selectors of one request match. */
+static void
+each_counts (void)
+{
+  char once[41], each_2nd[41], off_then_on[41];
+
+  chance_start (0);
+  strcpy (once, again (false, (struct fault_spec) { .every = 1 }));
+  ok (strcmp (once, again (true, (struct fault_spec) { .every = 1 })) == 0,
+      "the same requests fail whatever other rules there are: %s", once);
+  strcpy (each_2nd, again (false, (struct fault_spec) { .every = 2 }));
+  ok (strcmp (each_2nd, again (true, (struct fault_spec) { .every = 2 })) == 0,
+      "also those that it acts on: %s", each_2nd);
+  for (size_t i = 0; i < 40; i += 2)
+    each_2nd[i] = once[i];
+  ok (strcmp (once, each_2nd) == 0, "which are those that it would fail anyway");
+  strcpy (off_then_on, again (false, (struct fault_spec) { .times = 99 }));
+  memcpy (off_then_on + 10, once + 10, 10);
+  ok (strcmp (once, off_then_on) == 0, "what came while it was off counts");
+}
+
+/* Two threads make the same request at the same time, again and again.  Two rules
+ * that both fire by chance number it in the same way.
+ */
+static struct fault *twins[2];
+static _Atomic uint64_t alike;
+
+static void *
+send_twins (void *context)
+{
+  (void) context;
+  for (uint64_t i = 0; i < work; i++) {
+    struct request req = { .op = OP_READ, .count = 1, .conn = &first };
+    struct found found;
+
+    look_up (&req, &found);
+    alike += found.n == 2 && found.item[0].came == found.item[1].came;
+    found_free (&found);
+  }
+  return NULL;
+}
+
+static void
+at_the_same_time (void)
+{
+  pthread_t thread[4];
+
+  work = rounds (50000);
+  for (size_t i = 0; i < 2; i++)
+    twins[i] = rule ((struct fault_spec) { .has_p = true, .p = 0.5 });
+  for (size_t i = 0; i < 4; i++)
+    pthread_create (&thread[i], NULL, send_twins, NULL);
+  for (size_t i = 0; i < 4; i++)
+    pthread_join (thread[i], NULL);
+  ok (alike == work * 4, "of the same requests at the same time, one is the first "
+      "for all rules");
+  ok (twins[0]->came.used == 1 && twins[0]->came.seen, "they are remembered once");
+  twins[0]->refs++;
+  fault_remove (twins[0]);
+  ok (!twins[0]->came.seen, "and forgotten with the rule");
+  fault_put (twins[0]);
+  faults_clear ();
+}
+
+/* Only where it matters does a request take memory. */
+static void
+sure (void)
+{
+  const struct fault *never = rule ((struct fault_spec) { .has_p = true });
+  const struct fault *always = rule ((struct fault_spec) {
+    .has_p = true, .p = 1, .nth = 3 });
+
+  pattern (100);
+  ok (never->fired == 0 && always->fired == 1 && !never->came.seen
+      && !always->came.seen, "what does not happen by chance is not remembered");
+  faults_clear ();
 }
 
 static void
@@ -501,8 +624,6 @@ without_memory (void)
 
 #define THREADS 4
 
-static uint64_t work;
-
 static void *
 send_requests (void *context)
 {
@@ -579,6 +700,9 @@ main (void)
   off ();
   order ();
   chances (env_number ("SEED", 1));
+  each_counts ();
+  at_the_same_time ();
+  sure ();
   delays ();
   functions ();
   names ();
