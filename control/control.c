@@ -150,7 +150,10 @@ control_listen (const char *path)
   if (listener == -1)
     return errno;
   err = make_file ();
-  if (!err && listen (listener, 16) == -1)
+  /* Many may come at once, and one that does not block is refused when the queue
+   * is full.
+   */
+  if (!err && listen (listener, SOMAXCONN) == -1)
     err = errno;
   if (err) {
     remove_file ();
@@ -202,17 +205,20 @@ wait_for (void *context, uint64_t ns)
   return watch (c->fd, 0, ns) == 0 ? 0 : ESHUTDOWN;
 }
 
-/* Send LEFT bytes.  False: the client does not take them. */
+/* Send LEFT bytes.  False: the client does not take them, or control_stop waits,
+ * which is checked each time, because a client that takes them as they come would
+ * get all that it has asked for.
+ */
 static bool
 send_all (int fd, const char *s, size_t left)
 {
   ssize_t n;
 
   while (left > 0) {
+    if (watch (fd, POLLOUT, SEND_TIME) != 1)
+      return false;
     n = send (fd, s, left, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n == -1 && errno != EAGAIN && errno != EINTR)
-      return false;
-    if (n == -1 && watch (fd, POLLOUT, SEND_TIME) != 1)
       return false;
     if (n > 0) {
       s += n;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/min.h"
 #include "lua/host.h"
 
 /* The longest answer, in bytes. */
@@ -14,6 +15,12 @@
 
 /* How deep tables may be nested. */
 #define DEPTH_MAX 50
+
+/* A text of so many bytes is encoded without the lock. */
+#define LONG_TEXT ((size_t) 64 << 10)
+
+/* The longest text of an error, in bytes. */
+#define ERROR_MAX ((size_t) 1 << 20)
 
 /* A chunk at work. */
 struct chunk {
@@ -24,74 +31,143 @@ struct chunk {
   int (*wait) (void *context, uint64_t ns);     /* as hooks_chunk has it */
   void *context;
   struct json answer;
+  unsigned steps;               /* of encoding */
+  uint64_t look;                /* when to let others in next */
 };
 
-static void encode (lua_State *L, struct json *j, int depth);
+/*--------------------------------------------------------------------*/
+/* Encoding.
+ *
+ * A large result takes seconds, so others have the lock now and then.  They may
+ * change the tables of the result: no table is traversed with lua_next across a
+ * pause, and what has gone when its turn comes is left out.
+ */
+
+/* A part of the encoding is done.  Raises an error if it must stop. */
+static void
+step (lua_State *L, struct chunk *c)
+{
+  if (++c->steps % 256 != 0 || sys_now () < c->look)
+    return;
+  host_pause (L);
+  c->look = sys_now () + SYS_STEP;
+}
+
+static void
+check_length (lua_State *L, const struct chunk *c, size_t more)
+{
+  if (c->answer.len > ANSWER_MAX || more > ANSWER_MAX - c->answer.len)
+    luaL_error (L, "the result is longer than 16 MiB");
+}
+
+static void encode (lua_State *L, struct chunk *c, int depth);
 
 /* Add the array of N values on top of the stack. */
 static void
-encode_array (lua_State *L, struct json *j, lua_Integer n, int depth)
+encode_array (lua_State *L, struct chunk *c, lua_Integer n, int depth)
 {
-  json_add (j, "[", 1);
+  json_add (&c->answer, "[", 1);
   for (lua_Integer i = 1; i <= n; i++) {
-    json_comma (j);
+    json_comma (&c->answer);
     lua_rawgeti (L, -1, i);
-    encode (L, j, depth);
+    encode (L, c, depth);
   }
-  json_add (j, "]", 1);
+  json_add (&c->answer, "]", 1);
 }
 
-/* Push a list of the table's keys as strings, in order, and a table that says
- * which key each string stands for.
+/* Is key 1 before key 2?  Numbers are in their own order, so are strings; others in
+ * that of their text.
+ */
+static int
+key_less (lua_State *L)
+{
+  const int a = lua_type (L, 1), b = lua_type (L, 2);
+
+  step (L, (struct chunk *) host.call);
+  if (a == b && a != LUA_TNUMBER && a != LUA_TSTRING) {
+    luaL_tolstring (L, 1, NULL);
+    luaL_tolstring (L, 2, NULL);
+  }
+  lua_pushboolean (L, a == b ? lua_compare (L, -2, -1, LUA_OPLT) : a < b);
+  return 1;
+}
+
+/* Push Lua's table.sort, also where a script has replaced it: key_less is not for
+ * scripts.
  */
 static void
-push_keys (lua_State *L, int table)
+push_sort (lua_State *L)
 {
-  lua_Integer n = 0;
-
-  lua_newtable (L);
-  lua_newtable (L);
-  lua_pushnil (L);
-  while (lua_next (L, table)) {
-    lua_pop (L, 1);
-    luaL_tolstring (L, -1, NULL);
-    lua_pushvalue (L, -1);
-    lua_pushvalue (L, -3);
-    lua_rawset (L, -5);
-    lua_rawseti (L, -4, ++n);
-  }
-  luaL_requiref (L, LUA_TABLIBNAME, luaopen_table, 0);
+  if (lua_getfield (L, LUA_REGISTRYINDEX, "sort") != LUA_TNIL)
+    return;
+  lua_pushcfunction (L, luaopen_table);
+  lua_call (L, 0, 1);
   lua_getfield (L, -1, "sort");
-  lua_pushvalue (L, -4);
-  lua_call (L, 1, 0);
+  lua_pushvalue (L, -1);
+  lua_setfield (L, LUA_REGISTRYINDEX, "sort");
+  lua_replace (L, -3);
   lua_pop (L, 1);
 }
 
+/* Push a list of the table's N keys, in order. */
 static void
-encode_object (lua_State *L, struct json *j, int depth)
+push_keys (lua_State *L, int table, lua_Integer n)
 {
-  int table = lua_gettop (L);
-  const char *key;
-  size_t len;
-
-  push_keys (L, table);
-  json_add (j, "{", 1);
-  for (lua_Integer i = 1; lua_rawgeti (L, table + 1, i) != LUA_TNIL; i++) {
-    key = lua_tolstring (L, -1, &len);
-    json_key (j, key, len);
-    lua_rawget (L, table + 2);
-    lua_rawget (L, table);
-    encode (L, j, depth);
+  lua_createtable (L, (int) n, 0);
+  lua_pushnil (L);
+  for (lua_Integer i = 1; lua_next (L, table); i++) {
+    lua_pop (L, 1);
+    lua_pushvalue (L, -1);
+    lua_rawseti (L, -3, i);
   }
-  json_add (j, "}", 1);
+  push_sort (L);
+  lua_pushvalue (L, -2);
+  lua_pushcfunction (L, key_less);
+  lua_call (L, 2, 0);
+}
+
+/* Add the key and the value on top of the stack, and pop them. */
+static void
+encode_member (lua_State *L, struct chunk *c, int depth)
+{
+  size_t len;
+  const char *key = luaL_tolstring (L, -2, &len);
+
+  check_length (L, c, len);
+  json_key (&c->answer, key, len);
+  lua_pop (L, 1);
+  encode (L, c, depth);
+  lua_pop (L, 1);
+}
+
+/* Add the table of N keys on top of the stack as an object. */
+static void
+encode_object (lua_State *L, struct chunk *c, lua_Integer n, int depth)
+{
+  const int table = lua_gettop (L);
+
+  push_keys (L, table, n);
+  json_add (&c->answer, "{", 1);
+  for (lua_Integer i = 1; i <= n; i++) {
+    lua_rawgeti (L, table + 1, i);
+    lua_pushvalue (L, -1);
+    if (lua_rawget (L, table) != LUA_TNIL)
+      encode_member (L, c, depth);
+    else
+      lua_pop (L, 2);           /* it has gone meanwhile */
+  }
+  json_add (&c->answer, "}", 1);
   lua_settop (L, table);
 }
 
-/* An array if its keys are 1 to n, otherwise an object. */
+/* An array if its keys are 1 to n, otherwise an object.  Even an array has no more
+ * than ANSWER_MAX / 2 of them in an answer, so that they can be counted at once.
+ */
 static void
-encode_table (lua_State *L, struct json *j, int depth)
+encode_table (lua_State *L, struct chunk *c, int depth)
 {
-  lua_Integer n = (lua_Integer) lua_rawlen (L, -1), keys = 0;
+  const lua_Integer n = (lua_Integer) lua_rawlen (L, -1);
+  lua_Integer keys = 0;
   bool array = true;
 
   if (depth > DEPTH_MAX)
@@ -99,31 +175,32 @@ encode_table (lua_State *L, struct json *j, int depth)
   lua_pushnil (L);
   while (lua_next (L, -2)) {
     lua_pop (L, 1);
-    keys++;
+    check_length (L, c, (size_t) ++keys * 2);
     array = array && lua_isinteger (L, -1) && lua_tointeger (L, -1) >= 1
       && lua_tointeger (L, -1) <= n;
   }
   if (array && keys == n)
-    encode_array (L, j, n, depth);
+    encode_array (L, c, n, depth);
   else
-    encode_object (L, j, depth);
+    encode_object (L, c, keys, depth);
 }
 
+/* A long text is on the stack all the time, so that it needs no lock. */
 static void
-check_length (lua_State *L, const struct json *j, size_t more)
-{
-  if (j->len > ANSWER_MAX || more > ANSWER_MAX - j->len)
-    luaL_error (L, "the result is longer than 16 MiB");
-}
-
-static void
-encode_text (lua_State *L, struct json *j)
+encode_text (lua_State *L, struct chunk *c)
 {
   size_t len;
   const char *s = luaL_tolstring (L, -1, &len);
+  struct call *call;
 
-  check_length (L, j, len);
-  json_string (j, s, len);
+  check_length (L, c, len);
+  if (len < LONG_TEXT)
+    json_string (&c->answer, s, len);
+  else {
+    call = host_leave ();
+    json_string (&c->answer, s, len);
+    host_return (call);
+  }
   lua_pop (L, 1);
 }
 
@@ -131,9 +208,12 @@ encode_text (lua_State *L, struct json *j)
  * function, says what stands for a value.
  */
 static void
-encode (lua_State *L, struct json *j, int depth)
+encode (lua_State *L, struct chunk *c, int depth)
 {
-  check_length (L, j, 0);
+  struct json *j = &c->answer;
+
+  step (L, c);
+  check_length (L, c, 0);
   luaL_checkstack (L, 10, NULL);
   if (luaL_getmetafield (L, -1, "__tojson") != LUA_TNIL) {
     lua_insert (L, -2);
@@ -154,13 +234,16 @@ encode (lua_State *L, struct json *j, int depth)
       json_number (j, lua_tonumber (L, -1));
     break;
   case LUA_TTABLE:
-    encode_table (L, j, depth + 1);
+    encode_table (L, c, depth + 1);
     break;
   default:
-    encode_text (L, j);
+    encode_text (L, c);
   }
   lua_pop (L, 1);
 }
+
+/*--------------------------------------------------------------------*/
+/* Running. */
 
 /* The results of an expression, as they are. */
 static int
@@ -205,6 +288,7 @@ chunk_push (lua_State *L, struct call *call)
 {
   const struct chunk *c = (const struct chunk *) call;
 
+  host_check (L);               /* the lock may have come late */
   if (load_between (L, "return ", c, "")) {
     if (load_between (L, "return (...)(", c, ")"))
       lua_remove (L, -2);
@@ -224,22 +308,24 @@ chunk_push (lua_State *L, struct call *call)
 static void
 chunk_done (lua_State *L, struct call *call)
 {
-  struct json *j = &((struct chunk *) call)->answer;
-  int n = lua_gettop (L);
+  struct chunk *c = (struct chunk *) call;
+  struct json *j = &c->answer;
+  const int n = lua_gettop (L);
 
   /* A test that only names a function arms nothing. */
   if (n == 1 && lua_isfunction (L, 1))
     luaL_error (L, "the result is a function: is its call, with parentheses, "
                 "missing?");
+  c->look = sys_now () + SYS_STEP;
   json_add (j, "{", 1);
   if (n > 0)
     json_addf (j, "\"result\":%s", n > 1 ? "[" : "");
   for (int i = 1; i <= n; i++) {
     json_comma (j);
     lua_pushvalue (L, i);
-    encode (L, j, 0);
+    encode (L, c, 0);
   }
-  check_length (L, j, 0);
+  check_length (L, c, 0);
   json_addf (j, "%s}", n > 1 ? "]" : "");
 }
 
@@ -251,7 +337,7 @@ answer_error (struct json *answer, const char *message, size_t len)
 {
   answer->len = 0;
   json_addf (answer, "{\"error\":");
-  json_string (answer, message, len);
+  json_string (answer, message, min_u64 (len, ERROR_MAX));
   json_add (answer, "}", 1);
 }
 

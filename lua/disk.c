@@ -204,6 +204,58 @@ disk_method_drop (lua_State *L)
   return 0;
 }
 
+/* Names of snapshots, each with the 0 at its end, one after the other. */
+struct names { char *text; size_t size, len; };
+
+/* For disk_names.  Text for which there is no room is only counted. */
+static int
+add_snapshot (void *context, const char *name)
+{
+  struct names *n = context;
+  const size_t len = strlen (name) + 1;
+
+  if (len > 1 && n->len + len <= n->size)
+    memcpy (n->text + n->len, name, len);
+  n->len += len > 1 ? len : 0;  /* the live disk has no name */
+  return 0;
+}
+
+/* Push a list of the snapshots.  They are copied first, because nothing may raise an
+ * error while their list is locked.  Nobody else changes it meanwhile.
+ */
+static void
+push_snapshots (lua_State *L)
+{
+  struct names n = { NULL, 0, 0 };
+  lua_Integer i = 0;
+
+  disk_names (add_snapshot, &n);
+  n.text = lua_newuserdatauv (L, n.len, 0);
+  n.size = n.len;
+  n.len = 0;
+  disk_names (add_snapshot, &n);
+  lua_newtable (L);
+  for (size_t at = 0; at < n.size; at += strlen (n.text + at) + 1) {
+    lua_pushstring (L, n.text + at);
+    lua_rawseti (L, -2, ++i);
+  }
+  lua_remove (L, -2);
+}
+
+/* A table that represents disk in an answer of the control socket. */
+static int
+disk_tojson (lua_State *L)
+{
+  lua_createtable (L, 0, 3);
+  lua_pushinteger (L, (lua_Integer) disk_size (disk_live ()));
+  lua_setfield (L, -2, "size");
+  lua_pushinteger (L, (lua_Integer) disk_allocated (disk_live ()));
+  lua_setfield (L, -2, "allocated");
+  push_snapshots (L);
+  lua_setfield (L, -2, "snapshots");
+  return 1;
+}
+
 static const luaL_Reg methods[] = {
   { "read", disk_method_read },
   { "write", disk_method_write },
@@ -260,5 +312,7 @@ open_disk (lua_State *L)
     names[i] = methods[i].name;
   names[NR_METHODS] = "size";
   new_class (L, NULL, disk_index, disk_newindex, 1);
+  lua_pushcfunction (L, disk_tojson);
+  lua_setfield (L, -2, "__tojson");
   lua_setmetatable (L, -2);
 }

@@ -31,11 +31,47 @@ is_nbd_error (const struct nbd_error *e)
   return false;
 }
 
+/* Names of errors that NBD has no number for. */
+static const char *const other_errors[] = {
+  "E2BIG", "EACCES", "EADDRINUSE", "EADDRNOTAVAIL", "EAFNOSUPPORT", "EAGAIN",
+  "EALREADY", "EBADE", "EBADF", "EBADMSG", "EBUSY", "ECANCELED", "ECHILD", "ECOMM",
+  "ECONNABORTED", "ECONNREFUSED", "ECONNRESET", "EDEADLK", "EDESTADDRREQ", "EDOM",
+  "EEXIST", "EFAULT", "EHOSTDOWN", "EHOSTUNREACH", "EIDRM", "EILSEQ", "EINPROGRESS",
+  "EINTR", "EISCONN", "EISDIR", "EKEYEXPIRED", "EL2NSYNC", "ELOOP", "EMEDIUMTYPE",
+  "EMFILE", "EMLINK", "EMSGSIZE", "EMULTIHOP", "ENAMETOOLONG", "ENETDOWN",
+  "ENETRESET", "ENETUNREACH", "ENFILE", "ENOBUFS", "ENODATA", "ENODEV", "ENOENT",
+  "ENOEXEC", "ENOKEY", "ENOLCK", "ENOLINK", "ENOMEDIUM", "ENOMSG", "ENOPROTOOPT",
+  "ENOSR", "ENOSTR", "ENOSYS", "ENOTBLK", "ENOTCONN", "ENOTDIR", "ENOTEMPTY",
+  "ENOTRECOVERABLE", "ENOTSOCK", "ENOTTY", "ENXIO", "EOPNOTSUPP", "EOVERFLOW",
+  "EOWNERDEAD", "EPIPE", "EPROTO", "EPROTONOSUPPORT", "EPROTOTYPE", "ERANGE",
+  "EREMCHG", "EREMOTE", "EREMOTEIO", "ERESTART", "ESOCKTNOSUPPORT", "ESPIPE",
+  "ESRCH", "ESTALE", "ETIME", "ETIMEDOUT", "ETOOMANYREFS", "ETXTBSY", "EUCLEAN",
+  "EUNATCH", "EUSERS", "EWOULDBLOCK", "EXDEV", "EXFULL", NULL
+};
+
+/* Raise the error that NBD can't send NAME, with what it can. */
+static void
+not_sent (lua_State *L, const char *name)
+{
+  luaL_Buffer b;
+
+  luaL_buffinit (L, &b);
+  for (const struct nbd_error *e = nbd_errors; e->name; e++) {
+    luaL_addstring (&b, e == nbd_errors ? "" : ", ");
+    luaL_addstring (&b, e->name);
+  }
+  luaL_pushresult (&b);
+  luaL_error (L, "NBD can't send %s; it can send %s", name, lua_tostring (L, -1));
+}
+
 static const struct nbd_error *
 check_error (lua_State *L, const char *name)
 {
   const char *names[20] = { NULL };
 
+  for (size_t i = 0; other_errors[i]; i++)
+    if (strcmp (name, other_errors[i]) == 0)
+      not_sent (L, name);
   for (size_t i = 0; nbd_errors[i].name; i++)
     names[i] = nbd_errors[i].name;
   return &nbd_errors[check_name (L, "NBD", name, names)];

@@ -17,10 +17,15 @@
 /*--------------------------------------------------------------------*/
 /* Rules. */
 
+/* A finalizer of an older object may still have one whose own has run. */
 static struct fault *
 check_rule (lua_State *L)
 {
-  return *(struct fault **) luaL_checkudata (L, 1, "fault rule");
+  struct fault *f = *(struct fault **) luaL_checkudata (L, 1, "fault rule");
+
+  if (!f)
+    luaL_error (L, "this rule is gone");
+  return f;
 }
 
 /* Push a rule object that is empty, so that memory can't be missing later. */

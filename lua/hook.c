@@ -106,6 +106,32 @@ on_newindex (lua_State *L)
   return 0;
 }
 
+/* A table that represents on in an answer of the control socket: where the hooks of
+ * each name are defined, outermost first.
+ */
+static int
+on_tojson (lua_State *L)
+{
+  lua_Debug ar;
+
+  lua_newtable (L);
+  for (enum op op = 0; op < OP_COUNT; op++) {
+    const unsigned count = hooks[op].count;
+
+    if (count == 0)
+      continue;
+    lua_newtable (L);
+    for (unsigned i = 0; i < count; i++) {
+      lua_rawgeti (L, LUA_REGISTRYINDEX, hooks[op].ref[i]);
+      lua_getinfo (L, ">S", &ar);
+      lua_pushfstring (L, "%s:%d", ar.short_src, ar.linedefined);
+      lua_rawseti (L, -2, i + 1);
+    }
+    lua_setfield (L, -2, op_names[op]);
+  }
+  return 1;
+}
+
 void
 hook_stop (void)
 {
@@ -122,6 +148,8 @@ open_hook (lua_State *L)
 
   lua_newtable (L);
   new_class (L, NULL, on_index, on_newindex, 0);
+  lua_pushcfunction (L, on_tojson);
+  lua_setfield (L, -2, "__tojson");
   lua_setmetatable (L, -2);
   lua_setglobal (L, "on");
 }

@@ -135,6 +135,39 @@ host_check (lua_State *L)
     luaL_error (L, "%s", gone);
 }
 
+struct call *
+host_leave (void)
+{
+  struct call *c = host.call;
+
+  host.call = NULL;
+  host_unlock ();
+  return c;
+}
+
+void
+host_return (struct call *c)
+{
+  host_lock ();
+  host.call = c;
+  host_begin (c->co);
+}
+
+void
+host_pause (lua_State *L)
+{
+  struct call *c = host.call;
+  int err;
+
+  if (!c)
+    return;
+  host_leave ();
+  err = c->kind->wait (c, 1);   /* whoever wants the lock is awake by then */
+  host_return (c);
+  if (err)
+    luaL_error (L, "%s", gone);
+}
+
 static void tick (lua_State *L, lua_Debug *ar);
 
 /* Stop the code that runs.  Where it can yield it does, for good: an error

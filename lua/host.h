@@ -82,6 +82,18 @@ void host_excuse (uint64_t since);
  */
 void host_check (lua_State *L);
 
+/* Work of a call that needs no Lua does without the lock between host_leave and
+ * host_return, which gets what host_leave gave.  Other Lua code runs meanwhile, and
+ * may change any table.  What is on the stack of the call stays alive.
+ */
+struct call *host_leave (void);
+void host_return (struct call *c);
+
+/* The same without work: let others have the lock, if a call runs.  Then as
+ * host_check.
+ */
+void host_pause (lua_State *L);
+
 /* Keep scripts from resuming or closing the coroutine on top of the stack, because
  * it is a hook's or was stopped.  Are they kept from it?
  */

@@ -389,6 +389,11 @@ debug_getinfo (lua_State *L)
 {
   const int level = lua_isthread (L, 1) && lua_tothread (L, 1) == L ? 2 : 1;
 
+  /* It would make the table of lines where nothing protects the coroutine. */
+  if (lua_isthread (L, 1) && level == 1
+      && strchr (luaL_optstring (L, 3, ""), 'L'))
+    return luaL_error (L, "debug.getinfo: no option L with another coroutine; give "
+                       "the function alone");
   /* This function is one level more. */
   if (lua_isinteger (L, level)) {
     lua_pushinteger (L, lua_tointeger (L, level) + 1);
@@ -439,10 +444,29 @@ tame_debug (lua_State *L)
 
 /*--------------------------------------------------------------------*/
 
+/* lua_resume and lua_closethread make these messages where nothing protects the
+ * coroutine, so that a lack of memory would end the server.  Strings that are there
+ * need none.
+ */
+static void
+keep_messages (lua_State *L)
+{
+  static const char *const messages[] = {
+    "cannot resume dead coroutine", "cannot resume non-suspended coroutine",
+    "C stack overflow", "error in error handling",
+  };
+
+  for (size_t i = 0; i < sizeof messages / sizeof messages[0]; i++) {
+    lua_pushstring (L, messages[i]);
+    luaL_ref (L, LUA_REGISTRYINDEX);
+  }
+}
+
 /* The time limit needs to know which coroutines run. */
 static void
 tame_coroutine (lua_State *L)
 {
+  keep_messages (L);
   lua_getglobal (L, "coroutine");
   lua_getfield (L, -1, "resume");
   lua_pushcclosure (L, others_only, 1);

@@ -87,6 +87,34 @@ param_newindex (lua_State *L)
                      "command line", luaL_tolstring (L, 2, NULL));
 }
 
+/* A table that represents param in an answer of the control socket: the values by
+ * their keys, a list where a key has several.
+ */
+static int
+param_tojson (lua_State *L)
+{
+  const struct param *p = host.config.params;
+
+  lua_newtable (L);
+  for (size_t i = 0; i < host.config.nr_params; i++) {
+    const int had = lua_getfield (L, -1, p[i].key);
+
+    if (had == LUA_TSTRING) {
+      lua_createtable (L, 2, 0);
+      lua_insert (L, -2);
+      lua_rawseti (L, -2, 1);
+    }
+    lua_pushstring (L, p[i].value);
+    if (had != LUA_TNIL) {
+      lua_rawseti (L, -2, (lua_Integer) lua_rawlen (L, -2) + 1);
+      lua_pushvalue (L, -1);
+    }
+    lua_setfield (L, -3, p[i].key);
+    lua_settop (L, 2);
+  }
+  return 1;
+}
+
 static void
 open_param (lua_State *L)
 {
@@ -98,6 +126,8 @@ open_param (lua_State *L)
   lua_setfield (L, LUA_REGISTRYINDEX, "listed");
   lua_pushcclosure (L, param_call, 1);
   lua_setfield (L, -2, "__call");
+  lua_pushcfunction (L, param_tojson);
+  lua_setfield (L, -2, "__tojson");
   lua_setmetatable (L, -2);
   lua_setglobal (L, "param");
 }

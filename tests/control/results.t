@@ -78,6 +78,9 @@ error(setmetatable({}, {__tostring = function() error "worse" end}))	!control:1:
 error(setmetatable({}, {__tostring = function() return {} end}))	!.*__tostring.*
 fail "EIO"	!control:1: EIO
 fail "EOI"	!control:1: NBD has no 'EOI'; did you mean 'EIO'\?
+fail "EOVERFLOW"	!control:1: NBD can't send EOVERFLOW; it can send EPERM, EIO, .*ENOTSUP
+fault { op = "read", error = "EAGAIN" }	!control:1: .*NBD can't send EAGAIN; it can send EPERM, .*
+fail "EOVERFLOWN"	!control:1: NBD has no 'EOVERFLOWN', but EPERM, EIO, .*
 nosuch.field	!control:1: attempt to index a nil value \(global 'nosuch'\)
 nosuch()	!control:1: attempt to call a nil value \(global 'nosuch'\)
 1 + {}	!control:1: attempt to perform arithmetic on a table value
@@ -154,5 +157,20 @@ serve size=1M control=ctl.3 hook-timeout=0.5
 python3 cases.py loops ctl.3 >got 2>&1
 is "$(grep -v '^ok ' got)" "" "endless loops are stopped"
 is "$(grep -c '^ok ' got) $(cat log)" "4 " "and all is well then"
+stopped
+
+# The objects that are tables without fields of their own.
+cat >two.lua <<'LUA'
+function on.read() end
+
+function on.write() end
+LUA
+serve size=1M control=ctl.4 hooks=two.lua lua='_ = param.word, param.list function on.read() end' word=some
+memctl () { "$TOP/memctl" ctl.4 "$1" 2>&1; }
+is "$(memctl on)" '{"read":["two.lua:1","lua:1"],"write":["two.lua:3"]}' "on: where the hooks are"
+is "$(memctl 'on.read = nil on.write = nil return on')" '[]' "on: none"
+like "$(memctl param)" '"word":"some"' "param"
+is "$(memctl '{ disk }' | tr , '\n' | grep -c 'size":1048576\|"snapshots":\[\]\|allocated":0')" 3 "disk"
+like "$(memctl 'disk:write(0, "x") disk:snapshot("b") disk:snapshot("a") return disk')" '"snapshots":\["b","a"\]' "disk: its snapshots"
 stopped
 done_testing

@@ -35,7 +35,7 @@ for value in 'error = "ENOENT"' 'error = 5' 'error = true' 'delay = "soon"' 'del
     'name = 5' 'name = "5"' 'name = ""' 'offset = "1X"' 'count = {}'; do
     extra='error = "EIO"'
     [[ $value != @(error|lose|misdirect|corrupt)* ]] || extra='delay = 0'
-    refused "fault: |NBD has no" "fault { op = 'write', $extra, $value }"
+    refused "fault: |NBD can't send" "fault { op = 'write', $extra, $value }"
 done
 for value in 'name = "a\0b"' 'seq = "x\0y"' 'export = "\0"' 'error = "EIO\0"'; do
     refused "fault: [a-z]+: has a zero byte" "fault { op = 'write', delay = 0, $value }"
