@@ -56,6 +56,8 @@ struct fault_spec {
 
   const char *name;             /* NULL: its number */
   bool optional;                /* it is no mistake if it never fires */
+  const char *text;             /* the rule as it was written; NULL: not known */
+  const char *where;            /* and where, such as "faults.lua:4" */
 };
 
 /* A rule.  It is complete when fault_add returns; after that only its counters
@@ -65,7 +67,7 @@ struct fault {
   struct fault *next;           /* in the order of declaration */
   uint64_t hash;                /* of the name: the rule's own part of any luck */
   struct fault_spec spec;       /* points to these, which the rule owns: */
-  char *name, *export_name, *seq, *data;
+  char *name, *export_name, *seq, *data, *text, *where;
   struct fault_range *keep;
   uint64_t number;              /* from 1 */
   bool any_export;

@@ -116,6 +116,8 @@ fault_free (struct fault *f)
 {
   tally_clear (&f->came);
   tally_clear (&f->asked);
+  free (f->where);
+  free (f->text);
   free (f->keep);
   free (f->data);
   free (f->seq);
@@ -140,6 +142,8 @@ log_counts (const struct fault *f)
   if (!log_wanted ())
     return;
   json_member_string (&j, "rule", f->name);
+  json_member_string (&j, "text", f->text);
+  json_member_string (&j, "where", f->where);
   json_member (&j, "matched", "%llu", (unsigned long long) f->hits);
   json_member (&j, "fired", "%llu", (unsigned long long) f->fired);
   if (f->fired == 0 && !f->spec.optional)
@@ -162,8 +166,8 @@ report (const struct fault *f)
     nbdkit_debug ("fault rule %s: matched %llu, fired %llu", f->name, hits,
                   fired);
   else
-    nbdkit_error ("fault rule %s never fired (it matched %llu requests)",
-                  f->name, hits);
+    nbdkit_error ("fault rule %s (%s: %s) never fired (it matched %llu requests)",
+                  f->name, f->where, f->text, hits);
 }
 
 static void clear (bool log);
@@ -217,6 +221,8 @@ fault_new (const struct fault_spec *spec)
   f->on = true;
   if (!copy_text (&f->name, spec->name) || !copy_text (&f->seq, spec->seq)
       || !copy_text (&f->export_name, spec->export_name)
+      || !copy_text (&f->text, spec->text ? spec->text : "")
+      || !copy_text (&f->where, spec->where ? spec->where : "?")
       || !copy (&f->data, spec->data, spec->data_len)
       || !copy (&f->keep, spec->keep, spec->nr_keep * sizeof *f->keep)) {
     fault_free (f);
@@ -228,6 +234,8 @@ fault_new (const struct fault_spec *spec)
   f->spec.seq = f->seq;
   f->spec.data = f->data;
   f->spec.keep = f->keep;
+  f->spec.text = f->text;
+  f->spec.where = f->where;
   return f;
 }
 
@@ -436,7 +444,8 @@ struct fault_info
 fault_info (const struct fault *f)
 {
   return (struct fault_info) {
-    .name = f->name, .number = f->number, .hash = f->hash, .on = f->on,
+    .name = f->name, .text = f->text, .where = f->where, .number = f->number,
+    .hash = f->hash, .on = f->on,
     .removed = f->removed, .hits = f->hits, .fired = f->fired,
   };
 }

@@ -86,13 +86,15 @@ bool fault_wait (struct fault *f, uint64_t times, uint64_t ns);
 
 struct fault_info {
   const char *name;
+  const char *text;             /* as it was written, without its name */
+  const char *where;            /* and where, such as "faults.lua:4" */
   uint64_t number;
   uint64_t hash;                /* of the name */
   bool on, removed;
   uint64_t hits, fired;         /* requests matched, and acted on */
 };
 
-/* What is known of a rule.  The name lives as long as the rule. */
+/* What is known of a rule.  The texts live as long as the rule. */
 struct fault_info fault_info (const struct fault *f);
 
 /* Where those who run a rule's functions count the requests for which these call

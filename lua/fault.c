@@ -130,9 +130,13 @@ rule_tojson (lua_State *L)
 {
   struct fault_info info = fault_info (check_rule (L));
 
-  lua_createtable (L, 0, 4);
+  lua_createtable (L, 0, 6);
   lua_pushstring (L, info.name);
   lua_setfield (L, -2, "name");
+  lua_pushstring (L, info.text);
+  lua_setfield (L, -2, "text");
+  lua_pushstring (L, info.where);
+  lua_setfield (L, -2, "where");
   lua_pushinteger (L, (lua_Integer) info.hits);
   lua_setfield (L, -2, "hits");
   lua_pushinteger (L, (lua_Integer) info.fired);
@@ -152,7 +156,7 @@ static const luaL_Reg rule_methods[] = {
 };
 
 static const char *const rule_names[] = {
-  "name", "hits", "fired", "off", "on", "release", "remove", "wait", NULL
+  "name", "text", "where", "hits", "fired", "off", "on", "release", "remove", "wait", NULL
 };
 
 static int
@@ -176,6 +180,10 @@ rule_index (lua_State *L)
   }
   if (strcmp (name, "name") == 0)
     lua_pushstring (L, info.name);
+  else if (strcmp (name, "text") == 0)
+    lua_pushstring (L, info.text);
+  else if (strcmp (name, "where") == 0)
+    lua_pushstring (L, info.where);
   else if (strcmp (name, "hits") == 0)
     lua_pushinteger (L, (lua_Integer) info.hits);
   else if (strcmp (name, "fired") == 0)

@@ -345,4 +345,7 @@ void note_mentions (lua_State *L);
 #define WORDS "words"
 void note_word (lua_State *L, const char *word, size_t len);
 
+/* The sources of modules that were found by require are the keys of another one. */
+#define MODULES "modules"
+
 #endif /* LUA_HOST_H */

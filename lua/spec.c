@@ -324,8 +324,8 @@ take_disconnect (lua_State *L, const struct key *key, struct fault_spec *s)
 #define FUNCTION(member) take_function, FIELD (bool, member)
 #define SPECIAL(function) function, 0
 
-/* The language of fault {...} in one table.  op comes first, because the others are
- * checked against it.
+/* The language of fault {...} in one table, in the order of the man page, in which
+ * rules are shown.  op comes first, because the others are checked against it.
  */
 static const struct key keys[] = {
   { "op",         SELECTOR, ALL_OPS,       0,           SPECIAL (take_op) },
@@ -335,25 +335,25 @@ static const struct key keys[] = {
   { "export",     SELECTOR, ALL_OPS,       0,           STRING (export_name) },
   { "fua",        SELECTOR, CHANGES,       HAS (fua),   BOOLEAN (fua) },
   { "data",       SELECTOR, OP (WRITE),    0,           SPECIAL (take_data) },
+  { "when",       SELECTOR, ALL_OPS,       0,           FUNCTION (has_when) },
   { "nth",        SELECTOR, ALL_OPS,       0,           FROM_1 (nth) },
   { "every",      SELECTOR, ALL_OPS,       0,           FROM_1 (every) },
   { "after",      SELECTOR, ALL_OPS,       0,           FROM_0 (after) },
-  { "times",      SELECTOR, ALL_OPS,       0,           FROM_1 (times) },
   { "seq",        SELECTOR, ALL_OPS,       0,           SPECIAL (take_seq) },
   { "p",          SELECTOR, ALL_OPS,       HAS (p),     CHANCE (p) },
-  { "when",       SELECTOR, ALL_OPS,       0,           FUNCTION (has_when) },
-  { "name",       SELECTOR, ALL_OPS,       0,           SPECIAL (take_name) },
+  { "times",      SELECTOR, ALL_OPS,       0,           FROM_1 (times) },
   { "optional",   SELECTOR, ALL_OPS,       0,           BOOLEAN (optional) },
-  { "error",      ACTION,   ALL_OPS,       0,           SPECIAL (take_error) },
+  { "name",       SELECTOR, ALL_OPS,       0,           SPECIAL (take_name) },
   { "delay",      ACTION,   ALL_OPS,       0,           SPECIAL (take_delay) },
   { "hang",       ACTION,   ALL_OPS,       0,           BOOLEAN (hang) },
-  { "corrupt",    ACTION,   CAN_CORRUPT,   0,           FROM_1 (corrupt) },
-  { "keep",       ACTION,   CAN_TEAR,      0,           SPECIAL (take_keep) },
+  { "call",       ACTION,   ALL_OPS,       0,           FUNCTION (has_call) },
+  { "shutdown",   ACTION,   ALL_OPS,       0,           BOOLEAN (shutdown) },
+  { "disconnect", ACTION,   REQUESTS,      0,           SPECIAL (take_disconnect) },
+  { "error",      ACTION,   ALL_OPS,       0,           SPECIAL (take_error) },
   { "lose",       ACTION,   REQUESTS,      0,           BOOLEAN (lose) },
   { "misdirect",  ACTION,   CAN_MISDIRECT, 0,           SPECIAL (take_misdirect) },
-  { "disconnect", ACTION,   REQUESTS,      0,           SPECIAL (take_disconnect) },
-  { "shutdown",   ACTION,   ALL_OPS,       0,           BOOLEAN (shutdown) },
-  { "call",       ACTION,   ALL_OPS,       0,           FUNCTION (has_call) },
+  { "keep",       ACTION,   CAN_TEAR,      0,           SPECIAL (take_keep) },
+  { "corrupt",    ACTION,   CAN_CORRUPT,   0,           FROM_1 (corrupt) },
 };
 
 #define NR_KEYS (sizeof keys / sizeof keys[0])
@@ -446,6 +446,7 @@ static void
 take_keys (lua_State *L, struct fault_spec *s)
 {
   unsigned can = ALL_OPS, acts = 0, actions = 0;
+  struct rule_text text = { .len = 0 };
 
   for (const struct key *key = keys; key < keys + NR_KEYS; key++) {
     const bool there = take_key (L, key, s);
@@ -454,6 +455,8 @@ take_keys (lua_State *L, struct fault_spec *s)
       luaL_error (L, "fault: op is missing, such as op = \"write\" (in quotes)");
     if (!there)
       continue;
+    if (strcmp (key->name, "name") != 0)        /* it is always shown beside */
+      describe_key (L, &text, key->name);
     check_ops (L, key, s->ops);
     if (key->kind == SELECTOR)
       can &= key->ops;
@@ -467,6 +470,8 @@ take_keys (lua_State *L, struct fault_spec *s)
                 "quotes)");
   s->ops &= acts & can;
   s->only_delays = s->has_delay_function && actions == 1;
+  s->text = describe_push (L, &text);
+  s->where = describe_place (L);
 }
 
 void
