@@ -242,7 +242,14 @@ int hook_fill (void *context, void *buf, uint64_t count, uint64_t offset);
 /* Push the table that stands for a connection. */
 void push_conn (lua_State *L, const struct connection *conn);
 
-/* The table on, for scripts; forget what hooks have counted. */
+/* When all scripts have run: write a note to standard error for each global function
+ * that has the name of a hook where there is no such hook.
+ */
+void hook_hint (lua_State *L);
+
+/* The table on, for scripts; tell which hooks were never called, and forget what
+ * hooks have counted.
+ */
 void open_hook (lua_State *L);
 void hook_stop (void);
 

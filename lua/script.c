@@ -199,6 +199,7 @@ check_params (lua_State *L)
                        "this parameter, and no script mentions it", p[i].key,
                        p[i].value, nearest);
   }
+  hook_hint (L);
   return 0;
 }
 

@@ -679,12 +679,13 @@ stopping (void)
 {
   rule ((struct fault_spec) { .name = "fired" });
   rule ((struct fault_spec) { .name = "optional", .nth = 99, .optional = true });
-  rule ((struct fault_spec) { .name = "never", .nth = 99 });
+  rule ((struct fault_spec) { .name = "never", .nth = 99, .text = "nth=99",
+                              .where = "a.lua:4" });
   read_at (0, 1);
   errors = 0;
   faults_stop ();
-  ok (errors == 1 && strcmp (last_error, "fault rule never never fired (it "
-                             "matched 1 requests)") == 0
+  ok (errors == 1 && strcmp (last_error, "fault rule never (a.lua:4: nth=99) "
+                             "never fired (it matched 1 requests)") == 0
       && faults_list (NULL, 0) == 0, "the end: what never fired is an error");
 }
 
