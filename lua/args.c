@@ -157,6 +157,16 @@ to_time (lua_State *L, int index, uint64_t *ns)
 }
 
 bool
+lacks_unit (lua_State *L, int index)
+{
+  const char *s = lua_type (L, index) == LUA_TSTRING ? lua_tostring (L, index) : "";
+  const size_t len = strlen (s);
+  uint64_t ns;
+
+  return len > 0 && strchr ("0123456789.", s[len - 1]) && text_time (s, &ns);
+}
+
+bool
 to_probability (lua_State *L, int index, double *p)
 {
   const lua_Number n = lua_tonumber (L, index);

@@ -256,12 +256,6 @@ void hook_stop (void);
 /*--------------------------------------------------------------------*/
 /* fault.c, spec.c */
 
-/* Run a function of a fault rule on a request, and take what it returned.  0 or
- * an errno code.  Without the lock held.
- */
-int host_rule (const struct fault *f, const char *function,
-               struct request *req, uint64_t *result);
-
 void open_fault (lua_State *L);         /* leaves the function on the stack */
 
 /*--------------------------------------------------------------------*/
@@ -291,6 +285,11 @@ uint64_t check_bytes (lua_State *L, int arg, uint64_t max, uint64_t otherwise);
  */
 bool to_time (lua_State *L, int index, uint64_t *ns);
 bool to_probability (lua_State *L, int index, double *p);
+
+/* Is the value a string with a time that does not say in what unit, such as "50"?  In
+ * a rule, where numbers are seconds, that is a mistake more often than not.
+ */
+bool lacks_unit (lua_State *L, int index);
 
 /* The argument as such.  Raises an error that says what was expected, and got. */
 uint64_t check_time (lua_State *L, int arg);

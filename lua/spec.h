@@ -14,6 +14,22 @@
  */
 void take_spec (lua_State *L, struct fault_spec *s);
 
+/* Which parts of a request are kept. */
+struct parts {
+  bool half;                    /* its first half; then there are no ranges */
+  struct fault_range *ranges;   /* in a userdata */
+  size_t n;                     /* at least 1 */
+};
+
+/* Read what keep takes, except a function, from the top of the stack: how many bytes of
+ * the start, "half", or a list of { offset, count } (an empty one keeps nothing, as 0
+ * does).  The userdata with the ranges is left below the value.  False: it is none of
+ * these, but not what PARTS_EXPECTED says.
+ */
+bool to_parts (lua_State *L, struct parts *p);
+#define PARTS_EXPECTED \
+  "bytes, such as 512 or \"4K\", \"half\", a list of {offset, count}"
+
 /*--------------------------------------------------------------------*/
 /* describe.c */
 
