@@ -37,8 +37,8 @@ disk_method_write (lua_State *L)
   check_self (L, "write(offset, data)");
   offset = check_offset (L, 2);
   data = luaL_checklstring (L, 3, &len);
-  luaL_argcheck (L, len <= disk_size (disk_live ()) - offset, 3,
-                 "reaches past the end of the disk");
+  if (len > disk_size (disk_live ()) - offset)
+    past_end (L, 3);
   disk_write_piece (L, "write", data, len, offset);
   return 0;
 }

@@ -279,6 +279,9 @@ bool to_bytes (lua_State *L, int index, uint64_t *n);
  */
 uint64_t check_bytes (lua_State *L, int arg, uint64_t max, uint64_t otherwise);
 
+/* Raise the error that the argument reaches past the end of the disk. */
+int past_end (lua_State *L, int arg);
+
 /* The value at INDEX as nanoseconds (a number of seconds from 0 to 9e9, or a string
  * as text_time reads it), or as a probability (a number from 0 to 1, or a string
  * as text_probability reads it).  False: it is none.
@@ -323,7 +326,7 @@ void new_class (lua_State *L, const char *name, lua_CFunction index,
 void make_strict (lua_State *L, const char *what, const char *const *names,
                   lua_CFunction call);
 
-/* The globals bytes, seconds, probability and boolean. */
+/* The globals bytes, seconds, probability, boolean and object. */
 void open_args (lua_State *L);
 
 /*--------------------------------------------------------------------*/

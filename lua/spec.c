@@ -433,6 +433,15 @@ static const struct key keys[] = {
 
 #define NR_KEYS (sizeof keys / sizeof keys[0])
 
+bool
+spec_has_key (const char *name, size_t len)
+{
+  for (const struct key *key = keys; key < keys + NR_KEYS; key++)
+    if (strlen (key->name) == len && memcmp (key->name, name, len) == 0)
+      return true;
+  return false;
+}
+
 /* A selector must be able to match one of the rule's operations, and an action must
  * do something to all of them, because a rule that fires must have an effect.  (A
  * rule for "any" is for the operations to which its actions do something.)

@@ -14,6 +14,9 @@
  */
 void take_spec (lua_State *L, struct fault_spec *s);
 
+/* Are these LEN bytes a key of fault {...}? */
+bool spec_has_key (const char *name, size_t len);
+
 /* Which parts of a request are kept. */
 struct parts {
   bool half;                    /* its first half; then there are no ranges */

@@ -42,7 +42,7 @@ disk:bad: p: expected a probability, such as 0.001, \"1%\" or \"1:1000\"
 disk:bad has no 'q', but p, offset, count, seed
 disk:bad: count: expected a number from 0 to 0, or a string such as \"4K\", got 1
 bad argument (is negative)
-bad argument (reaches past the end of the disk)
+bad argument (reaches past the end of the disk, which has 9223372036854775807 bytes)
 bad argument (number expected, got no value)" "huge disks"
 stopped
 
