@@ -377,8 +377,10 @@ take_parts (lua_State *L, struct rule_call *r)
   if (p.half)
     p.ranges[0].count = r->call.req->count / 2;
   r->ranges = malloc (p.n * sizeof *p.ranges);
-  if (!r->ranges)
+  if (!r->ranges) {
     luaL_error (L, "out of memory");
+    return;
+  }
   memcpy (r->ranges, p.ranges, p.n * sizeof *p.ranges);
   r->nr_ranges = p.n;
 }

@@ -23,7 +23,7 @@ hinted "scripts/faults.lua: a script is given as hooks=scripts/faults.lua" scrip
 
 # What shells leave without quotes.
 hinted "size={: expected a number of bytes; if this belongs to lua=, put all of that in quotes: lua='fault { op = \"read\", error = \"EIO\" }'" \
-    1M lua=fault { op = read, error = EIO }
+    1M lua=fault "{" op = read, error = EIO "}"
 hinted "lua:1: syntax error near <eof>; $quotes" 1M lua=fault op=read
 hinted "lua=faultop=read: the shell took the braces away; $quotes" 1M lua=faultop=read lua=faulterror=EIO
 hinted "lua:1: fault: op is missing, such as op = \"write\" (in quotes)" 1M lua='fault{op=read}'
