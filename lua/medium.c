@@ -189,6 +189,7 @@ disk_method_stats (lua_State *L)
   lua_newtable (L);
   set_integer (L, "size", disk_size (disk_live ()));
   set_integer (L, "allocated", disk_allocated (disk_live ()));
+  set_integer (L, "stored", disk_stored (disk_live ()));
   for (enum op op = OP_READ; op <= OP_CACHE; op++) {
     const struct stats s = stats_get (op);
 
