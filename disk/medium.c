@@ -160,29 +160,38 @@ draw_gap (double q, uint64_t random)
   return gap;
 }
 
-/* Sectors that are still to be drawn. */
-struct lottery {
-  double p;
-  uint64_t random, sector, end;
-};
-
 /* Skip sectors of a kind, which each has with probability Q.  The next one is of
  * the other kind, or there is none.
  */
 static void
-skip_kind (struct lottery *l, double q)
+skip_kind (struct medium_share *l, double q)
 {
-  const uint64_t gap = draw_gap (q, l->random), left = l->end - l->sector;
+  const uint64_t left = l->end - l->sector;
+  const uint64_t gap = q < 1 ? draw_gap (q, l->random) : left;
 
   l->random = chance_mix (l->random);
   l->sector += min_u64 (gap, left);
 }
 
-/* Draw some ranges.  Good ranges and bad ones alternate, so that long ones of
- * either kind cost no more than short ones.
+bool
+medium_share (struct medium_share *share, double p, uint64_t seed,
+              uint64_t count, uint64_t offset)
+{
+  *share = (struct medium_share) {
+    .p = p, .random = chance_mix (seed), .sector = offset / MEDIUM_SECTOR,
+    .end = sector_up (offset + count),
+  };
+  if (p <= 0 || count == 0)
+    share->sector = share->end;
+  return (double) (share->end - share->sector) * p * (1 - p)
+    <= (double) MEDIUM_BAD_MAX;
+}
+
+/* Good ranges and bad ones alternate, so that long ones of either kind cost no more
+ * than short ones.
  */
-static int
-spoil_some (struct medium *m, struct lottery *l)
+int
+medium_bad_share (struct medium *m, struct medium_share *l)
 {
   int err = 0;
 
@@ -202,28 +211,6 @@ spoil_some (struct medium *m, struct lottery *l)
   m->any_bad = m->bad.n > 0;
   update_wanted (m);
   pthread_rwlock_unlock (&m->bad_lock);
-  return err;
-}
-
-int
-medium_bad_share (struct medium *m, double p, uint64_t seed, uint64_t count,
-                  uint64_t offset)
-{
-  struct lottery l = {
-    .p = p, .random = chance_mix (seed), .sector = offset / MEDIUM_SECTOR,
-    .end = sector_up (offset + count),
-  };
-  int err = 0;
-
-  if (p <= 0 || count == 0)
-    return 0;
-  if (p >= 1)
-    return medium_bad (m, count, offset);
-  if ((double) (l.end - l.sector) * p * (1 - p) > (double) MEDIUM_BAD_MAX)
-    return E2BIG;
-  /* Requests may come in between. */
-  while (l.sector < l.end && !err)
-    err = spoil_some (m, &l);
   return err;
 }
 

@@ -54,19 +54,28 @@ unsigned medium_wants (const struct disk *d);
 int medium_pass (struct request *req);
 
 /* Make the sectors that a range touches bad, or good.  The caller checks that it
- * lies on the disk.  ENOMEM: they are as they were.
+ * lies on the disk.  Takes milliseconds where millions of ranges are healed.
+ * ENOMEM: they are as they were.
  */
 int medium_bad (struct medium *m, uint64_t count, uint64_t offset);
 int medium_heal (struct medium *m, uint64_t count, uint64_t offset);
 
 /* Make each sector that a range touches bad with probability P, 0 to 1.  Which
  * ones depends on SEED and the range only.  The cost depends on the number of
- * ranges that become bad, not on the length of the range.  E2BIG: there would be
- * more than about MEDIUM_BAD_MAX ranges; none was made.  ENOMEM: some may have
- * become bad.
+ * ranges that become bad, not on the length of the range.
+ *
+ * Prepare it with medium_share, which returns false if there would be more than
+ * about MEDIUM_BAD_MAX ranges; then call medium_bad_share until SECTOR is END.
+ * Each call makes at most some hundred ranges.  ENOMEM: some may have become bad.
  */
-int medium_bad_share (struct medium *m, double p, uint64_t seed,
-                      uint64_t count, uint64_t offset);
+struct medium_share {
+  double p;
+  uint64_t random, sector, end; /* sectors that are still to be drawn */
+};
+
+bool medium_share (struct medium_share *share, double p, uint64_t seed,
+                   uint64_t count, uint64_t offset);
+int medium_bad_share (struct medium *m, struct medium_share *share);
 #define MEDIUM_BAD_MAX ((uint64_t) 4 << 20)
 
 /* Find the first range of bad sectors that overlaps a range, and clip it to the

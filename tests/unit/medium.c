@@ -318,6 +318,20 @@ count_bad (struct medium *m, uint64_t size, uint64_t *hash)
   return n;
 }
 
+static int
+spoil_share (struct medium *m, double p, uint64_t seed, uint64_t count,
+             uint64_t offset)
+{
+  struct medium_share share;
+  int err = 0;
+
+  if (!medium_share (&share, p, seed, count, offset))
+    return E2BIG;
+  while (share.sector < share.end && !err)
+    err = medium_bad_share (m, &share);
+  return err;
+}
+
 static void
 test_share (void)
 {
@@ -327,7 +341,7 @@ test_share (void)
 
   for (unsigned i = 0; i < 3; i++) {
     d = new_disk (size);
-    medium_bad_share (d->medium, 0.25, i == 2 ? 8 : 7, size, 0);
+    spoil_share (d->medium, 0.25, i == 2 ? 8 : 7, size, 0);
     n[i] = count_bad (d->medium, size, &hash[i]);
     end_disk (d);
   }
@@ -338,11 +352,11 @@ test_share (void)
   ok (hash[0] != hash[2], "another seed, others");
 
   d = new_disk (STORE_MAX_SIZE);
-  ok (medium_bad_share (d->medium, 0.5, 1, STORE_MAX_SIZE, 0) == E2BIG
+  ok (spoil_share (d->medium, 0.5, 1, STORE_MAX_SIZE, 0) == E2BIG
       && medium_wants (d) == 0, "too many ranges: none is made");
-  ok (medium_bad_share (d->medium, 0, 1, STORE_MAX_SIZE, 0) == 0
+  ok (spoil_share (d->medium, 0, 1, STORE_MAX_SIZE, 0) == 0
       && medium_wants (d) == 0, "none");
-  ok (medium_bad_share (d->medium, 1, 1, 3 * SECTOR, 1) == 0
+  ok (spoil_share (d->medium, 1, 1, 3 * SECTOR, 1) == 0
       && count_bad (d->medium, STORE_MAX_SIZE, &hash[0]) == 4,
       "all that a range touches");
   end_disk (d);
