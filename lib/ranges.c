@@ -103,7 +103,7 @@ block_add (struct ranges *r, size_t k, size_t n)
 {
   struct ranges_block *new, *before;
 
-  if (!array_grow (&r->blocks, r->nr_blocks, &r->room, sizeof *r->blocks))
+  if (!array_grow (&r->blocks, r->nr_blocks, &r->room, sizeof (void *)))
     return false;
   new = malloc (sizeof *new);
   if (!new)
@@ -115,7 +115,7 @@ block_add (struct ranges *r, size_t k, size_t n)
     memcpy (new->range, before->range + before->n, n * sizeof *new->range);
   }
   memmove (r->blocks + k + 1, r->blocks + k,
-           (r->nr_blocks - k) * sizeof *r->blocks);
+           (r->nr_blocks - k) * sizeof (void *));
   r->blocks[k] = new;
   r->nr_blocks++;
   return true;
@@ -129,7 +129,7 @@ blocks_free (struct ranges *r, size_t k, size_t end)
     free (r->blocks[b]);
   if (end > k)
     memmove (r->blocks + k, r->blocks + end,
-             (r->nr_blocks - end) * sizeof *r->blocks);
+             (r->nr_blocks - end) * sizeof (void *));
   r->nr_blocks -= end - k;
 }
 
