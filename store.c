@@ -924,8 +924,8 @@ pages_put (uintptr_t entry, uintptr_t pages, const char *buf, uint64_t len,
   }
 }
 
-/* Write where the slot does not have each page, or not alone.  (Not inline, so that
- * the common case stays short.)
+/* Write where the slot does not have each page, or not alone.  (Not inline, so
+ * that the common case stays short.)
  */
 __attribute__ ((noinline)) static int
 region_write_new (struct store *s, uint64_t region, const char *buf,

@@ -47,8 +47,8 @@ int store_create (uint64_t size, struct store **out);
  * way at that moment, each 64 KiB may be in the copy or not.  Costs time and
  * memory in proportion to the number of 64 KiB regions stored (8 bytes each
  * where they are dense).  No data is copied until one side writes, and then page
- * by page.  The caller owns *OUT; the two may be freed in either order.  ENOMEM: nothing was made and
- * FROM is as it was.
+ * by page.  The caller owns *OUT; the two may be freed in either order.  ENOMEM:
+ * nothing was made and FROM is as it was.
  */
 int store_clone (struct store *from, struct store **out);
 
@@ -92,8 +92,8 @@ int store_write (struct store *s, const void *buf, uint64_t count,
 /* Make a range read as zeroes.  Pages that lie wholly inside it are given
  * back to the system (not in a reserved store); the others keep their bytes
  * outside the range.  ENOMEM: a prefix was zeroed.  This can happen only where
- * a part of a page is zeroed that a clone shares.  (In a reserved store, also where
- * a whole one is.)
+ * a part of a page is zeroed that a clone shares.  (In a reserved store, also
+ * where a whole one is.)
  */
 int store_zero (struct store *s, uint64_t count, uint64_t offset);
 

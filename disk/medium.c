@@ -186,8 +186,8 @@ medium_share (struct medium_share *share, double p, uint64_t seed,
     <= (double) MEDIUM_BAD_MAX;
 }
 
-/* Good ranges and bad ones alternate, so that long ones of either kind cost no more
- * than short ones.
+/* Good ranges and bad ones alternate, so that long ones of either kind cost no
+ * more than short ones.
  */
 int
 medium_bad_share (struct medium *m, struct medium_share *l)

@@ -45,8 +45,8 @@ struct throttle {
 
 void throttle_init (struct throttle *t);
 
-/* Set the rates, in units a second (0: no limit).  All tickets are lost, and what has
- * passed by NOW counts as through.
+/* Set the rates, in units a second (0: no limit).  All tickets are lost, and what
+ * has passed by NOW counts as through.
  */
 void throttle_set (struct throttle *t, uint64_t bytes, uint64_t requests,
                    uint64_t now);
