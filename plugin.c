@@ -220,7 +220,7 @@ last_words (void)
 {
   struct json lines = { .text = NULL };
   size_t n = faults_list (NULL, 0);
-  struct fault **rules = calloc (n + 1, sizeof *rules);
+  struct fault **rules = calloc (n + 1, sizeof (void *));
 
   lines.failed = rules == NULL;
   if (rules)
