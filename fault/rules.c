@@ -446,8 +446,8 @@ fault_info (const struct fault *f)
 {
   return (struct fault_info) {
     .name = f->name, .text = f->text, .where = f->where, .number = f->number,
-    .hash = f->hash, .on = f->on,
-    .removed = f->removed, .hits = f->hits, .fired = f->fired,
+    .hash = f->hash, .on = f->on, .removed = f->removed,
+    .optional = f->spec.optional, .hits = f->hits, .fired = f->fired,
   };
 }
 

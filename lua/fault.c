@@ -157,7 +157,8 @@ static const luaL_Reg rule_methods[] = {
 };
 
 static const char *const rule_names[] = {
-  "name", "text", "where", "hits", "fired", "off", "on", "release", "remove", "wait", NULL
+  "name", "text", "where", "state", "hits", "fired", "off", "on", "release",
+  "remove", "wait", NULL
 };
 
 static int
@@ -185,6 +186,8 @@ rule_index (lua_State *L)
     lua_pushstring (L, info.text);
   else if (strcmp (name, "where") == 0)
     lua_pushstring (L, info.where);
+  else if (strcmp (name, "state") == 0)
+    lua_pushstring (L, info.removed ? "removed" : info.on ? "on" : "off");
   else if (strcmp (name, "hits") == 0)
     lua_pushinteger (L, (lua_Integer) info.hits);
   else if (strcmp (name, "fired") == 0)

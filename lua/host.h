@@ -254,6 +254,9 @@ void push_conn (lua_State *L, const struct connection *conn);
  */
 void hook_hint (lua_State *L);
 
+/* Run the hooks on.stop.  Without the lock held. */
+void hook_run_stop (void);
+
 /* The table on, for scripts; tell which hooks were never called, and forget what
  * hooks have counted.
  */

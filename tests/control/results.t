@@ -106,9 +106,9 @@ nosuch.field -- ours	!control:1: attempt to index a nil value \(global 'nosuch'\
  1 	1
 CASES
 cat >loops <<'CASES'
-while true do end	!control:1: stopped, because it ran for 0.5 seconds without yielding \(hook-timeout\)
-while true do pcall(function() while true do end end) end	!control:1: stopped, because it ran for 0.5 seconds .*
-coroutine.wrap(function() while true do end end)()	!control:1: stopped, because it ran for 0.5 seconds .*
+while true do end	!control:1: stopped, because it (ran for 0.5|took 10) seconds .*
+while true do pcall(function() while true do end end) end	!control:1: stopped, because it (ran for 0.5|took 10) seconds .*
+coroutine.wrap(function() while true do end end)()	!control:1: stopped, because it (ran for 0.5|took 10) seconds .*
 1	1
 CASES
 cat >cases.py <<'PY'

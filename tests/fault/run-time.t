@@ -39,7 +39,7 @@ def controller(k):
         def tell(chunk):
             f.write(chunk + "\n"); f.flush()
             return json.loads(f.readline())
-        while not ends.is_set() or n < 30:
+        while not ends.is_set() or n < 30 or made <= 5:
             n += 1
             name = "%d-%d" % (k, rnd.randrange(20))
             where = "offset=%d, count=%d," % (rnd.randrange(8 * M - 5000), rnd.randrange(1, 5000)) if rnd.random() < 0.7 else ""
