@@ -1,5 +1,6 @@
 /* Readers, which take no lock, see each 64 KiB region all old or all new,
- * while writers write it, zero it, prune the nodes above it and clone it.
+ * while writers write it, zero it, prune the nodes above it, clone it and make the
+ * disk what a clone is.
  */
 
 #include "tap.h"
@@ -45,6 +46,21 @@ scatter (const char *buf, uint64_t offset)
   store_free (clone);
 }
 
+/* The disk becomes a clone, while others read and write it. */
+static void
+revert (const char *buf, uint64_t offset)
+{
+  struct store *clone;
+
+  if (store_clone (disk, &clone) != 0)
+    abort ();
+  store_zero (disk, REGION * NODE_SLOTS, offset);
+  store_write (disk, buf, REGION, offset);
+  if (store_assign (disk, clone) != 0)
+    abort ();
+  store_free (clone);
+}
+
 /* The bytes of window I lie between I * 64 + 1 and I * 64 + 63. */
 static void *
 write_window (void *arg)
@@ -62,7 +78,9 @@ write_window (void *arg)
       store_zero (disk, REGION * NODE_SLOTS, window (i));
     else if (step % 4 == 3)
       clone_write_free (buf, window (i));
-    else if (step % 8 == 0)
+    else if (step % 16 == 0)
+      revert (buf, window (i));
+    else if (step % 16 == 8)
       scatter (buf, window (i));
   }
   free (buf);
