@@ -153,6 +153,21 @@ disk_snapshot (struct disk *from, const char *name)
   return err;
 }
 
+/* Where the function of a disk was taken away, that of its snapshots makes zeroes, as
+ * their stores show where they hold nothing.
+ */
+int
+disk_revert (struct disk *d, struct disk *from)
+{
+  struct fill *fill = from->fill && fill_active (from->fill) ? from->fill : NULL;
+
+  if (d == from)
+    return 0;
+  if (d->fill && fill_active (d->fill))
+    return fill_assign (d->fill, fill, from->store);
+  return store_assign (d->store, from->store);
+}
+
 int
 disk_drop (const char *name)
 {
