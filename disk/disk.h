@@ -96,6 +96,10 @@ struct store *disk_store (const struct disk *d);
 struct medium *disk_medium (const struct disk *d);
 
 const char *disk_name (const struct disk *d);
+
+/* A number from 1 on that no other disk has or had, also not one of the same name. */
+uint64_t disk_number (const struct disk *d);
+
 uint64_t disk_size (const struct disk *d);
 
 /* As store_allocated: what the disk, its snapshots and those from which it comes

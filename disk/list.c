@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@
 /* The list, the live disk first.  The mutex also guards refs. */
 static struct disk *disks;
 static pthread_mutex_t disks_lock = PTHREAD_MUTEX_INITIALIZER;
+static _Atomic uint64_t last_number;
 
 /* A disk without parts, or NULL. */
 static struct disk *
@@ -27,6 +29,7 @@ disk_new (const char *name)
     return NULL;
   }
   d->refs = 1;
+  d->number = ++last_number;
   return d;
 }
 

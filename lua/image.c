@@ -166,8 +166,8 @@ disk_method_load (lua_State *L)
 
 /* Copy COUNT bytes of the disk to a file. */
 static void
-save_data (lua_State *L, int fd, const char *name, char *buf, uint64_t count,
-           uint64_t offset)
+save_data (lua_State *L, struct disk *d, int fd, const char *name, char *buf,
+           uint64_t count, uint64_t offset)
 {
   uint64_t n = 0, done = 0;
 
@@ -175,7 +175,7 @@ save_data (lua_State *L, int fd, const char *name, char *buf, uint64_t count,
     ssize_t r;
 
     n = min_u64 (PIECE, count);
-    disk_error (L, disk_read (disk_live (), buf, n, offset, L), "save");
+    disk_error (L, disk_read (d, buf, n, offset, L), "save");
     r = pwrite (fd, buf, n, (off_t) offset);
     done = r > 0 ? (uint64_t) r : 0;
     if (r == -1 && errno != EINTR)
@@ -187,14 +187,14 @@ save_data (lua_State *L, int fd, const char *name, char *buf, uint64_t count,
 int
 disk_method_save (lua_State *L)
 {
-  uint64_t size = disk_size (disk_live ()), n;
+  struct disk *d = check_disk (L, "save(file)", 1);
+  uint64_t size = disk_size (d), n;
   struct work work;
   const char *name;
   char *buf;
   bool data;
   int *fd;
 
-  check_self (L, "save(file)");
   name = luaL_checkstring (L, 2);
   fd = open_file (L, name, O_WRONLY | O_CREAT | O_TRUNC);
   if (ftruncate (*fd, (off_t) size) == -1)
@@ -203,10 +203,10 @@ disk_method_save (lua_State *L)
   buf = lua_newuserdatauv (L, PIECE, 0);
   work = work_begin (name, size);
   for (uint64_t offset = 0; offset < size; offset += n) {
-    n = disk_extent_pieces (L, offset, size, &data);
+    n = disk_extent_pieces (L, d, offset, size, &data);
     if (data) {
       n = min_u64 (n, 16 * PIECE);
-      save_data (L, *fd, name, buf, n, offset);
+      save_data (L, d, *fd, name, buf, n, offset);
     }
     work_show (L, &work, offset);
   }
