@@ -116,6 +116,7 @@ fault_free (struct fault *f)
 {
   tally_clear (&f->came);
   tally_clear (&f->asked);
+  free (f->stale);
   free (f->keep);
   free (f->data);
   free (f->seq);
@@ -217,6 +218,7 @@ fault_new (const struct fault_spec *spec)
   f->on = true;
   if (!copy_text (&f->name, spec->name) || !copy_text (&f->seq, spec->seq)
       || !copy_text (&f->export_name, spec->export_name)
+      || !copy_text (&f->stale, spec->stale)
       || !copy (&f->data, spec->data, spec->data_len)
       || !copy (&f->keep, spec->keep, spec->nr_keep * sizeof *f->keep)) {
     fault_free (f);
@@ -226,6 +228,7 @@ fault_new (const struct fault_spec *spec)
   f->random = is_random (spec);
   f->spec.export_name = f->export_name;
   f->spec.seq = f->seq;
+  f->spec.stale = f->stale;
   f->spec.data = f->data;
   f->spec.keep = f->keep;
   return f;
@@ -547,9 +550,12 @@ struct found {
   struct fired few[8];          /* usually these are enough */
 };
 
+/* Add a rule, except one for a snapshot that is not there.  False: no memory. */
 static bool
 found_add (struct found *found, struct fault *f)
 {
+  struct disk *stale;
+
   if (found->n == found->room) {
     bool few = found->item == found->few;
     struct fired *more = realloc (few ? NULL : found->item,
@@ -562,18 +568,30 @@ found_add (struct found *found, struct fault *f)
     found->item = more;
     found->room *= 2;
   }
+  stale = f->spec.stale ? disk_get (f->spec.stale) : NULL;
+  if (f->spec.stale && !stale)
+    return true;
   f->refs++;
   found->item[found->n++] = (struct fired) {
-    .fault = f, .on = f->on, .seen = f->releases,
+    .fault = f, .on = f->on, .seen = f->releases, .stale = stale,
   };
   return true;
+}
+
+/* A rule does not fire, or has done so. */
+static void
+drop (struct fired *c)
+{
+  if (c->stale)
+    disk_put (c->stale);
+  fault_put (c->fault);
 }
 
 static void
 found_free (struct found *found)
 {
   for (size_t i = 0; i < found->n; i++)
-    fault_put (found->item[i].fault);
+    drop (&found->item[i]);
   if (found->item != found->few)
     free (found->item);
 }
@@ -719,7 +737,7 @@ choose (struct request *req, struct found *found)
     if (r > 0)
       found->item[kept++] = found->item[i];
     else
-      fault_put (found->item[i].fault);
+      drop (&found->item[i]);
   }
   found->n = kept;
   return err;
