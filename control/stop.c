@@ -24,7 +24,9 @@ static char *text;              /* what has arrived and is no whole line yet */
 static size_t len;
 static bool told;               /* the server has told about all rules */
 static bool heading;            /* there was a rule */
-static int status = OK;
+static char *complaints;        /* of rules that never fired: for the end */
+static size_t complaints_len;
+static FILE *complain;          /* to add one */
 static unsigned long clients;   /* how many of the disk are connected */
 static bool asked;              /* more than once */
 
@@ -80,11 +82,9 @@ show_rule (const char *line, const char *rule)
   heading = true;
   printf ("%-28s%9llu%10llu%s\n", name ? name : "?", hits, fired,
           wrong ? "   never fired" : "");
-  if (wrong) {
-    status = FAILED;
-    fprintf (stderr, "memctl: fault rule %s never fired (it matched %llu requests)\n",
+  if (wrong)
+    fprintf (complain, "memctl: fault rule %s never fired (it matched %llu requests)\n",
              name ? name : "?", hits);
-  }
   free (name);
 }
 
@@ -193,6 +193,9 @@ command_stop (double seconds)
 {
   const double end = now () + seconds;
 
+  complain = open_memstream (&complaints, &complaints_len);
+  if (!complain)
+    client_no_server ("out of memory");
   while (ask (end)) {
     if (now () >= end)
       return give_up (seconds);
@@ -200,8 +203,11 @@ command_stop (double seconds)
   }
   if (!told)
     client_no_server ("the server has ended without saying which rules fired");
-  if (fflush (stdout) == 0)
-    return status;
-  perror ("memctl: standard output");
-  return FAILED;
+  if (fflush (stdout) != 0) {
+    perror ("memctl: standard output");
+    return FAILED;
+  }
+  fclose (complain);
+  fputs (complaints, stderr);
+  return *complaints ? FAILED : OK;
 }

@@ -46,6 +46,7 @@ table=$(timeout 600 "$memctl" --status ctl.sock)
 lengths () { grep -E "$1" <<<"$table" | sed -E 's/ *never fired//; s/é/e/g' | awk '{ print length }' | sort -u | wc -l; }
 is "$(lengths '^(rule|bad|2|off|ne)')" 1 "the columns of the rules are straight, whatever the names"
 is "$(lengths '^(read|write|flush|  .*requests)')" 1 "so are those of the requests"
+is "$("$memctl" ctl.sock 'local r = fault.get "off" local a = r.state r:remove() return a, r.state')" '["off","removed"]' "rule.state"
 like "$table" '^write .* [0-9.]+ us +[0-9.]+ ms$' "times have units"
 
 stopped
