@@ -440,7 +440,7 @@ fault_info (const struct fault *f)
 {
   return (struct fault_info) {
     .name = f->name, .number = f->number, .hash = f->hash, .on = f->on,
-    .removed = f->removed, .hits = f->hits, .fired = f->fired,
+    .removed = f->removed, .optional = f->spec.optional, .hits = f->hits, .fired = f->fired,
   };
 }
 

@@ -89,6 +89,7 @@ struct fault_info {
   uint64_t number;
   uint64_t hash;                /* of the name */
   bool on, removed;
+  bool optional;                /* it is no mistake if it never fires */
   uint64_t hits, fired;         /* requests matched, and acted on */
 };
 

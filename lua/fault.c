@@ -152,7 +152,7 @@ static const luaL_Reg rule_methods[] = {
 };
 
 static const char *const rule_names[] = {
-  "name", "hits", "fired", "off", "on", "release", "remove", "wait", NULL
+  "name", "state", "hits", "fired", "off", "on", "release", "remove", "wait", NULL
 };
 
 static int
@@ -176,6 +176,8 @@ rule_index (lua_State *L)
   }
   if (strcmp (name, "name") == 0)
     lua_pushstring (L, info.name);
+  else if (strcmp (name, "state") == 0)
+    lua_pushstring (L, info.removed ? "removed" : info.on ? "on" : "off");
   else if (strcmp (name, "hits") == 0)
     lua_pushinteger (L, (lua_Integer) info.hits);
   else if (strcmp (name, "fired") == 0)
