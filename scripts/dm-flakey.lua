@@ -9,7 +9,8 @@
 
 local bits, params = require "lib.bits", require "lib.params"
 local WRITES <const> = { "write", "zero", "trim", "flush" }
-local FEATURES <const> = "error_reads error_writes drop_writes corrupt_bio_byte random_read_corrupt random_write_corrupt"
+local FEATURES <const> = "error_reads error_writes drop_writes corrupt_bio_byte random_read_corrupt "
+  .. "random_write_corrupt"
 local CONTRADICT <const> = {
   { "drop_writes", "error_writes" }, { "drop_writes", "corrupt_bio_byte w" }, { "drop_writes", "random_write_corrupt" },
   { "error_writes", "corrupt_bio_byte w" }, { "error_writes", "random_write_corrupt" },
