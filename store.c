@@ -252,6 +252,21 @@ unlock_all (struct family *f)
     pthread_mutex_unlock (&f->stripe[i].mutex);
 }
 
+/* The same for all that the family has.  All stripes are held. */
+static void
+change_all_begin (struct family *f)
+{
+  for (size_t i = 0; i < STRIPES; i++)
+    change_begin (&f->stripe[i]);
+}
+
+static void
+change_all_end (struct family *f)
+{
+  for (size_t i = 0; i < STRIPES; i++)
+    change_end (&f->stripe[i]);
+}
+
 /*--------------------------------------------------------------------*/
 /* Memory of the family.  Functions named _locked need mem to be held. */
 
@@ -1131,6 +1146,22 @@ copy_slots (struct store *s, slot_t *to, const slot_t *from, size_t count,
   return true;
 }
 
+/* Make an empty store show what another one shows.  False: no memory; it shows a
+ * part.  All stripes are held.
+ */
+static bool
+copy_content (struct store *to, const struct store *from)
+{
+  bool ok;
+
+  pthread_mutex_lock (&to->family->mem);
+  ok = copy_slots (to, to->root, from->root, to->root_slots, to->shift);
+  to->pages = from->pages;
+  to->emptied = from->emptied;
+  pthread_mutex_unlock (&to->family->mem);
+  return ok;
+}
+
 int
 store_clone (struct store *from, struct store **out)
 {
@@ -1141,11 +1172,7 @@ store_clone (struct store *from, struct store **out)
   if (!s)
     return ENOMEM;
   lock_all (f);
-  pthread_mutex_lock (&f->mem);
-  ok = copy_slots (s, s->root, from->root, s->root_slots, s->shift);
-  s->pages = from->pages;
-  s->emptied = from->emptied;
-  pthread_mutex_unlock (&f->mem);
+  ok = copy_content (s, from);
   unlock_all (f);
 
   if (!ok) {
@@ -1215,6 +1242,58 @@ store_free (struct store *s)
     family_free (f);
   free (s->root);
   free (s);
+}
+
+static void
+exchange (_Atomic uint64_t *a, _Atomic uint64_t *b)
+{
+  const uint64_t n = *a;
+
+  *a = *b;
+  *b = n;
+}
+
+/* Exchange what two stores of one size show.  The roots stay where they are, because
+ * a late reader may look at one.  All stripes are held, and readers are warned.
+ */
+static void
+exchange_content (struct store *a, struct store *b)
+{
+  for (size_t i = 0; i < a->root_slots; i++) {
+    const uintptr_t child = slot_load (a->root, i);
+
+    atomic_store_explicit (&a->root[i], slot_load (b->root, i),
+                           memory_order_release);
+    atomic_store_explicit (&b->root[i], child, memory_order_release);
+  }
+  exchange (&a->pages, &b->pages);
+  exchange (&a->nodes, &b->nodes);
+  exchange (&a->emptied, &b->emptied);
+}
+
+/* The copy is made apart, so that there is nothing to undo when memory runs out.
+ * What TO has shown until now is freed after the locks are.
+ */
+int
+store_assign (struct store *to, struct store *from)
+{
+  struct family *f = to->family;
+  struct store *s = store_new (f, to->size);
+  bool ok;
+
+  assert (from->family == f && from->size == to->size);
+  if (!s)
+    return ENOMEM;
+  lock_all (f);
+  ok = copy_content (s, from);
+  if (ok) {
+    change_all_begin (f);
+    exchange_content (to, s);
+    change_all_end (f);
+  }
+  unlock_all (f);
+  store_free (s);
+  return ok ? 0 : ENOMEM;
 }
 
 uint64_t
@@ -1366,14 +1445,12 @@ prune_all (struct store *s)
 
   lock_all (f);
   if (should_prune (s)) {
-    for (size_t i = 0; i < STRIPES; i++)
-      change_begin (&f->stripe[i]);
+    change_all_begin (f);
     pthread_mutex_lock (&f->mem);
     prune (s, s->root, s->root_slots, s->shift);
     s->emptied = 0;
     pthread_mutex_unlock (&f->mem);
-    for (size_t i = 0; i < STRIPES; i++)
-      change_end (&f->stripe[i]);
+    change_all_end (f);
   }
   unlock_all (f);
 }

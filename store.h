@@ -11,7 +11,7 @@
  * same store or on its clones at the same time, except store_free, after
  * which that store (not its clones) is gone.  No function sleeps, but each
  * waits for others that work on the same 64 KiB of the same family, and
- * store_clone waits for all, as does a store_zero that finds much to give
+ * store_clone and store_assign wait for all, as does a store_zero that finds much to give
  * back.  (Locks are hashed, so now and then one of two threads that could work
  * at the same time waits for the other.)  A request is atomic within each
  * 64 KiB: where two overlap, they may mix only at 64 KiB boundaries, so never
@@ -51,6 +51,16 @@ int store_create (uint64_t size, struct store **out);
  * nothing was made and FROM is as it was.
  */
 int store_clone (struct store *from, struct store **out);
+
+/* Make TO what FROM, another store of its family, is at one moment.  Of a request to
+ * either that is under way at that moment, each 64 KiB comes before it or after it.
+ * TO stays the same store for those that use it, and FROM is as it was.  Costs what a
+ * clone of FROM costs, and what freeing TO would, and copies no data: the two share all
+ * pages.  A reserved TO stays reserved, but what store_reserve says of later clones
+ * is true from then on, and what is a hole in FROM is one.  ENOMEM: both are as they
+ * were.
+ */
+int store_assign (struct store *to, struct store *from);
 
 /* End a store and give back the memory that no clone shares.  The caller
  * guarantees that no other thread uses this store now or later.  NULL is

@@ -27,6 +27,12 @@ disk_name (const struct disk *d)
 }
 
 uint64_t
+disk_number (const struct disk *d)
+{
+  return d->number;
+}
+
+uint64_t
 disk_size (const struct disk *d)
 {
   return store_size (d->store);

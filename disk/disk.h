@@ -66,6 +66,14 @@ int disk_names (int (*each) (void *context, const char *name), void *context);
  */
 int disk_snapshot (struct disk *from, const char *name);
 
+/* Make a disk what another one of its family (disk_snapshot) holds, at one moment.
+ * Of a request that is under way at that moment, each 64 KiB comes before it or after
+ * it.  It is the same disk for those that are connected to it, what is wrong with its
+ * medium stays, and FROM is as it was.  Pages are shared, not copied.  Two calls must
+ * not make the same disks each other at the same time.  ENOMEM: it is as it was.
+ */
+int disk_revert (struct disk *d, struct disk *from);
+
 /* Take a snapshot off the list; it goes when the last connection to it does.
  * ENOENT: there is none of that name, or it is the live disk.
  */
@@ -88,6 +96,10 @@ struct store *disk_store (const struct disk *d);
 struct medium *disk_medium (const struct disk *d);
 
 const char *disk_name (const struct disk *d);
+
+/* A number from 1 on that no other disk has or had, also not one of the same name. */
+uint64_t disk_number (const struct disk *d);
+
 uint64_t disk_size (const struct disk *d);
 
 /* As store_allocated: what the disk, its snapshots and those from which it comes

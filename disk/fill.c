@@ -12,13 +12,19 @@
  * part of an untouched page first makes its content real (materialise).  The
  * content is made without a lock, because that may take long, and is put in place
  * under the lock if the page is still untouched.  Writers hold the lock shared;
- * putting content in place, trimming and cloning hold it exclusively; readers
- * don't need it.  The set has another lock, which is taken last, and is never held
- * for long.
+ * putting content in place, trimming, cloning and assigning hold it exclusively;
+ * readers don't need it.  The set has another lock, which is taken last, and is never
+ * held for long.
+ *
+ * A page that was touched stays so, except where the whole is assigned.  The
+ * generation counts that, and is odd meanwhile.  What a reader has found is true only
+ * if the generation is the same before and after.  A writer checks again, with the
+ * lock, that no edge of its range is untouched.
  */
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,7 +39,16 @@ struct fill {
 
   struct ranges touched;        /* pages */
   pthread_rwlock_t touched_lock;
+
+  _Atomic unsigned generation;
 };
+
+/* How many pages it takes to reach END. */
+static uint64_t
+pages_to (uint64_t end)
+{
+  return (end + STORE_PAGE - 1) / STORE_PAGE;
+}
 
 /*--------------------------------------------------------------------*/
 /* The object. */
@@ -102,15 +117,58 @@ fill_clone (struct fill *from, struct fill **out, struct store **store)
   return 0;
 }
 
+/* Make TO, which is empty, the set of what is touched in a fill whose lock is held;
+ * NULL: all of a disk of SIZE bytes.
+ */
+static int
+copy_touched (struct fill *from, uint64_t size, struct ranges *to)
+{
+  if (from)
+    return ranges_copy (&from->touched, to);
+  return size > 0 ? ranges_add (to, 0, pages_to (size)) : 0;
+}
+
+/* Assign the store, and exchange the set of what was touched. */
+static int
+assign_locked (struct fill *to, struct store *store, struct ranges *touched)
+{
+  const struct ranges old = to->touched;
+  int err;
+
+  to->generation++;
+  err = store_assign (to->store, store);
+  if (!err) {
+    pthread_rwlock_wrlock (&to->touched_lock);
+    to->touched = *touched;
+    pthread_rwlock_unlock (&to->touched_lock);
+    *touched = old;             /* for the caller to free */
+  }
+  to->generation++;
+  return err;
+}
+
+int
+fill_assign (struct fill *to, struct fill *from, struct store *store)
+{
+  struct ranges touched = { 0 };
+  int err;
+
+  if (from)
+    pthread_rwlock_wrlock (&from->lock);
+  err = copy_touched (from, store_size (store), &touched);
+  if (!err) {
+    pthread_rwlock_wrlock (&to->lock);
+    err = assign_locked (to, store, &touched);
+    pthread_rwlock_unlock (&to->lock);
+  }
+  if (from)
+    pthread_rwlock_unlock (&from->lock);
+  ranges_clear (&touched);
+  return err;
+}
+
 /*--------------------------------------------------------------------*/
 /* Kinds of pages. */
-
-/* How many pages it takes to reach END. */
-static uint64_t
-pages_to (uint64_t end)
-{
-  return (end + STORE_PAGE - 1) / STORE_PAGE;
-}
 
 /* How many bytes from OFFSET on, at most COUNT and at least 1, lie in pages that
  * are all touched or all not.
@@ -145,11 +203,26 @@ touch (struct fill *f, uint64_t first, uint64_t end)
   return err;
 }
 
+/* The generation, when nothing is being assigned. */
+static unsigned
+generation (struct fill *f)
+{
+  unsigned g;
+
+  while ((g = f->generation) % 2 != 0) {
+    pthread_rwlock_rdlock (&f->lock);   /* until that is over */
+    pthread_rwlock_unlock (&f->lock);
+  }
+  return g;
+}
+
 /* The kind of all bytes from OFFSET on, for the number of bytes returned. */
 enum kind { WRITTEN, HOLE, INITIAL };
 
+/* With the lock held, or where GENERATION is the same before and after. */
 static uint64_t
-kind_run (struct fill *f, uint64_t count, uint64_t offset, enum kind *kind)
+kind_run_locked (struct fill *f, uint64_t count, uint64_t offset,
+                 enum kind *kind)
 {
   bool data, touched = true;
   uint64_t n = store_extent (f->store, count, offset, &data);
@@ -157,6 +230,21 @@ kind_run (struct fill *f, uint64_t count, uint64_t offset, enum kind *kind)
   if (!data && f->make)
     n = touched_run (f, n, offset, &touched);
   *kind = data ? WRITTEN : touched ? HOLE : INITIAL;
+  return n;
+}
+
+/* True in generation *G. */
+static uint64_t
+kind_run (struct fill *f, uint64_t count, uint64_t offset, enum kind *kind,
+          unsigned *g)
+{
+  uint64_t n;
+
+  do {
+    *g = generation (f);
+    n = kind_run_locked (f, count, offset, kind);
+  }
+  while (f->generation != *g);
   return n;
 }
 
@@ -208,9 +296,10 @@ materialise (struct fill *f, uint64_t offset, void *context)
   uint64_t start = offset - offset % STORE_PAGE;
   uint8_t page[STORE_PAGE];
   enum kind kind;
+  unsigned g;
   int err;
 
-  kind_run (f, 1, offset, &kind);
+  kind_run (f, 1, offset, &kind, &g);
   if (kind != INITIAL)
     return 0;
   err = fill_page (f, page, offset, context);
@@ -218,7 +307,7 @@ materialise (struct fill *f, uint64_t offset, void *context)
     return err;
 
   pthread_rwlock_wrlock (&f->lock);
-  kind_run (f, 1, offset, &kind);
+  kind_run_locked (f, 1, offset, &kind);
   if (kind == INITIAL)
     err = store_write (f->store, page, page_length (f, start), start);
   pthread_rwlock_unlock (&f->lock);
@@ -244,6 +333,21 @@ edges (const struct fill *f, uint64_t count, uint64_t offset, uint64_t edge[2])
   return n;
 }
 
+/* How many of the edges of a range are untouched.  As kind_run_locked. */
+static unsigned
+initial_edges (struct fill *f, uint64_t count, uint64_t offset)
+{
+  uint64_t edge[2];
+  unsigned n = edges (f, count, offset, edge), initial = 0;
+  enum kind kind;
+
+  for (unsigned i = 0; i < n; i++) {
+    kind_run_locked (f, 1, edge[i], &kind);
+    initial += kind == INITIAL;
+  }
+  return initial;
+}
+
 /* Make real the pages of which a range covers only a part. */
 static int
 materialise_edges (struct fill *f, uint64_t count, uint64_t offset,
@@ -258,19 +362,29 @@ materialise_edges (struct fill *f, uint64_t count, uint64_t offset,
   return err;
 }
 
+/* The same, and take the lock with HOW.  An error: it is not held. */
+static int
+begin_change (struct fill *f, int (*how) (pthread_rwlock_t *lock),
+              uint64_t count, uint64_t offset, void *context)
+{
+  for (;;) {
+    int err = materialise_edges (f, count, offset, context);
+
+    if (err)
+      return err;
+    how (&f->lock);
+    if (initial_edges (f, count, offset) == 0)
+      return 0;
+    pthread_rwlock_unlock (&f->lock);   /* the whole was assigned meanwhile */
+  }
+}
+
 uint64_t
 fill_zero_growth (struct fill *f, uint64_t count, uint64_t offset)
 {
-  uint64_t edge[2], growth = store_zero_growth (f->store, count, offset);
-  unsigned n = edges (f, count, offset, edge);
-  enum kind kind;
+  uint64_t growth = store_zero_growth (f->store, count, offset);
 
-  for (unsigned i = 0; i < n; i++) {
-    kind_run (f, 1, edge[i], &kind);
-    if (kind == INITIAL)
-      growth += STORE_PAGE;
-  }
-  return growth;
+  return growth + (uint64_t) initial_edges (f, count, offset) * STORE_PAGE;
 }
 
 /*--------------------------------------------------------------------*/
@@ -283,14 +397,19 @@ fill_read (struct fill *f, void *buf, uint64_t count, uint64_t offset,
   enum kind kind;
   char *p = buf;
   uint64_t n;
+  unsigned g;
   int err = 0;
 
   for (; count > 0 && !err; p += n, count -= n, offset += n) {
-    n = kind_run (f, count, offset, &kind);
-    if (kind == INITIAL)
+    n = kind_run (f, count, offset, &kind, &g);
+    if (kind == INITIAL) {
       err = read_initial (f, p, &n, offset, context);
-    else
-      store_read (f->store, p, n, offset);
+      continue;
+    }
+    store_read (f->store, p, n, offset);
+    atomic_thread_fence (memory_order_acquire);
+    if (f->generation != g)
+      n = 0;                    /* it may be initial content now: again */
   }
   return err;
 }
@@ -299,11 +418,10 @@ int
 fill_write (struct fill *f, const void *buf, uint64_t count, uint64_t offset,
             void *context)
 {
-  int err = materialise_edges (f, count, offset, context);
+  int err = begin_change (f, pthread_rwlock_rdlock, count, offset, context);
 
   if (err)
     return err;
-  pthread_rwlock_rdlock (&f->lock);
   err = store_write (f->store, buf, count, offset);
   pthread_rwlock_unlock (&f->lock);
   return err;
@@ -313,7 +431,7 @@ int
 fill_zero (struct fill *f, uint64_t count, uint64_t offset, void *context)
 {
   uint64_t end = offset + count;
-  int err = materialise_edges (f, count, offset, context);
+  int err = begin_change (f, pthread_rwlock_wrlock, count, offset, context);
 
   if (err)
     return err;
@@ -321,7 +439,6 @@ fill_zero (struct fill *f, uint64_t count, uint64_t offset, void *context)
   /* Pages are marked first: no reader may see their initial content again. */
   if (end == store_size (f->store))
     end = pages_to (end) * STORE_PAGE;
-  pthread_rwlock_wrlock (&f->lock);
   /* The function may have taken itself away (fill_set) by now. */
   if (f->make)
     err = touch (f, pages_to (offset), end / STORE_PAGE);
@@ -335,11 +452,12 @@ uint64_t
 fill_extent (struct fill *f, uint64_t count, uint64_t offset, bool *data)
 {
   enum kind first, kind;
-  uint64_t n = kind_run (f, count, offset, &first);
+  unsigned g;
+  uint64_t n = kind_run (f, count, offset, &first, &g);
 
   *data = first != HOLE;
   while (n < count) {
-    uint64_t more = kind_run (f, count - n, offset + n, &kind);
+    uint64_t more = kind_run (f, count - n, offset + n, &kind, &g);
 
     if ((kind != HOLE) != *data)
       break;

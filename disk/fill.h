@@ -46,6 +46,15 @@ bool fill_active (const struct fill *f);
  */
 int fill_clone (struct fill *from, struct fill **out, struct store **store);
 
+/* Make a fill, and its store, what another one is at one moment.  It keeps the
+ * function, and TO, the store and both functions stay for those that use them.  STORE
+ * is that of FROM, of the same family and size; FROM may be NULL: then what STORE does
+ * not hold reads as zeroes.  Requests to TO come before it or after it, reads for each
+ * 64 KiB.  FROM is another fill than TO, and no other thread makes TO and FROM each
+ * other at the same time.  ENOMEM: both are as they were.
+ */
+int fill_assign (struct fill *to, struct fill *from, struct store *store);
+
 /* As in store.h, but initial content shows through, and counts as data. */
 int fill_read (struct fill *f, void *buf, uint64_t count, uint64_t offset,
                void *context);

@@ -19,6 +19,7 @@
 struct disk {
   struct disk *next;            /* in the list */
   char *name;                   /* "": the live disk */
+  uint64_t number;
   unsigned refs;                /* the list counts as one */
   struct store *store;
   struct fill *fill;            /* initial content, above the store */

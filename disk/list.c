@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@
 /* The list, the live disk first.  The mutex also guards refs. */
 static struct disk *disks;
 static pthread_mutex_t disks_lock = PTHREAD_MUTEX_INITIALIZER;
+static _Atomic uint64_t last_number;
 
 /* A disk without parts, or NULL. */
 static struct disk *
@@ -27,6 +29,7 @@ disk_new (const char *name)
     return NULL;
   }
   d->refs = 1;
+  d->number = ++last_number;
   return d;
 }
 
@@ -151,6 +154,21 @@ disk_snapshot (struct disk *from, const char *name)
   if (err && d)
     disk_free (d);
   return err;
+}
+
+/* Where the function of a disk was taken away, that of its snapshots makes zeroes, as
+ * their stores show where they hold nothing.
+ */
+int
+disk_revert (struct disk *d, struct disk *from)
+{
+  struct fill *fill = from->fill && fill_active (from->fill) ? from->fill : NULL;
+
+  if (d == from)
+    return 0;
+  if (d->fill && fill_active (d->fill))
+    return fill_assign (d->fill, fill, from->store);
+  return store_assign (d->store, from->store);
 }
 
 int

@@ -86,7 +86,8 @@ bool medium_bad_find (struct medium *m, uint64_t count, uint64_t offset,
 
 /* No request to the disk may make disk_allocated grow above so many bytes;
  * UINT64_MAX: any number.  (Requests to snapshots are not limited, and a snapshot
- * that is made during a write may make that one exceed it.)
+ * that is made, or to which the disk reverts, during a write may make that one exceed
+ * it.)
  */
 void medium_limit (struct medium *m, uint64_t bytes);
 

@@ -81,6 +81,8 @@ plan_changes (const struct fired *c, enum op op, bool lost)
     does |= ACT (KEEP);
   if (s->misdirect && CAN_MISDIRECT >> op & 1 && !lost)
     does |= ACT (MISDIRECT);
+  if (s->stale && CAN_BE_STALE >> op & 1 && !lost)
+    does |= ACT (STALE);
   if (s->corrupt && CAN_CORRUPT >> op & 1 && (op == OP_READ || !lost))
     does |= ACT (CORRUPT);
   return does;
@@ -98,14 +100,16 @@ plan_parts (struct fired *c, const struct request *req)
 }
 
 /* Plan what each rule does: the first that fails the request decides, and of
- * several that keep a part of it the first one counts.  Functions are expected to
- * succeed, except where call_error says otherwise.
+ * several that keep a part of it, or answer it from a snapshot, the first one
+ * counts.  Functions are expected to succeed, except where call_error says otherwise.
  */
 static void
 plan (struct fired *fired, size_t n, const struct request *req)
 {
+  const unsigned first_only = ACT (KEEP) | ACT (STALE);
+  unsigned taken = 0;
   size_t decides = 0;
-  bool lost = false, torn = false;
+  bool lost = false;
 
   while (decides < n && !error_of (&fired[decides]))
     decides++;
@@ -124,9 +128,8 @@ plan (struct fired *fired, size_t n, const struct request *req)
       c->does |= plan_failure (c, req->op);
     else if (decides == n)
       c->does |= plan_changes (c, req->op, lost);
-    if (torn)
-      c->does &= ~ACT (KEEP);
-    torn = torn || c->does & ACT (KEEP);
+    c->does &= ~taken;
+    taken |= c->does & first_only;
   }
 }
 
@@ -188,6 +191,8 @@ tell_one (const struct fired *c, const struct request *req)
     json_member (&did, "lose", "true");
   if (c->does & ACT (MISDIRECT))
     json_member (&did, "misdirect", "%lld", (long long) s->misdirect);
+  if (c->does & ACT (STALE))
+    json_member_string (&did, "stale", s->stale);
   if (c->does & ACT (CORRUPT))
     json_member (&did, "corrupt", "%llu", (unsigned long long) bits_of (c, req));
   if (c->ended)
@@ -384,6 +389,17 @@ perform_rest (const struct fired *fired, size_t n, struct request *req)
   return 0;
 }
 
+/* Answer a read with what a snapshot holds.  What is wrong with the medium of the disk
+ * came first.
+ */
+static int
+answer_stale (const struct fired *fired, size_t n, const struct request *req)
+{
+  const struct fired *c = who_does (fired, n, ACT (STALE));
+
+  return c ? disk_read (c->stale, req->buf, req->count, req->offset, NULL) : 0;
+}
+
 /* Perform a request, moved and damaged.  The data of a write is the client's, so a
  * copy is damaged.
  */
@@ -406,6 +422,8 @@ act_perform (const struct fired *fired, size_t n, struct request *original)
     corrupt (fired, n, &req, copy);
   }
   err = perform_rest (fired, n, &req);
+  if (!err)
+    err = answer_stale (fired, n, &req);
   if (damaged && req.op == OP_READ && !err)
     corrupt (fired, n, &req, req.buf);
   free (copy);

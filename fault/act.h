@@ -14,7 +14,7 @@
  */
 enum action {
   ACT_DELAY, ACT_HANG, ACT_CALL, ACT_SHUTDOWN, ACT_DISCONNECT, ACT_ERROR,
-  ACT_KEEP, ACT_LOSE, ACT_MISDIRECT, ACT_CORRUPT
+  ACT_KEEP, ACT_LOSE, ACT_MISDIRECT, ACT_STALE, ACT_CORRUPT
 };
 
 /* Sets of actions have the bit 1 << action for each. */
@@ -33,6 +33,7 @@ struct fired {
   unsigned seen;                /* the rule's releases when it was looked up: one
                                  * that is removed after that lets nobody hang */
   int call_error;               /* errno code, from its function */
+  struct disk *stale;           /* the snapshot of that name, to be put; or NULL */
 
   unsigned does;                /* a set of actions */
   int error;                    /* errno code, of ACT_DISCONNECT and ACT_ERROR */

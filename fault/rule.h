@@ -13,12 +13,13 @@
 #include "lib/chance.h"
 #include "request.h"
 
-/* The operations to which keep, misdirect and corrupt do something.  A rule that
+/* The operations to which keep, misdirect, corrupt and stale do something.  A rule that
  * has other actions as well may match others.
  */
 #define CAN_TEAR CHANGES
 #define CAN_MISDIRECT (OP (READ) | CHANGES)
 #define CAN_CORRUPT (OP (READ) | OP (WRITE))
+#define CAN_BE_STALE OP (READ)
 
 /* Bytes of a request, counted from its start. */
 struct fault_range {
@@ -66,6 +67,8 @@ struct fault_spec {
   size_t nr_keep;
   bool keep_half;               /* only the first half, rounded down */
   int64_t misdirect;            /* bytes */
+  const char *stale;            /* a read gets what this snapshot holds; where there
+                                 * is none, the rule matches nothing */
 
   const char *name;             /* NULL: its number */
   bool optional;                /* it is no mistake if it never fires */
@@ -80,7 +83,7 @@ struct fault {
   struct fault *next;           /* in the order of declaration */
   uint64_t hash;                /* of the name: the rule's own part of any luck */
   struct fault_spec spec;       /* points to these, which the rule owns: */
-  char *name, *export_name, *seq, *data, *text, *where;
+  char *name, *export_name, *seq, *data, *text, *where, *stale;
   struct fault_range *keep;
   uint64_t number;              /* from 1 */
   uint64_t declared;            /* of sys_now */

@@ -118,6 +118,7 @@ fault_free (struct fault *f)
   tally_clear (&f->asked);
   free (f->where);
   free (f->text);
+  free (f->stale);
   free (f->keep);
   free (f->data);
   free (f->seq);
@@ -223,6 +224,7 @@ fault_new (const struct fault_spec *spec)
       || !copy_text (&f->export_name, spec->export_name)
       || !copy_text (&f->text, spec->text ? spec->text : "")
       || !copy_text (&f->where, spec->where ? spec->where : "?")
+      || !copy_text (&f->stale, spec->stale)
       || !copy (&f->data, spec->data, spec->data_len)
       || !copy (&f->keep, spec->keep, spec->nr_keep * sizeof *f->keep)) {
     fault_free (f);
@@ -233,6 +235,7 @@ fault_new (const struct fault_spec *spec)
   f->random = is_random (spec);
   f->spec.export_name = f->export_name;
   f->spec.seq = f->seq;
+  f->spec.stale = f->stale;
   f->spec.data = f->data;
   f->spec.keep = f->keep;
   f->spec.text = f->text;
@@ -570,9 +573,12 @@ struct found {
   struct fired few[8];          /* usually these are enough */
 };
 
+/* Add a rule, except one for a snapshot that is not there.  False: no memory. */
 static bool
 found_add (struct found *found, struct fault *f)
 {
+  struct disk *stale;
+
   if (found->n == found->room) {
     bool few = found->item == found->few;
     struct fired *more = realloc (few ? NULL : found->item,
@@ -585,9 +591,12 @@ found_add (struct found *found, struct fault *f)
     found->item = more;
     found->room *= 2;
   }
+  stale = f->spec.stale ? disk_get (f->spec.stale) : NULL;
+  if (f->spec.stale && !stale)
+    return true;
   f->refs++;
   found->item[found->n++] = (struct fired) {
-    .fault = f, .on = is_active (f), .seen = f->releases,
+    .fault = f, .on = is_active (f), .seen = f->releases, .stale = stale,
   };
   return true;
 }
@@ -597,6 +606,8 @@ static void
 drop (struct fired *c)
 {
   free (c->given);
+  if (c->stale)
+    disk_put (c->stale);
   fault_put (c->fault);
 }
 

@@ -1,6 +1,5 @@
 /* disk.c - the object disk: the live disk itself, without hooks. */
 
-#include <errno.h>
 #include <string.h>
 
 #include "lib/min.h"
@@ -10,18 +9,18 @@
 /* Bytes. */
 
 /* disk:read (offset, count) */
-static int
+int
 disk_method_read (lua_State *L)
 {
+  struct disk *d = check_disk (L, "read(offset, count)", 2);
   uint64_t offset, count;
   luaL_Buffer b;
   char *p;
 
-  check_self (L, "read(offset, count)");
   offset = check_offset (L, 2);
   count = check_count (L, 3, offset);
   p = luaL_buffinitsize (L, &b, count);
-  disk_error (L, disk_read (disk_live (), p, count, offset, L), "read");
+  disk_error (L, disk_read (d, p, count, offset, L), "read");
   luaL_pushresultsize (&b, count);
   return 1;
 }
@@ -118,19 +117,20 @@ disk_method_random (lua_State *L)
 }
 
 /*--------------------------------------------------------------------*/
-/* Extents and snapshots. */
+/* Extents. */
 
-/* The iterator: upvalues are where it is, and the end. */
+/* The iterator: upvalues are where it is, the end, and the object. */
 static int
 next_extent (lua_State *L)
 {
+  struct disk *d = hold_disk (L, lua_upvalueindex (3));
   uint64_t offset = (uint64_t) lua_tointeger (L, lua_upvalueindex (1));
   uint64_t end = (uint64_t) lua_tointeger (L, lua_upvalueindex (2)), n;
   bool data;
 
   if (offset >= end)
     return 0;
-  n = disk_extent_pieces (L, offset, end, &data);
+  n = disk_extent_pieces (L, d, offset, end, &data);
   lua_pushinteger (L, (lua_Integer) offset);
   lua_pushinteger (L, (lua_Integer) n);
   lua_pushstring (L, data ? "data" : "hole");
@@ -141,105 +141,20 @@ next_extent (lua_State *L)
 }
 
 /* disk:extents ([offset, count]) */
-static int
+int
 disk_method_extents (lua_State *L)
 {
+  const uint64_t size = disk_size (check_disk (L, "extents()", 2));
   uint64_t offset, end, room;
 
-  check_self (L, "extents()");
-  offset = check_bytes (L, 2, disk_size (disk_live ()), 0);
-  room = disk_size (disk_live ()) - offset;
+  offset = check_bytes (L, 2, size, 0);
+  room = size - offset;
   end = offset + check_bytes (L, 3, room, room);
   lua_pushinteger (L, (lua_Integer) offset);
   lua_pushinteger (L, (lua_Integer) end);
-  lua_pushcclosure (L, next_extent, 2);
+  lua_pushvalue (L, 1);
+  lua_pushcclosure (L, next_extent, 3);
   return 1;
-}
-
-/* NBD's names of exports: UTF-8, and at most this many bytes. */
-#define NAME_MAX_BYTES 4096
-
-static bool
-is_name (const char *name, size_t len)
-{
-  size_t n = 1;
-
-  if (len == 0 || len > NAME_MAX_BYTES || strlen (name) != len)
-    return false;
-  for (size_t i = 0; i < len && n > 0; i += n)
-    n = json_utf8_length ((const unsigned char *) name + i, len - i);
-  return n > 0;
-}
-
-/* disk:snapshot (name) */
-static int
-disk_method_snapshot (lua_State *L)
-{
-  const char *name;
-  size_t len;
-  int err;
-
-  check_self (L, "snapshot(name)");
-  name = luaL_checklstring (L, 2, &len);
-  luaL_argcheck (L, is_name (name, len), 2,
-                 "expected a name of 1 to 4096 bytes of UTF-8");
-  err = disk_snapshot (disk_live (), name);
-  if (err == EEXIST)
-    return luaL_error (L, "disk:snapshot: there is a snapshot '%s' already; "
-                       "disk:drop it first", name);
-  disk_error (L, err, "snapshot");
-  return 0;
-}
-
-/* disk:drop (name) */
-static int
-disk_method_drop (lua_State *L)
-{
-  const char *name;
-
-  check_self (L, "drop(name)");
-  name = luaL_checkstring (L, 2);
-  if (disk_drop (name) != 0)
-    return luaL_error (L, "disk:drop: there is no snapshot '%s'", name);
-  return 0;
-}
-
-/* Names of snapshots, each with the 0 at its end, one after the other. */
-struct names { char *text; size_t size, len; };
-
-/* For disk_names.  Text for which there is no room is only counted. */
-static int
-add_snapshot (void *context, const char *name)
-{
-  struct names *n = context;
-  const size_t len = strlen (name) + 1;
-
-  if (len > 1 && n->len + len <= n->size)
-    memcpy (n->text + n->len, name, len);
-  n->len += len > 1 ? len : 0;  /* the live disk has no name */
-  return 0;
-}
-
-/* Push a list of the snapshots.  They are copied first, because nothing may raise an
- * error while their list is locked.  Nobody else changes it meanwhile.
- */
-static void
-push_snapshots (lua_State *L)
-{
-  struct names n = { NULL, 0, 0 };
-  lua_Integer i = 0;
-
-  disk_names (add_snapshot, &n);
-  n.text = lua_newuserdatauv (L, n.len, 0);
-  n.size = n.len;
-  n.len = 0;
-  disk_names (add_snapshot, &n);
-  lua_newtable (L);
-  for (size_t at = 0; at < n.size; at += strlen (n.text + at) + 1) {
-    lua_pushstring (L, n.text + at);
-    lua_rawseti (L, -2, ++i);
-  }
-  lua_remove (L, -2);
 }
 
 /* A table that represents disk in an answer of the control socket. */
@@ -266,6 +181,8 @@ static const luaL_Reg methods[] = {
   { "save", disk_method_save },
   { "extents", disk_method_extents },
   { "snapshot", disk_method_snapshot },
+  { "get", disk_method_get },
+  { "revert", disk_method_revert },
   { "drop", disk_method_drop },
   { "bad", disk_method_bad },
   { "heal", disk_method_heal },
@@ -315,4 +232,7 @@ open_disk (lua_State *L)
   lua_pushcfunction (L, disk_tojson);
   lua_setfield (L, -2, "__tojson");
   lua_setmetatable (L, -2);
+  lua_pushvalue (L, -1);
+  lua_rawsetp (L, LUA_REGISTRYINDEX, &disk_object);
+  open_snapshot (L);
 }

@@ -170,6 +170,13 @@ add_hook (struct place *p, enum op op, unsigned level)
             op_names[op]);
 }
 
+/* on.fill is no test, and on.stop has its own time. */
+static bool
+must_be_called (enum op op)
+{
+  return op != OP_FILL && op != OP_STOP;
+}
+
 /* Tell of the place of a hook, unless a hook before it has the same one. */
 static void
 tell_place (enum op first, unsigned first_level)
@@ -178,7 +185,8 @@ tell_place (enum op first, unsigned first_level)
 
   write_place (first, first_level, p.where, sizeof p.where);
   for (enum op op = 0; op < OP_COUNT; op++)
-    for (unsigned level = 0; level < hooks[op].count && op != OP_FILL; level++) {
+    for (unsigned level = 0;
+         level < hooks[op].count && must_be_called (op); level++) {
       if (op == first && level == first_level && p.nr_names > 0)
         return;
       add_hook (&p, op, level);
@@ -188,14 +196,13 @@ tell_place (enum op first, unsigned first_level)
                   p.names, p.where, p.nr_names > 1 ? "were" : "was");
 }
 
-/* As a rule that never fired: a hook that was never called has tested nothing.
- * (on.fill is no test.)
- */
+/* As a rule that never fired: a hook that was never called has tested nothing. */
 static void
 tell_uncalled (void)
 {
   for (enum op op = 0; op < OP_COUNT; op++)
-    for (unsigned level = 0; level < hooks[op].count && op != OP_FILL; level++)
+    for (unsigned level = 0;
+         level < hooks[op].count && must_be_called (op); level++)
       if (!hooks[op].called[level])
         tell_place (op, level);
 }

@@ -6,6 +6,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -162,12 +165,162 @@ disk_method_load (lua_State *L)
 }
 
 /*--------------------------------------------------------------------*/
+/* A file that is saved: a new one in the same directory, which takes its place when it
+ * is complete, so that a crash leaves the old one or the new one, never a half.
+ */
+
+struct saving {
+  const char *name;             /* as the script has it, for errors */
+  char *path;                   /* without symbolic links */
+  const char *base;             /* in its directory */
+  int dir, fd;                  /* -1: not open */
+  char temporary[NAME_MAX + 1]; /* in the same directory; "": there is none */
+};
+
+/* Undo what was not finished. */
+static int
+end_saving (lua_State *L)
+{
+  struct saving *s = lua_touserdata (L, 1);
+
+  if (*s->temporary)
+    unlinkat (s->dir, s->temporary, 0);
+  if (s->fd >= 0)
+    close (s->fd);
+  if (s->dir >= 0)
+    close (s->dir);
+  *s->temporary = '\0';
+  s->fd = s->dir = -1;
+  return 0;
+}
+
+static void
+check_saving (lua_State *L, const struct saving *s, bool good)
+{
+  if (!good)
+    luaL_error (L, "%s: %s", s->name, strerror (errno));
+}
+
+/* Push one, which ends with the C function that runs. */
+static struct saving *
+new_saving (lua_State *L, const char *name)
+{
+  char *path = lua_newuserdatauv (L, PATH_MAX, 0);
+  struct saving *s = lua_newuserdatauv (L, sizeof *s, 0);
+
+  *s = (struct saving) { .name = name, .path = path, .dir = -1, .fd = -1 };
+  lua_createtable (L, 0, 2);
+  lua_pushcfunction (L, end_saving);
+  lua_setfield (L, -2, "__gc");
+  lua_pushcfunction (L, end_saving);
+  lua_setfield (L, -2, "__close");
+  lua_setmetatable (L, -2);
+  lua_toclose (L, -1);
+  return s;
+}
+
+/* Find out where the file is, or will be.  What is there in *OLD; its mode is 0 if that
+ * is nothing.
+ */
+static void
+find_place (lua_State *L, struct saving *s, struct stat *old)
+{
+  const size_t len = strlen (s->name);
+
+  if (!realpath (s->name, s->path)) {
+    check_saving (L, s, errno == ENOENT);
+    errno = ENAMETOOLONG;
+    check_saving (L, s, len < PATH_MAX);
+    memcpy (s->path, s->name, len + 1);
+  }
+  *old = (struct stat) { .st_mode = 0 };
+  check_saving (L, s, stat (s->path, old) == 0 || errno == ENOENT);
+  s->base = strrchr (s->path, '/');
+  s->base = s->base ? s->base + 1 : s->path;
+  errno = EISDIR;
+  check_saving (L, s, !S_ISDIR (old->st_mode) && (*s->base || len == 0));
+  if (old->st_mode && !S_ISREG (old->st_mode))
+    luaL_error (L, "%s: is no regular file", s->name);
+}
+
+static void
+open_directory (lua_State *L, struct saving *s)
+{
+  char *path = lua_newuserdatauv (L, PATH_MAX, 0);
+  const size_t len = (size_t) (s->base - s->path);
+
+  memcpy (path, s->path, len);
+  path[len] = '\0';
+  s->dir = open (len ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  check_saving (L, s, s->dir != -1);
+}
+
+/* A name that no file has; another process that saves the same file has another one. */
+static void
+open_temporary (lua_State *L, struct saving *s)
+{
+  char name[sizeof s->temporary];
+
+  for (unsigned i = 0; s->fd == -1 && i < 100; i++) {
+    snprintf (name, sizeof name, "%.200s.%ld-%u.tmp", s->base, (long) getpid (), i);
+    s->fd = openat (s->dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (s->fd == -1 && errno != EEXIST)
+      break;
+  }
+  check_saving (L, s, s->fd != -1);
+  memcpy (s->temporary, name, sizeof name);
+}
+
+/* The new file has the owner and the rights of the old one.  If it can't have the
+ * owner, the old rights of the group are not those of another group.
+ */
+static void
+keep_rights (const struct saving *s, const struct stat *old)
+{
+  const bool ours = fchown (s->fd, old->st_uid, old->st_gid) == 0;
+
+  fchmod (s->fd, old->st_mode & (ours ? 0777 : 0707));
+}
+
+static struct saving *
+begin_saving (lua_State *L, const char *name, uint64_t size)
+{
+  struct saving *s = new_saving (L, name);
+  struct stat old;
+
+  find_place (L, s, &old);
+  open_directory (L, s);
+  open_temporary (L, s);
+  if (old.st_mode)
+    keep_rights (s, &old);
+  check_saving (L, s, ftruncate (s->fd, (off_t) size) == 0);
+  return s;
+}
+
+/* It is complete.  (A directory that can't be synced, as on some file systems, is the
+ * system's affair.)
+ */
+static void
+finish_saving (lua_State *L, struct saving *s)
+{
+  int r;
+
+  check_saving (L, s, fsync (s->fd) == 0);
+  r = close (s->fd);
+  s->fd = -1;
+  check_saving (L, s, r == 0);
+  check_saving (L, s, renameat (s->dir, s->temporary, s->dir, s->base) == 0);
+  *s->temporary = '\0';
+  check_saving (L, s, fsync (s->dir) == 0 || errno == EINVAL);
+}
+
+/*--------------------------------------------------------------------*/
 /* Saving. */
 
 /* Copy COUNT bytes of the disk to a file. */
 static void
-save_data (lua_State *L, int fd, const char *name, char *buf, uint64_t count,
-           uint64_t offset)
+save_data (lua_State *L, struct disk *d, const struct saving *s, char *buf,
+           uint64_t count, uint64_t offset)
 {
   uint64_t n = 0, done = 0;
 
@@ -175,11 +328,10 @@ save_data (lua_State *L, int fd, const char *name, char *buf, uint64_t count,
     ssize_t r;
 
     n = min_u64 (PIECE, count);
-    disk_error (L, disk_read (disk_live (), buf, n, offset, L), "save");
-    r = pwrite (fd, buf, n, (off_t) offset);
+    disk_error (L, disk_read (d, buf, n, offset, L), "save");
+    r = pwrite (s->fd, buf, n, (off_t) offset);
     done = r > 0 ? (uint64_t) r : 0;
-    if (r == -1 && errno != EINTR)
-      luaL_error (L, "%s: %s", name, strerror (errno));
+    check_saving (L, s, r != -1 || errno == EINTR);
   }
 }
 
@@ -187,30 +339,25 @@ save_data (lua_State *L, int fd, const char *name, char *buf, uint64_t count,
 int
 disk_method_save (lua_State *L)
 {
-  uint64_t size = disk_size (disk_live ()), n;
+  struct disk *d = check_disk (L, "save(file)", 1);
+  uint64_t size = disk_size (d), n;
+  struct saving *s;
   struct work work;
-  const char *name;
   char *buf;
   bool data;
-  int *fd;
 
-  check_self (L, "save(file)");
-  name = luaL_checkstring (L, 2);
-  fd = open_file (L, name, O_WRONLY | O_CREAT | O_TRUNC);
-  if (ftruncate (*fd, (off_t) size) == -1)
-    return luaL_error (L, "%s: %s", name, strerror (errno));
-
+  s = begin_saving (L, luaL_checkstring (L, 2), size);
   buf = lua_newuserdatauv (L, PIECE, 0);
-  work = work_begin (name, size);
+  work = work_begin (s->name, size);
   for (uint64_t offset = 0; offset < size; offset += n) {
-    n = disk_extent_pieces (L, offset, size, &data);
+    n = disk_extent_pieces (L, d, offset, size, &data);
     if (data) {
       n = min_u64 (n, 16 * PIECE);
-      save_data (L, *fd, name, buf, n, offset);
+      save_data (L, d, s, buf, n, offset);
     }
     work_show (L, &work, offset);
   }
+  finish_saving (L, s);
   work_end (&work);
-  finish_file (L, fd, name);
   return 0;
 }

@@ -10,10 +10,17 @@
 /*--------------------------------------------------------------------*/
 /* Arguments and results. */
 
+const char disk_object = 0;
+
 void
 check_self (lua_State *L, const char *method)
 {
-  if (!lua_istable (L, 1))
+  bool same = !lua_isnone (L, 1);
+
+  lua_rawgetp (L, LUA_REGISTRYINDEX, &disk_object);
+  same = same && lua_rawequal (L, 1, -1);
+  lua_pop (L, 1);
+  if (!same)
     luaL_error (L, "call it as disk:%s, with a colon", method);
 }
 
@@ -81,7 +88,8 @@ disk_zero_pieces (lua_State *L, const char *method, uint64_t count,
 }
 
 uint64_t
-disk_extent_pieces (lua_State *L, uint64_t offset, uint64_t end, bool *data)
+disk_extent_pieces (lua_State *L, struct disk *d, uint64_t offset, uint64_t end,
+                    bool *data)
 {
   uint64_t pos = offset, piece = FIRST_PIECE, asked, n;
   bool kind;
@@ -90,7 +98,7 @@ disk_extent_pieces (lua_State *L, uint64_t offset, uint64_t end, bool *data)
     const uint64_t since = sys_now ();
 
     asked = min_u64 (piece, end - pos);
-    n = disk_extent (disk_live (), asked, pos, &kind);
+    n = disk_extent (d, asked, pos, &kind);
     if (pos > offset && kind != *data)
       break;
     *data = kind;

@@ -1,6 +1,7 @@
 /* method.h - what the methods of the object disk have in common.
  *
- * They work on the live disk.  Everything here is called with the host's lock
+ * They work on the live disk, except those that snapshots have as well, which are of
+ * the same size.  Everything here is called with the host's lock
  * held, or before requests are served.
  */
 
@@ -12,10 +13,23 @@
 /* Data moves in pieces that stay in the processor's cache. */
 #define PIECE ((uint64_t) 64 * 1024)
 
-/* Raise an error unless the first argument is the object, as it is where a method
+/* The key of the object disk in the registry (lua_rawgetp). */
+extern const char disk_object;
+
+/* Raise an error unless the first argument is the object disk, as it is where a method
  * was called with a colon.  METHOD is its name and its arguments.
  */
 void check_self (lua_State *L, const char *method);
+
+/* The same for methods that snapshots have as well, with ARGS arguments after the
+ * object.  The disk on which to work, which stays until the method returns or fails;
+ * for that, there may be values on the stack above the arguments.  A snapshot that was
+ * dropped is an error.
+ */
+struct disk *check_disk (lua_State *L, const char *method, int args);
+
+/* The same for an object at INDEX that was checked before. */
+struct disk *hold_disk (lua_State *L, int index);
 
 /* Arguments: a place on the disk, and a number of bytes from there on, both in
  * bytes.
@@ -32,14 +46,14 @@ void disk_error (lua_State *L, int err, const char *method);
 void disk_write_piece (lua_State *L, const char *method, const void *buf,
                        uint64_t count, uint64_t offset);
 
-/* disk_zero and disk_extent of the live disk, in pieces that each take some
+/* disk_zero of the live disk, and disk_extent, in pieces that each take some
  * milliseconds: they raise an error if the work must stop.  METHOD is for errors.
  * END is greater than OFFSET.
  */
 void disk_zero_pieces (lua_State *L, const char *method, uint64_t count,
                        uint64_t offset);
-uint64_t disk_extent_pieces (lua_State *L, uint64_t offset, uint64_t end,
-                             bool *data);
+uint64_t disk_extent_pieces (lua_State *L, struct disk *d, uint64_t offset,
+                             uint64_t end, bool *data);
 
 /* Long work.  It shows its progress, it stops when the client has gone or the
  * server ends, and its time does not count against the hook's limit.  Call
@@ -63,6 +77,20 @@ void work_end (struct work *w);
  * the same on any machine.
  */
 void random_bytes (uint8_t *buf, uint64_t words, uint64_t offset, uint64_t seed);
+
+/* lua/disk.c: those that snapshots have as well. */
+int disk_method_read (lua_State *L);
+int disk_method_extents (lua_State *L);
+
+/* lua/snapshot.c: methods that make and end snapshots; the class of their objects;
+ * push a list of their names.
+ */
+int disk_method_snapshot (lua_State *L);
+int disk_method_get (lua_State *L);
+int disk_method_revert (lua_State *L);
+int disk_method_drop (lua_State *L);
+void open_snapshot (lua_State *L);
+void push_snapshots (lua_State *L);
 
 /* lua/image.c: methods that load and save files. */
 int disk_method_load (lua_State *L);

@@ -367,6 +367,14 @@ take_misdirect (lua_State *L, const struct key *key, struct fault_spec *s)
 }
 
 static void
+take_stale (lua_State *L, const struct key *key, struct fault_spec *s)
+{
+  s->stale = string (L, key->name);
+  if (*s->stale == '\0')
+    wrong (L, key->name, "the name of a snapshot");
+}
+
+static void
 take_disconnect (lua_State *L, const struct key *key, struct fault_spec *s)
 {
   s->disconnect = boolean (L, key->name);
@@ -428,6 +436,7 @@ static const struct key keys[] = {
   { "lose",       ACTION,   REQUESTS,      0,           BOOLEAN (lose) },
   { "misdirect",  ACTION,   CAN_MISDIRECT, 0,           SPECIAL (take_misdirect) },
   { "keep",       ACTION,   CAN_TEAR,      0,           SPECIAL (take_keep) },
+  { "stale",      ACTION,   CAN_BE_STALE,  0,           SPECIAL (take_stale) },
   { "corrupt",    ACTION,   CAN_CORRUPT,   0,           FROM_1 (corrupt) },
 };
 
@@ -484,6 +493,7 @@ check_actions (lua_State *L)
     { "error", "corrupt" }, { "disconnect", "lose" },
     { "disconnect", "misdirect" }, { "disconnect", "corrupt" },
     { "lose", "keep" }, { "lose", "misdirect" }, { "lose", "corrupt" },
+    { "error", "stale" }, { "disconnect", "stale" }, { "lose", "stale" },
   };
 
   for (size_t i = 0; i < sizeof against / sizeof against[0]; i++)

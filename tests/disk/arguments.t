@@ -71,6 +71,31 @@ try("'twice' already", function() disk:snapshot("twice") end)
 try("no snapshot 'never'", function() disk:drop("never") end)
 try("no snapshot ''", function() disk:drop("") end)
 
+local snapshot = disk:get "twice"
+try("no snapshot 'never'", function() disk:get("never") end)
+try("no snapshot ''", function() disk:get("") end)
+try("string expected", function() disk:get() end)
+try("no snapshot 'never'", function() disk:revert("never") end)
+try("no snapshot ''", function() disk:revert("") end)
+try("string expected", function() disk:revert(snapshot) end)
+try("a snapshot has no 'raed'; did you mean 'read'", function() snapshot:raed(0, 1) end)
+try("a snapshot has no 'zzzzzz'", function() return snapshot.zzzzzz end)
+try("a snapshot has no 'sise'; did you mean 'size'", function() snapshot.sise = 1 end)
+try("read of a snapshot can't be set", function() snapshot.read = print end)
+try("disk:read%(offset, count%), with a colon", function() snapshot.read(0, 1) end)
+try("disk:read%(offset, count%), with a colon", function() snapshot.read({}, 0, 1) end)
+try("disk:read%(offset, count%), with a colon", function() disk.read(io.stderr, 0, 1) end)
+try("disk:write%(offset, data%), with a colon", function() disk.write(snapshot, 0, "x") end)
+try("disk:snapshot%(name%), with a colon", function() disk.snapshot(snapshot, "x") end)
+try("past the end", function() snapshot:read(size, 1) end)
+try("number expected", function() snapshot:read(0) end)
+try("past the end", function() snapshot:extents(size + 1) end)
+try("string expected", function() snapshot:save() end)
+disk:drop "twice"
+try("'twice' was dropped", function() snapshot:read(0, 1) end)
+try("'twice' was dropped", function() snapshot:extents() end)
+try("'twice' was dropped", function() snapshot:save("file") end)
+
 try("size.*can't be set", function() disk.size = 1 end)
 try("zero.*can't be set", function() disk.zero = print end)
 
@@ -86,5 +111,5 @@ LUA
 nbdkit_run -U - size=1M hooks=wrong.lua --run : >out 2>&1
 is "$?" 0 "the script runs to its end"
 is "$(grep -v '^good$' out)" $'0\t1048576\thole\nx\t0\ttrue' "each mistake is named, and changes nothing"
-is "$(grep -c '^good$' out)" 53 "all of them"
+is "$(grep -c '^good$' out)" 75 "all of them"
 done_testing

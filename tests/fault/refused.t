@@ -21,12 +21,19 @@ refused "op: the list is empty" 'fault { op = {}, error = "EIO" }'
 refused "op has no 'reed'; did you mean 'read'" 'fault { op = {"write", "reed"}, error = "EIO" }'
 refused "op has no 'close'" 'fault { op = "close", error = "EIO" }'
 refused "keep: does nothing to op 'read'" 'fault { op = {"write", "read"}, keep = 512 }'
+refused "stale: does nothing to op 'write'" 'fault { op = {"read", "write"}, stale = "x" }'
 refused "misdirect: does nothing to op 'extents'" 'fault { op = {"read", "extents"}, misdirect = 512 }'
 refused "lose: does nothing to op 'open'" 'fault { op = "open", lose = true }'
 refused "disconnect: does nothing to op 'open'" 'fault { op = "open", disconnect = true }'
 for pair in 'error = "EIO", disconnect = true' 'error = "EIO", lose = true' 'error = "EIO", misdirect = 1' 'error = "EIO", corrupt = 1' \
     'disconnect = true, lose = true' 'lose = true, keep = 1' 'lose = true, misdirect = 1'; do
     refused "[a-z]+ and [a-z]+ contradict each other" "fault { op = 'write', $pair }"
+done
+for action in 'error = "EIO"' 'disconnect = true' 'lose = true'; do
+    refused "[a-z]+ and stale contradict each other" "fault { op = 'read', stale = 'x', $action }"
+done
+for value in 5 true '""' '"a\0b"' '{}'; do
+    refused "fault: stale: " "fault { op = 'read', stale = $value }"
 done
 for value in 'error = "ENOENT"' 'error = 5' 'error = true' 'delay = "soon"' 'delay = -1' 'delay = {1}' 'delay = {1, 2, 3}' 'delay = {2, 1}' 'delay = {"1s"; b = 2}' \
     'hang = 1' 'corrupt = 0' 'corrupt = 1.5' 'corrupt = "3"' 'keep = -1' 'keep = {1}' 'keep = {{1}}' 'keep = {{1, 2}, 3}' 'keep = {{-1, 2}}' 'lose = "yes"' \

@@ -15,7 +15,7 @@ classes=$(cd "$TOP" && grep -hoE '(new_class|luaL_newmetatable|luaL_checkudata|l
 is "$classes" "fault rule
 guard
 request" "the classes"
-is "$(cd "$TOP" && grep -l '"__gc")' lua/*.c | xargs -n1 basename | tr '\n' ' ')" "fault.c image.c safe.c " "those with finalizers"
+is "$(cd "$TOP" && grep -l '"__gc")' lua/*.c | xargs -n1 basename | tr '\n' ' ')" "fault.c image.c safe.c snapshot.c " "those with finalizers"
 
 cat >gone.lua <<'LUA'
 -- The names that an object has, in the words of its error.

@@ -77,6 +77,50 @@ h.pwrite(b"abc", 512); print(h.pread(3, 512))' "bytearray(b'\\x07bc')
 bytearray(b'abc')" "corrupt_bio_byte of writes"
 stopped
 
+# Other features at run time, instead of those that there were.
+script down_interval=1 control=ctl.sock
+sees "$all
+def flakey(*features): print(ctl('flakey(0, 5, {' + ','.join(features) + '})'))
+all()
+flakey('error_reads=true'); all()
+flakey('drop_writes=true'); all(); print(h.pread(1, 0))
+flakey('corrupt_bio_byte=\"1 w 7 0\"'); all(); print(h.pread(2, 0))
+flakey('corrupt_bio_byte=\"2 r 8 0\"', 'error_writes=true'); all(); print(h.pread(2, 0))
+for wrong in 'drop_writes=true,error_writes=true', 'drop_write=true', 'drop_writes=5', 'corrupt_bio_byte=5', 'random_read_corrupt=-1':
+    flakey(wrong)
+print(ctl('flakey(0, 5, true)')); all()
+print(ctl('flakey(5000, 1)')); all()
+print(ctl('flakey(0, 1)')); all()
+flakey('error_writes=false'); all()
+print(ctl('local n = {} for i, r in ipairs(fault.list()) do n[i] = r.name end return n'))" "EIO EIO EIO EIO EIO
+None
+EIO ok ok ok ok
+None
+ok ok ok ok ok
+bytearray(b'w')
+None
+ok ok ok ok ok
+bytearray(b'\x07w')
+None
+ok EIO EIO EIO EIO
+bytearray(b'\x07\x08')
+dm-flakey.lua: drop_writes contradicts error_writes
+there is no drop_write; expected error_reads, error_writes, drop_writes, corrupt_bio_byte, random_read_corrupt, random_write_corrupt
+drop_writes=5: expected true or false
+corrupt_bio_byte=5: expected such as \"32 r 255 0\"
+random_read_corrupt=-1: expected a whole number from 0 to 1000000000
+expected a table of error_reads, error_writes, drop_writes, corrupt_bio_byte, random_read_corrupt, random_write_corrupt, got true
+ok EIO EIO EIO EIO
+None
+ok ok ok ok ok
+None
+ok EIO EIO EIO EIO
+None
+EIO EIO EIO EIO EIO
+['down']" "other features at run time"
+stopped
+no_complaints
+
 bits='def bits(b): return sum(bin(x).count("1") for x in b)
 '
 script down_interval=1 random_read_corrupt=1000000000 error_writes=true

@@ -114,6 +114,17 @@ medium_pass (struct request *req)
   return medium_error;
 }
 
+/* A snapshot has bytes with one bit set. */
+int
+disk_read (struct disk *d, void *to, uint64_t count, uint64_t offset,
+           void *context)
+{
+  note (done, " %s %u+%u", (const char *) (void *) d, (unsigned) offset,
+        (unsigned) count);
+  memset (to, 1, count);
+  return context ? EPERM : 0;
+}
+
 /* The function of rule "e" fails. */
 static int
 call (const struct fault *f, struct request *req)
@@ -190,6 +201,17 @@ static const struct example {
   { "no more bits flip than there are", OP_READ, 0,
     { { .name = "a", .corrupt = 1000 }, { .name = "b", KEEP ({ 0, 1 }) } },
     "rule a{\"corrupt\":80} rule b{}", " 100+10 answer*80" },
+  { "a read is answered from the first snapshot, moved and damaged", OP_READ, 0,
+    { { .name = "a", .stale = "x", .misdirect = 7 },
+      { .name = "b", .stale = "y", .corrupt = 80 } },
+    "rule a{\"misdirect\":7,\"stale\":\"x\"} rule b{\"corrupt\":80}",
+    " 107+10 x 107+10 answer*70" },
+  { "but not a lost one", OP_READ, 0,
+    { { .name = "a", .stale = "x" }, { .name = "b", .lose = true } },
+    "rule a{} rule b{\"lose\":true}", "" },
+  { "nor one that fails, nor a write", OP_WRITE, EIO,
+    { { .name = "a", .stale = "x" }, { .name = "b", .error = EIO } },
+    "rule a{} rule b{\"error\":\"EIO\"}", "" },
   { "a write is moved, damaged and torn", OP_WRITE, 0,
     { { .name = "a", .misdirect = -101 }, { .name = "b", .misdirect = 2 },
       { .name = "c", .corrupt = 80, KEEP ({ 1, 2 }) } },
@@ -231,7 +253,8 @@ fire (const struct example *e)
   for (; n < MOST && e->spec[n].name; n++) {
     faults[n] = (struct fault) { .spec = e->spec[n] };
     fired[n] = (struct fired) { .fault = &faults[n], .random = n,
-                                .delay = e->spec[n].delay };
+                                .delay = e->spec[n].delay,
+                                .stale = (void *) e->spec[n].stale };
   }
   return n;
 }

@@ -1,8 +1,9 @@
 /* Initial content, with tiny pages: against plain memory, where the function
- * fails, where it takes itself away, and in copies.
+ * fails, where it takes itself away, in copies, and where one becomes another.
  */
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "tap.h"
@@ -19,6 +20,8 @@
 
 static int fail;                /* what it returns */
 static struct fill *take_away;  /* when it has made content */
+static struct fill *becomes, *what;     /* one that it makes another, once */
+static struct store *what_store;
 static unsigned calls;
 static bool right = true;       /* what it was asked for */
 
@@ -40,6 +43,8 @@ make (void *context, void *buf, uint64_t count, uint64_t offset)
     p[i] = initial_byte (offset + i);
   if (take_away)
     fill_set (take_away, NULL);
+  if (becomes && calls == 2)
+    fill_assign (becomes, what, what_store);
   return fail;
 }
 
@@ -252,6 +257,128 @@ test_clone (void)
   end_fill (f2, store2);
 }
 
+/* A fill becomes what its copy is: what was touched since is untouched again. */
+static void
+test_assign (void)
+{
+  struct store *store, *store2, *plain;
+  struct fill *f = new_fill (&store), *f2;
+  const char buf[STORE_PAGE] = "";
+
+  if (store_clone (store, &plain) != 0 || store_write (plain, "x", 1, 5) != 0)
+    abort ();
+  fill_zero (f, STORE_PAGE, 0, &calls);
+  fill_clone (f, &f2, &store2);
+  fill_zero (f, 3 * STORE_PAGE, 0, &calls);
+  fill_write (f, "x", 1, 4 * STORE_PAGE, &calls);
+  fill_write (f2, "y", 1, 5 * STORE_PAGE, &calls);
+  ok (fill_assign (f, f2, store2) == 0 && is_zero (f, STORE_PAGE, 0)
+      && is_initial (f, 4 * STORE_PAGE, STORE_PAGE)
+      && is_initial (f, SIZE - 5 * STORE_PAGE - 1, 5 * STORE_PAGE + 1)
+      && store_stored (store) == STORE_PAGE, "as the copy is");
+  fill_zero (f, STORE_PAGE, STORE_PAGE, &calls);
+  ok (is_initial (f2, STORE_PAGE, STORE_PAGE) && is_zero (f2, STORE_PAGE, 0),
+      "two that differ again");
+  ok (fill_assign (f, NULL, plain) == 0 && is_zero (f, 5, 0)
+      && is_zero (f, SIZE - 6, 6) && fill_write (f, "z", 1, SIZE - 1, &calls) == 0
+      && is_zero (f, 12, SIZE - 13), "as a disk without initial content is");
+  ok (fill_assign (f, f2, store2) == 0 && is_initial (f, 13, SIZE - 13),
+      "and as the copy once more");
+  store_free (plain);
+
+  becomes = f;
+  what = f2;
+  what_store = store2;
+  for (unsigned zero = 0; zero < 2; zero++) {
+    calls = 0;
+    if (zero)
+      fill_zero (f, STORE_PAGE, 7 * STORE_PAGE + 10, &calls);
+    else
+      fill_write (f, buf, STORE_PAGE, 7 * STORE_PAGE + 10, &calls);
+    ok (calls > 2 && is_initial (f, 10, 7 * STORE_PAGE)
+        && is_zero (f, STORE_PAGE, 7 * STORE_PAGE + 10)
+        && is_initial (f, STORE_PAGE - 10, 8 * STORE_PAGE + 10),
+        "between the two edges of a %s", zero ? "zero" : "write");
+    fill_assign (f, f2, store2);
+  }
+  becomes = NULL;
+  end_fill (f, store);
+  end_fill (f2, store2);
+}
+
+/*--------------------------------------------------------------------*/
+/* Requests meanwhile: page 5 is written as a whole, of page 7 one byte. */
+
+static struct fill *busy, *untouched;
+static struct store *untouched_store;
+static _Atomic bool over;
+static _Atomic unsigned wrong;
+
+static int
+make_busy (void *context, void *buf, uint64_t count, uint64_t offset)
+{
+  uint8_t *p = buf;
+
+  (void) context;
+  for (uint64_t i = 0; i < count; i++)
+    p[i] = initial_byte (offset + i);
+  return 0;
+}
+
+static void *
+write_busy (void *unused)
+{
+  uint8_t page[STORE_PAGE];
+
+  memset (page, 'w', sizeof page);
+  while (!over) {
+    fill_write (busy, page, STORE_PAGE, 5 * STORE_PAGE, NULL);
+    fill_write (busy, "x", 1, 7 * STORE_PAGE + 3, NULL);
+    fill_zero (busy, 1, 7 * STORE_PAGE + 9, NULL);
+  }
+  return unused;
+}
+
+static void *
+read_busy (void *unused)
+{
+  uint8_t page[STORE_PAGE];
+
+  while (!over) {
+    fill_read (busy, page, STORE_PAGE, 5 * STORE_PAGE, NULL);
+    for (uint64_t i = 0; i < STORE_PAGE; i++)
+      wrong += page[i] != (page[0] == 'w' ? 'w'
+                           : initial_byte (5 * STORE_PAGE + i));
+    fill_read (busy, page, STORE_PAGE, 7 * STORE_PAGE, NULL);
+    for (uint64_t i = 0; i < STORE_PAGE; i++)
+      wrong += page[i] != initial_byte (7 * STORE_PAGE + i) && i != 3 && i != 9;
+  }
+  return unused;
+}
+
+static void
+test_assign_busy (void)
+{
+  pthread_t threads[4];
+  struct store *store;
+
+  if (store_create (SIZE, &store) != 0
+      || (busy = fill_new (store, make_busy)) == NULL
+      || fill_clone (busy, &untouched, &untouched_store) != 0)
+    abort ();
+  for (unsigned i = 0; i < 4; i++)
+    pthread_create (&threads[i], NULL, i % 2 ? read_busy : write_busy, NULL);
+  for (uint64_t i = rounds (20000); i > 0; i--)
+    if (fill_assign (busy, untouched, untouched_store) != 0)
+      abort ();
+  over = true;
+  for (unsigned i = 0; i < 4; i++)
+    pthread_join (threads[i], NULL);
+  ok (wrong == 0, "%u bytes are neither initial nor written", wrong);
+  end_fill (busy, store);
+  end_fill (untouched, untouched_store);
+}
+
 /* Memory for trims depends on their number, not on their length. */
 static void
 test_long_trims (void)
@@ -287,6 +414,8 @@ main (void)
   test_fail ();
   test_take_away ();
   test_clone ();
+  test_assign ();
+  test_assign_busy ();
   oracle (env_number ("SEED", 1));
   return done_testing ();
 }

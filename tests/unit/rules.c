@@ -68,6 +68,37 @@ disk_name (const struct disk *d)
   return d->name;
 }
 
+/* The only snapshot, and how often it was got and not yet put. */
+static struct disk snapshot = { "snap" };
+static _Atomic long kept;
+
+struct disk *
+disk_get (const char *name)
+{
+  const bool there = strcmp (name, snapshot.name) == 0;
+
+  kept += there;
+  return there ? &snapshot : NULL;
+}
+
+void
+disk_put (struct disk *d)
+{
+  kept -= d == &snapshot;
+}
+
+int
+disk_read (struct disk *d, void *buf, uint64_t count, uint64_t offset,
+           void *context)
+{
+  (void) d;
+  (void) buf;
+  (void) count;
+  (void) offset;
+  (void) context;
+  return kept > 0 ? EDOM : 0;
+}
+
 uint64_t
 disk_size (const struct disk *d)
 {
@@ -162,7 +193,7 @@ nbdkit_error (const char *format, ...)
 /*--------------------------------------------------------------------*/
 /* Requests and rules. */
 
-static struct disk live = { "" }, snapshot = { "snap" };
+static struct disk live = { "" };
 static const struct connection first = { .id = 1, .disk = &live };
 static const struct connection second = { .id = 2, .disk = &live };
 static const struct connection other = { .id = 3, .disk = &snapshot };
@@ -292,6 +323,31 @@ counting (void)
         counted[i].what, got);
     faults_clear ();
   }
+}
+
+/* A rule for a snapshot that is not there matches nothing. */
+static void
+stale (void)
+{
+  struct fault_spec spec = { .name = "s", .ops = OP (READ), .stale = "snap",
+                             .nth = 3 };
+  struct fault *f;
+
+  fault_add (&spec, &f);
+  ok (read_at (0, 1) == 0 && read_at (0, 1) == 0 && read_at (0, 1) == EDOM
+      && f->hits == 3 && f->fired == 1 && kept == 0,
+      "it is kept while it is read, and no longer");
+  fault_remove (f);
+  fault_put (f);
+  spec.stale = "other";
+  fault_add (&spec, &f);
+  ok (read_at (0, 1) == 0 && f->hits == 0, "no such snapshot: no match");
+  snapshot.name = "other";
+  read_at (0, 1);
+  ok (f->hits == 1, "it may come later");
+  snapshot.name = "snap";
+  fault_put (f);
+  faults_clear ();
 }
 
 static void
@@ -690,6 +746,7 @@ without_memory (void)
   const struct fault_spec spec = {
     .ops = OP (READ) | OP (WRITE), .error = EIO, .export_name = "", .seq = "x",
     .data = "b", .data_len = 1, .keep = &keep, .nr_keep = 1,
+    .stale = "none",
   };
   struct fault *f = NULL;
   bool right = true;
@@ -705,9 +762,10 @@ without_memory (void)
         && read_at (0, 1) == 0;
   }
   while (err && n++ < 20);
-  ok (right && n >= 8 && !err, "%ld allocations fail one by one: no rule", n);
+  ok (right && n >= 9 && !err, "%ld allocations fail one by one: no rule", n);
   ok (f && f->spec.data != spec.data && f->spec.keep != &keep
-      && f->spec.seq != spec.seq, "what a rule has is its own");
+      && f->spec.seq != spec.seq && f->spec.stale != spec.stale,
+      "what a rule has is its own");
   if (f)
     fault_put (f);
   faults_clear ();
@@ -793,6 +851,7 @@ main (void)
   faults_start (&functions_of_rules);
   one_request ();
   counting ();
+  stale ();
   off ();
   order ();
   chances (env_number ("SEED", 1));

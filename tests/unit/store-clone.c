@@ -182,6 +182,37 @@ test_clone_gives_back (void)
   store_free (a);
 }
 
+/* A store becomes a clone of another one without a page copied, and what it had is
+ * given back.
+ */
+static void
+test_assign (void)
+{
+  struct store *a = new_store (1 << 16), *b;
+
+  put (a, 0, 2048, 'a');
+  b = clone_of (a);
+  put (a, 100, 1, 'b');
+  put (a, 1 << 15, 1024, 'b');
+  store_zero (a, PAGE, 1024);
+  ok (allocates (a, 32 + 1 + 16), "a store and its clone differ");
+  ok (store_assign (a, b) == 0 && allocates (a, 32)
+      && store_stored (a) == 2048 && holds (a, 0, 2048, 'a')
+      && holds (a, 2048, (1 << 16) - 2048, 0), "the store becomes its clone");
+  is_map (a, 0, 1 << 16, "d2048 h63488", "its map");
+  ok (store_growth (a, 2048, 0) == 2048, "they share all pages");
+  put (a, 5, 1, 'c');
+  put (b, 6, 1, 'd');
+  ok (holds (b, 0, 6, 'a') && holds (a, 0, 5, 'a') && holds (a, 5, 1, 'c')
+      && holds (a, 6, 1, 'a'), "and then each goes its own way");
+  store_zero (b, 1 << 16, 0);
+  ok (store_assign (a, b) == 0 && allocates (a, 0)
+      && holds (a, 0, 1 << 16, 0), "an empty one");
+  store_free (b);
+  ok (nothing_lost (a), "and nothing is lost");
+  store_free (a);
+}
+
 int
 main (void)
 {
@@ -191,5 +222,6 @@ main (void)
   test_clone_pages ();
   test_clone_settles ();
   test_clone_gives_back ();
+  test_assign ();
   return done_testing ();
 }

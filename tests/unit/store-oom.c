@@ -155,6 +155,19 @@ scatter (struct store *b)
   return good;
 }
 
+/* A disk becomes another one, whose slots are mixed; if that fails, both are whole. */
+static bool
+assign (struct store *to, char *to_bytes, struct store *from,
+        const char *from_bytes)
+{
+  if (store_assign (to, from) != 0
+      && (!is_whole (to, to_bytes) || !is_whole (from, from_bytes)
+          || store_assign (to, from) != 0))
+    return false;
+  memcpy (to_bytes, from_bytes, SIZE);
+  return is_whole (to, to_bytes) && is_whole (from, from_bytes);
+}
+
 /* The life of a disk, which uses each allocation in store.c. */
 static bool
 live (struct store *a)
@@ -175,6 +188,9 @@ live (struct store *a)
     && change (b, b_bytes, 12000, 100, 0)
     && change (a, a_bytes, 11000, 3000, 0)
     && scatter (b)
+    && assign (a, a_bytes, b, b_bytes)
+    && change (a, a_bytes, 1500, 9000, 'f')
+    && is_whole (b, b_bytes)
     && change (b, b_bytes, 0, SIZE, 'e')
     && is_whole (a, a_bytes);
   if (store_reserve (a, false) != 0)

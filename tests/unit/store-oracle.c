@@ -130,6 +130,18 @@ do_clone (unsigned from, unsigned to)
   return true;
 }
 
+/* One disk becomes what another one is, perhaps itself. */
+static bool
+do_assign (unsigned from, unsigned to)
+{
+  if (!disks[to].store)
+    return true;
+  memcpy (disks[to].bytes, disks[from].bytes, size);
+  memcpy (disks[to].whole, disks[from].whole, pages ());
+  return store_assign (disks[to].store, disks[from].store) == 0
+    && store_stored (disks[to].store) == store_stored (disks[from].store);
+}
+
 /* The pages that the family holds are those that can be told apart: for each page,
  * at least as many as there are different contents, and at most one for each disk
  * that has data there.  By its own counts, exactly those of the frames.
@@ -201,13 +213,14 @@ one_step (void)
   while (!disks[d].store)
     d = (d + 1) % DISKS;
   random_range (&offset, &count);
-  switch (random_below (&rng, 16)) {
+  switch (random_below (&rng, 17)) {
   case 0: return do_clone (d, to);
   case 1: if (d != to) drop (to); return counts_agree (d);
   case 2: return do_extents (d, offset, count);
   case 3: return do_foretold (d, offset, count);
   case 4: case 5: case 6: return do_zero (d, offset, count);
   case 7: case 8: case 9: return do_read (d, offset, count);
+  case 10: return do_assign (d, to);
   default: return do_write (d, offset, count);
   }
 }

@@ -1,5 +1,6 @@
 /* Readers, which take no lock, see each 64 KiB region all old or all new,
- * while writers write it, zero it, prune the nodes above it and clone it.
+ * while writers write it, zero it, prune the nodes above it, clone it and make the
+ * disk what a clone is.
  */
 
 #include "tap.h"
@@ -30,6 +31,9 @@ clone_write_free (const char *buf, uint64_t offset)
   store_free (clone);
 }
 
+/* Who reverts the disk takes back what others have just written. */
+static pthread_mutex_t reverting = PTHREAD_MUTEX_INITIALIZER;
+
 /* Make the pages of a window lie in two regions, by writing one that a clone
  * shares; they are the same as before.
  */
@@ -38,10 +42,30 @@ scatter (const char *buf, uint64_t offset)
 {
   struct store *clone;
 
+  pthread_mutex_lock (&reverting);
+  store_write (disk, buf, REGION, offset);
   if (store_clone (disk, &clone) != 0)
     abort ();
   store_write (disk, buf, STORE_PAGE, offset + 5 * STORE_PAGE);
   store_write (disk, buf, 3 * STORE_PAGE, offset + 8 * STORE_PAGE);
+  pthread_mutex_unlock (&reverting);
+  store_free (clone);
+}
+
+/* The disk becomes a clone, while others read and write it. */
+static void
+revert (const char *buf, uint64_t offset)
+{
+  struct store *clone;
+
+  if (store_clone (disk, &clone) != 0)
+    abort ();
+  store_zero (disk, REGION * NODE_SLOTS, offset);
+  store_write (disk, buf, REGION, offset);
+  pthread_mutex_lock (&reverting);
+  if (store_assign (disk, clone) != 0)
+    abort ();
+  pthread_mutex_unlock (&reverting);
   store_free (clone);
 }
 
@@ -62,7 +86,9 @@ write_window (void *arg)
       store_zero (disk, REGION * NODE_SLOTS, window (i));
     else if (step % 4 == 3)
       clone_write_free (buf, window (i));
-    else if (step % 8 == 0)
+    else if (step % 16 == 0)
+      revert (buf, window (i));
+    else if (step % 16 == 8)
       scatter (buf, window (i));
   }
   free (buf);

@@ -1,5 +1,5 @@
-/* Many threads read, write, zero, trim, map and clone the same few pages at
- * once: no sector is ever torn, and nothing is lost unless it was overwritten.
+/* Many threads read, write, zero, trim, map, clone and assign the same few pages
+ * at once: no sector is ever torn, and nothing is lost unless it was overwritten.
  * A sanitizer finds most here.
  */
 
@@ -13,7 +13,7 @@
 #define NEAR (MINE + THREADS * STORE_PAGE)
 #define SIZE (UINT64_C (1) << 40)
 
-static struct store *disk;
+static struct store *disk, *other;
 static uint64_t seed, steps;
 static _Atomic unsigned torn, lost;
 
@@ -42,6 +42,18 @@ clone_and_look (uint64_t *rng)
   store_free (clone);
 }
 
+/* Another disk becomes this one, while threads write to both. */
+static void
+assign_and_look (uint64_t *rng)
+{
+  char c = 'x';
+
+  store_write (other, &c, 1, random_below (rng, NEAR));
+  if (store_assign (other, disk) != 0)
+    abort ();
+  check_sectors (disk, SHARED / SECTOR * SECTOR, 0);
+}
+
 /* Nodes come and go far from the rest. */
 static void
 far_away (uint64_t *rng)
@@ -68,6 +80,8 @@ one_step (uint64_t *rng)
     far_away (rng);
   else if (op == 0)
     clone_and_look (rng);
+  else if (op == 62)
+    assign_and_look (rng);
   else if (op == 1)
     store_zero (disk, SHARED, 0);
   else if (op < 12)
@@ -109,7 +123,7 @@ main (void)
   steps = rounds (10000);
   printf ("# SEED=%llu ROUNDS=%llu\n", (unsigned long long) seed,
           (unsigned long long) steps);
-  if (store_create (SIZE, &disk) != 0)
+  if (store_create (SIZE, &disk) != 0 || store_clone (disk, &other) != 0)
     abort ();
 
   for (uintptr_t i = 0; i < THREADS; i++)
@@ -119,6 +133,7 @@ main (void)
 
   ok (torn == 0, "no sector is torn");
   ok (lost == 0, "what one thread writes alone stays");
+  store_free (other);
   store_zero (disk, SIZE, 0);
   ok (store_allocated (disk) == 0, "the count of pages is right in the end");
   ok (nothing_lost (disk), "no region or node is lost");
