@@ -32,7 +32,7 @@ is "$(private 'stat -c "%a %F" "$control" "${control%/*}"')" $'600 socket\n700 d
 }
 
 # The server ends before the command does.
-like "$(private 'kill "$(cat pid)"; until [ -z "$(ls "$TMPDIR")" ]; do sleep 0.02; done; echo gone' -P pid)" \
+like "$(private 'until [ -s pid ]; do sleep 0.02; done; kill "$(cat pid)"; until [ -z "$(ls "$TMPDIR")" ]; do sleep 0.02; done; echo gone' -P pid)" \
     "^gone" "they go away with the server"
 
 # Wrong uses.
