@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # control=-: a private socket, whose name is $control for the command of --run, and
 # which goes away with the server.  With $control, memctl needs no SOCKET.
+# The commands of --run are for other shells.
+# shellcheck disable=SC2016
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdinfo
 
@@ -15,7 +17,6 @@ private ()
     "${watch[@]}" nbdkit -U - "$SO" size=1M control=- "${@:2}" --run "$1" 2>&1
 }
 
-# shellcheck disable=SC2016 # for the shells of --run
 {
 is "$(private '$memctl 1+1')" 2 "a chunk finds the socket"
 is "$(ls tmp)" "" "nothing is left"
@@ -53,7 +54,6 @@ for args in --run=true --ru=true "--ru true"; do
 done
 
 # A named socket is $control, too, wherever the command goes.
-# shellcheck disable=SC2016
 is "$("${watch[@]}" nbdkit -U - "$SO" size=1M control=ctl.sock --run 'cd /; $memctl 1+1' 2>&1)" 2 "a named one"
 
 # Without $control.

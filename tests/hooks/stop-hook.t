@@ -2,6 +2,8 @@
 # on.stop runs when nbdkit ends, after the last client has left, in the reverse order
 # of scripts.  It may use the disk, finds files as the script did, can't hold up the
 # end, and does not run when the start failed.
+# The commands of --run are for other shells.
+# shellcheck disable=SC2016
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
