@@ -50,7 +50,7 @@ like "$(TMPDIR=/nonexistent private true)" "^nbdkit: error: control=- in /nonexi
 is "$(find tmp "$long" -mindepth 1)" "" "nothing is left of those"
 for args in --run=true --ru=true "--ru true"; do
     read -ra words <<<"$args"
-    check "$args" timeout 60 nbdkit -U - "$SO" size=1M control=- "${words[@]}"
+    check "$args" timeout 60 "${watch[@]}" nbdkit -U - "$SO" size=1M control=- "${words[@]}"
 done
 
 # A named socket is $control, too, wherever the command goes.

@@ -57,7 +57,7 @@ check "a relative name in the background" [ -s saved.img ]
 
 # A directory that has gone is no reason to do nothing.
 mkdir gone
-(cd gone && nbdkit -f -P pid "$SO" -U sock size=1M \
+(cd gone && "${watch[@]}" nbdkit -f -P pid "$SO" -U sock size=1M \
     lua="function on.stop() disk:save '$scratch/other.img' end" --run 'rmdir "$PWD" 2>/dev/null || rm -rf "$PWD"' >../log 2>&1)
 like "$(cat log)" "error: on.stop: relative names of files are those of /: .*gone: No such file" "the directory has gone"
 check "and the hook has run" [ -s other.img ]
