@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # control=-: a private socket, whose name is $control for the command of --run, and
 # which goes away with the server.  With $control, memctl needs no SOCKET.
+# The commands of --run are for other shells.
+# shellcheck disable=SC2016
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdinfo
 
@@ -15,7 +17,6 @@ private ()
     "${watch[@]}" nbdkit -U - "$SO" size=1M control=- "${@:2}" --run "$1" 2>&1
 }
 
-# shellcheck disable=SC2016 # for the shells of --run
 {
 is "$(private '$memctl 1+1')" 2 "a chunk finds the socket"
 is "$(ls tmp)" "" "nothing is left"
@@ -32,7 +33,7 @@ is "$(private 'stat -c "%a %F" "$control" "${control%/*}"')" $'600 socket\n700 d
 }
 
 # The server ends before the command does.
-like "$(private 'kill "$(cat pid)"; until [ -z "$(ls "$TMPDIR")" ]; do sleep 0.02; done; echo gone' -P pid)" \
+like "$(private 'until [ -s pid ]; do sleep 0.02; done; kill "$(cat pid)"; until [ -z "$(ls "$TMPDIR")" ]; do sleep 0.02; done; echo gone' -P pid)" \
     "^gone" "they go away with the server"
 
 # Wrong uses.
@@ -49,11 +50,10 @@ like "$(TMPDIR=/nonexistent private true)" "^nbdkit: error: control=- in /nonexi
 is "$(find tmp "$long" -mindepth 1)" "" "nothing is left of those"
 for args in --run=true --ru=true "--ru true"; do
     read -ra words <<<"$args"
-    check "$args" timeout 60 nbdkit -U - "$SO" size=1M control=- "${words[@]}"
+    check "$args" timeout 60 "${watch[@]}" nbdkit -U - "$SO" size=1M control=- "${words[@]}"
 done
 
 # A named socket is $control, too, wherever the command goes.
-# shellcheck disable=SC2016
 is "$("${watch[@]}" nbdkit -U - "$SO" size=1M control=ctl.sock --run 'cd /; $memctl 1+1' 2>&1)" 2 "a named one"
 
 # Without $control.

@@ -2,6 +2,8 @@
 # on.stop runs when nbdkit ends, after the last client has left, in the reverse order
 # of scripts.  It may use the disk, finds files as the script did, can't hold up the
 # end, and does not run when the start failed.
+# The commands of --run are for other shells.
+# shellcheck disable=SC2016
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdsh
 
@@ -55,7 +57,7 @@ check "a relative name in the background" [ -s saved.img ]
 
 # A directory that has gone is no reason to do nothing.
 mkdir gone
-(cd gone && nbdkit -f -P pid "$SO" -U sock size=1M \
+(cd gone && "${watch[@]}" nbdkit -f -P pid "$SO" -U sock size=1M \
     lua="function on.stop() disk:save '$scratch/other.img' end" --run 'rmdir "$PWD" 2>/dev/null || rm -rf "$PWD"' >../log 2>&1)
 like "$(cat log)" "error: on.stop: relative names of files are those of /: .*gone: No such file" "the directory has gone"
 check "and the hook has run" [ -s other.img ]
