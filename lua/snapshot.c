@@ -39,7 +39,7 @@ let_go (lua_State *L)
 static struct disk *
 hold_named (lua_State *L, const char *name)
 {
-  struct disk **d = lua_newuserdatauv (L, sizeof *d, 0);
+  struct disk **d = lua_newuserdatauv (L, sizeof (void *), 0);
 
   *d = NULL;
   luaL_setmetatable (L, HOLD);
