@@ -16,11 +16,9 @@ memory.so is that of the environment variable NBDKIT_MEMORY_SO, or of the source
 tree in which this file is, or where `make install` has put it.
 """
 
-import fcntl
 import json
 import os
 import re
-import shlex
 import shutil
 import signal
 import socket
@@ -90,6 +88,21 @@ def _key(key):
     if key is None or key != key:
         raise ValueError(f"{key} can't be a key of a table in Lua")
     return lua(key)
+
+
+# A shell starts the server, and ends with its exit status.  Meanwhile it reads a pipe from
+# this process: a line asks the server to end.  When this process goes, however it does, the
+# pipe is closed, and then nothing may stay behind, even for clients that are still connected.
+_GUARD = """
+exec 3<&0 </dev/null
+"$@" 3<&- & server=$!
+exec >/dev/null 2>&1
+{ while read -r end; do kill $server; done; rm -rf "$0"; kill -KILL $server; } <&3 3<&- & reader=$!
+exec 3<&-
+wait $server; status=$?
+kill $reader
+exit $status
+"""
 
 
 def _find_plugin():
@@ -227,20 +240,15 @@ class Disk:
             raise
 
     def _start(self, arguments):
-        # nbdkit runs this command, and ends when it ends.  It reads a pipe from here.
-        # When this process goes, however it does, the pipe is closed, and then nothing
-        # may stay behind, not even for clients that are still connected.
-        pid, folder = shlex.quote(self.folder + "/pid"), shlex.quote(self.folder)
-        guard = f'read -r end || {{ kill -KILL "$(cat {pid})"; rm -rf {folder}; }} 2>/dev/null'
         with open(os.path.join(self.folder, "messages"), "wb") as messages:
             nbdkit = shutil.which("nbdkit", path=os.environ.get("PATH", os.defpath) + ":/usr/sbin")
             if not nbdkit:
                 raise Error("nbdkit is not installed")
             # A session of its own: Ctrl-C is for the test, which then ends the server.
             self._server = subprocess.Popen(
-                [nbdkit, "-f", "-U", self.socket, "-P", self.folder + "/pid", "--run", guard,
-                 *arguments], stdin=subprocess.PIPE, stdout=messages, stderr=messages,
-                start_new_session=True)
+                ["/bin/sh", "-c", _GUARD, self.folder, nbdkit, "-f", "-U", self.socket,
+                 "-P", os.path.join(self.folder, "pid"), *arguments],
+                stdin=subprocess.PIPE, stdout=messages, stderr=messages, start_new_session=True)
 
     def export(self, name):
         """The URI of an export: "" is the disk, others are snapshots."""
@@ -261,8 +269,12 @@ class Disk:
         if not isinstance(answer, dict):
             if not hasattr(self, "pid"):
                 raise Error(f"nbdkit did not start: {self.messages or answer}")
-            self._wait_for_end()
-            raise Error(f"nbdkit has ended: {self.messages or answer}")
+            # Until it has said, and logged, all that it has to say.
+            try:
+                self._server.wait(10)
+            except subprocess.TimeoutExpired:
+                pass                # it lives; perhaps it has too many clients
+            raise Error(f"nbdkit does not answer: {self.messages or answer}")
         if "error" in answer:
             raise Error(answer["error"])
         return answer.get("result")
@@ -290,18 +302,6 @@ class Disk:
                         or time.monotonic() > deadline):
                     raise
                 time.sleep(0.01)
-
-    def _wait_for_end(self):
-        """The server keeps its log locked until it has said all that it has to say."""
-        deadline = time.monotonic() + 10
-        while self._log is None and os.path.isfile(self._log_file):
-            with open(self._log_file, "rb") as f:
-                try:
-                    return fcntl.flock(f, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        return
-            time.sleep(0.01)
 
     def fault(self, **keys):
         """Declare a rule: the keys are those of fault { … }.  In a `with`, it is gone
@@ -397,15 +397,20 @@ class Disk:
         """Its exit status, or None if it did not end in time."""
         try:
             self._server.stdin.write(b"\n")
-            self._server.stdin.close()
+            self._server.stdin.flush()
         except BrokenPipeError:
-            pass
+            pass                    # it has ended
         try:
-            return self._server.wait(timeout)
+            status = self._server.wait(timeout)
         except subprocess.TimeoutExpired:
             os.killpg(self._server.pid, signal.SIGKILL)
             self._server.wait()
-            return None
+            status = None
+        try:
+            self._server.stdin.close()
+        except BrokenPipeError:
+            pass
+        return status
 
     def __enter__(self):
         return self

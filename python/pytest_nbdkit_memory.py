@@ -8,7 +8,7 @@ In conftest.py:  pytest_plugins = ["pytest_nbdkit_memory"]
         ...                             # what is tested, with disk.uri
 
 The test fails if a rule never fired, except optional ones.  When it fails, its
-report has the server's messages.
+report has these rules and the server's messages.
 """
 
 import pytest
@@ -49,5 +49,10 @@ def pytest_runtest_makereport(item):
     if hasattr(item, "nbdkit_memory") and not report.passed:
         d, not_passed = item.nbdkit_memory
         not_passed.append(report.when)
+        if report.failed and report.when == "call":
+            try:
+                d.check()
+            except AssertionError as e:
+                report.sections.append(("rules that never fired", str(e)))
         if d.messages:
             report.sections.append(("messages of nbdkit", d.messages))

@@ -29,6 +29,6 @@ need_pytest ()
 # nothing_left NAME: neither a process nor a file of a disk.
 nothing_left ()
 {
-    is "$(ps -eo args | grep -F "$scratch" | grep -v grep
+    is "$(pgrep -af "$scratch"
           find . -name 'nbdkit-memory-*' -o -name 'tmp.*')" "" "$1"
 }

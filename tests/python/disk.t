@@ -3,7 +3,7 @@
 # never fired.
 . "$(dirname "$0")/../lib/lib.sh"
 . "$TOP/tests/lib/helper.sh"
-need python3 qemu-io nbdcopy
+need python3 qemu-io nbdcopy pgrep
 
 cat >common.py <<'PY'
 import os, subprocess, sys

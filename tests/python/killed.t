@@ -2,7 +2,7 @@
 # When a test is killed, its disk goes at once, even if a client is still connected.
 . "$(dirname "$0")/../lib/lib.sh"
 . "$TOP/tests/lib/helper.sh"
-need python3 ps
+need python3 pgrep
 
 # killed SIGNAL NAME CODE: a program with a disk d is killed by the signal while it
 # waits, after it has run CODE.
@@ -42,7 +42,7 @@ s.recv(1)
 open('connected', 'w').write('yes')
 time.sleep(1000)" &
 stays=$!
-pids+=($stays)
+pids+=("$stays")
 killed KILL "killed, with a client that stays" "
     open('uri', 'w').write(d.socket)
     import os
