@@ -1,8 +1,8 @@
 -- A disk that is smaller than it says, as counterfeit flash is: what lies from real= on is nowhere, or somewhere else.
 -- nbdkit ./memory.so size=64M hooks=scripts/fake-capacity.lua real=8M mode=limbo
--- mode=limbo (the default): what is written there is lost, and reads give zeroes.  mode=wrap: the byte at OFFSET is that
--- at OFFSET modulo real=.  Both are exact to the byte, also in requests that span the end.  Fault rules meet all requests,
--- but what they tear, lose, misdirect or corrupt is only what lies below real=.  Snapshots do not wrap.
+-- mode=limbo (the default): what is written there is lost, and reads give zeroes.  mode=wrap: the byte at OFFSET is
+-- that at OFFSET modulo real=.  Both are exact to the byte, also in requests that span the end.  Fault rules meet all
+-- requests, but what they tear, lose, misdirect or corrupt is only what lies below real=.  Snapshots do not wrap.
 
 local params = require "lib.params"
 local real = params.bytes("real") or error("fake-capacity.lua: say how much there is: real=SIZE", 0)
