@@ -37,7 +37,7 @@ fired: 1
 write failed: Input/output error
 fired: 0
 end: 0
-nbdkit: error: fault rule two never fired (it matched 0 requests)
+nbdkit: error: fault rule two (control:1: op="flush" error="EIO") never fired (it matched 0 requests)
 end: 1
 nbdkit: error: size=1x: expected a number of bytes up to 2^63-1, such as 512, 64K, 1M or 10G
 start: 1

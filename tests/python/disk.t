@@ -57,10 +57,10 @@ with Disk("1M") as d:
 PY
 
 says "... or of the disk, also one of a script" \
-'AssertionError fault rule mine never fired (it matched 0 requests)
-fault rule python 1 never fired (it matched 0 requests)
+'AssertionError fault rule mine (lua:1: op="read" error="EIO") never fired (it matched 0 requests)
+fault rule python 1 (control:1: op="read" error="EIO") never fired (it matched 0 requests)
 AssertionError fault { op = "read", error = "EIO" } never fired (it matched 0 requests)
-AssertionError fault rule python 1 never fired (it matched 0 requests)
+AssertionError fault rule python 1 (control:1: op="read" error="EIO") never fired (it matched 0 requests)
 RuntimeError mine' <<'PY'
 from common import *
 def script():
