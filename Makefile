@@ -86,7 +86,7 @@ lint: all
 	    --inline-suppr --error-exitcode=1 \
 	    --suppress=normalCheckLevelMaxBranches $(SOURCES) $(MEMCTL)
 	printf '%s\n' $(SOURCES) $(MEMCTL) | xargs -P 2 -I FILE clang-tidy --quiet FILE -- $(OUR_CFLAGS)
-	shellcheck -x -P SCRIPTDIR setup .ci/run bench/run tests/lib/*.sh tests/*/*.t
+	shellcheck -x -P SCRIPTDIR setup .ci/run bench/run tests/lib/*.sh tests/*/*.t shell/*.sh examples/*.sh
 	$(LUACHECK) -q scripts bench
 	podchecker -warnings nbdkit-memory-plugin.pod
 
@@ -102,6 +102,10 @@ install: all
 	for dir in scripts scripts/lib; do \
 	    install -D -m 644 -t "$(DESTDIR)$(SHAREDIR)/$$dir" $$dir/*.lua || exit; \
 	done
+	for file in python/*.py shell/*.sh examples/*.*; do \
+	    install -D -m 644 "$$file" "$(DESTDIR)$(SHAREDIR)/$$file" || exit; \
+	done
+	chmod +x "$(DESTDIR)$(SHAREDIR)/examples/copy.sh"
 
 dist: NAME = nbdkit-memory-plugin-$(VERSION)
 dist:

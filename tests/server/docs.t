@@ -9,7 +9,7 @@ need nbdcopy nbdinfo nbdsh qemu-io python3 jq
 export PYTHONUNBUFFERED=1
 
 ln -s "$SO" memory.so
-ln -s "$TOP/memctl" .
+ln -s "$TOP/memctl" "$TOP/python" "$TOP/shell" .
 cp -r "$TOP/README.md" "$TOP/LICENSE" "$TOP/scripts" .
 
 python3 "$TOP/tests/lib/examples.py" README.md readme
