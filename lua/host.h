@@ -191,6 +191,13 @@ int call_run_alone (struct call *c);
  */
 struct call *check_call (lua_State *L, const char *what, bool waits);
 
+/* For C functions that need long: can the code yield here?  If so, let others run
+ * for a millisecond, as sleep does, and then call GO_ON, which finds the stack as it
+ * was.  To be returned by the function.
+ */
+bool call_can_pause (lua_State *L);
+int call_pause (lua_State *L, lua_KFunction go_on);
+
 /* For kinds that serve a request. */
 int call_wait (const struct call *c, uint64_t ns);
 bool call_gone (const struct call *c);
