@@ -158,6 +158,8 @@ with_log (int err)
     nbdkit_error ("log=%s: %s", config.log,
                   err == ENXIO ? "nobody reads this pipe"
                   : err == EADDRINUSE ? "another server writes to it"
+                  : err == EEXIST ? "is not a log of this plugin (it does not "
+                    "begin with {): choose another name, or remove it"
                   : strerror (err));
   return err ? -1 : 0;
 }

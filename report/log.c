@@ -35,6 +35,7 @@
 
 static int fd = -1;
 static bool regular;            /* it is a regular file */
+static bool to_empty;           /* when the thread starts */
 static pthread_t writer;
 static bool running;
 static _Atomic bool wanted;
@@ -238,15 +239,58 @@ writer_thread (void *unused)
 /*--------------------------------------------------------------------*/
 /* Start and end. */
 
-/* Lock and empty a regular file.  (Where the file system has no locks, it works
- * without.)
+/* Does a regular file hold something that is no log, such as a script?  (One that
+ * can't be read may be a log.)
+ */
+static bool
+has_other_content (const char *path)
+{
+  const int in = open (path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  char c = '{';
+  const bool has = in != -1 && read (in, &c, 1) == 1 && c != '{';
+
+  if (in != -1)
+    close (in);
+  return has;
+}
+
+/* Lock a regular file, to be emptied when nothing can stop the start any more.
+ * (Where the file system has no locks, it works without.)
  */
 static int
-take_file (void)
+take_file (const char *path)
 {
   if (flock (fd, LOCK_EX | LOCK_NB) == -1 && errno == EWOULDBLOCK)
     return EADDRINUSE;
-  return ftruncate (fd, 0) == -1 ? errno : 0;
+  to_empty = true;
+  return has_other_content (path) ? EEXIST : 0;
+}
+
+/* Is it a name of what some process has open, such as /dev/stdout? */
+static bool
+names_stream (const char *path)
+{
+  return strncmp (path, "/dev/std", 8) == 0 || strncmp (path, "/dev/fd/", 8) == 0
+    || strncmp (path, "/proc/", 6) == 0;
+}
+
+/* Go on where standard output or standard error is in its file, and let it go on
+ * behind our lines: others write there, too.
+ */
+static int
+share_stream (const char *path)
+{
+  static const char *const names[][2] = {
+    { "/dev/stdout", "/dev/stderr" }, { "/dev/fd/1", "/dev/fd/2" },
+    { "/proc/self/fd/1", "/proc/self/fd/2" },
+  };
+
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+    for (int n = 0; n < 2; n++)
+      if (strcmp (path, names[i][n]) == 0)
+        return dup2 (n + 1, fd) == -1 || fcntl (fd, F_SETFD, FD_CLOEXEC) == -1
+          ? errno : 0;
+  return 0;
 }
 
 int
@@ -262,7 +306,9 @@ log_open (const char *path)
   if (fd == -1 || fstat (fd, &st) == -1)
     return errno;
   regular = S_ISREG (st.st_mode);
-  return regular ? take_file () : 0;
+  if (!regular)
+    return 0;
+  return names_stream (path) ? share_stream (path) : take_file (path);
 }
 
 int
@@ -270,6 +316,8 @@ log_start (void)
 {
   int err;
 
+  if (to_empty && ftruncate (fd, 0) == -1)
+    return errno;
   sys_cond_init (&swapped);
   err = sys_thread (&writer, writer_thread, NULL);
   running = err == 0;

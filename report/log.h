@@ -13,15 +13,16 @@
 #include "lib/json.h"
 #include "request.h"
 
-/* Open and empty the file PATH, before the program forks, and lock it if it is a
- * regular one, until log_stop or the end of the last process that has it from a
- * fork.  0, or an errno code; ENXIO: it is a pipe that nobody reads, or a socket;
- * EADDRINUSE: another server has locked it, and it is as it was.
+/* Open the file PATH, before the program forks, and lock it if it is a regular one,
+ * until log_stop or the end of the last process that has it from a fork.  A stream
+ * such as /dev/stdout is not locked, and never emptied.  0, or an errno code, and the
+ * file is as it was; ENXIO: it is a pipe that nobody reads, or a socket; EADDRINUSE:
+ * another server has locked it; EEXIST: it does not begin as a log does.
  */
 int log_open (const char *path);
 
-/* Start the thread that writes, when the program has forked for the last time.  0,
- * or an errno code.
+/* Empty a regular file, and start the thread that writes, when the program has forked
+ * for the last time.  0, or an errno code.
  */
 int log_start (void);
 

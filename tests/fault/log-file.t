@@ -41,7 +41,7 @@ like "$(timeout 60 "${watch[@]}" nbdkit -f -U x.sock "$SO" size=1M log=pipe --ru
     "refused: a pipe that nobody reads"
 
 # In the background, a relative path is still relative to where nbdkit was started.
-echo old content >daemon.log
+echo '{"old":"content"}' >daemon.log
 daemon size=1M log=daemon.log lua='fault { op = "read", error = "EIO" }'
 python 'from clients import *
 outcome(h.pread, 1, 0)'
@@ -51,4 +51,38 @@ is "$(read_log daemon.log 'for l in lines: show(l)')" '{"rule":"1","op":"read","
 {"rule":"1","text":"op=\"read\" error=\"EIO\"","where":"lua:1","matched":1,"fired":1}' "in the background, with a relative path"
 is "$(nbdkit_run -U - size=1M log=/dev/stdout lua='fault { op = "read", error = "EIO" }' --run true 2>/dev/null | cut -d, -f3-)" \
     '"rule":"1","text":"op=\"read\" error=\"EIO\"","where":"lua:1","matched":0,"fired":0,"never_fired":true}' "log=/dev/stdout"
+
+# A start that fails leaves the last log as it was.
+echo '{"last":"run"}' >last.log
+: >file
+refused ()
+{
+    local name=$1
+    shift
+    timeout 60 "${watch[@]}" nbdkit -f "$@" >refused.out 2>&1
+    is "$?, $(cat last.log)" '1, {"last":"run"}' "not emptied: $name"
+}
+serve size=1M
+refused "the socket of the disk is in use" -U "$sock" "$SO" size=1M log=last.log --run true
+refused "control= is wrong" -U x.sock "$SO" size=1M log=last.log control=file --run true
+stopped
+
+# What is no log is not emptied.
+echo 'function on.read(req) end' >script.lua
+like "$(nbdkit_run -U x.sock size=1M hooks=script.lua log=script.lua --run true 2>&1)" \
+    "log=.*/script.lua: is not a log of this plugin .it does not begin with \{.: choose another name, or remove it" \
+    "refused: a script"
+is "$(cat script.lua)" 'function on.read(req) end' "... which is as it was"
+
+# Standard output and standard error may be files that others write to.
+lua='fault { op = "read", error = "EIO" }'
+for stream in /dev/stdout /proc/self/fd/1 /dev/fd/1; do
+    echo before >all.out
+    (echo between; nbdkit_run -U - size=1M log="$stream" lua="$lua" --run 'echo during' 2>/dev/null; echo after) >>all.out
+    is "$(sed 's/^{.*/{}/' all.out)" "$(printf '%s\n' before between during {} after)" "$stream is appended to"
+    (echo between; nbdkit_run -U - size=1M log="$stream" lua="$lua" --run 'echo during' 2>/dev/null; echo after) >all.out
+    is "$(sed 's/^{.*/{}/' all.out)" "$(printf '%s\n' between during {} after)" "... and shared"
+done
+nbdkit_run -U - size=1M log=/dev/stderr lua="$lua; print \"hello\"" --run true 2>all.out
+is "$(head -1 all.out) $(grep -c '"never_fired":true}' all.out)" "hello 1" "log=/dev/stderr"
 done_testing
