@@ -312,6 +312,7 @@ chunk_done (lua_State *L, struct call *call)
   struct json *j = &c->answer;
   const int n = lua_gettop (L);
 
+  check_objects (L, "");
   /* A test that only names a function arms nothing. */
   if (n == 1 && lua_isfunction (L, 1))
     luaL_error (L, "the result is a function: is its call, with parentheses, "
@@ -350,6 +351,7 @@ answer_failed (lua_State *L)
   bool placed;
   size_t len;
 
+  restore_objects (L);
   error_push_text (L, &c->call, &placed);
   if (!placed && *place != '?')
     lua_pushfstring (L, "%s: %s", place, lua_tostring (L, -1));

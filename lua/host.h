@@ -360,6 +360,14 @@ void open_libraries (lua_State *L);
  */
 void note_mentions (lua_State *L);
 
+/* Note what the globals on, fault, disk and param are when all is open.  Then raise an
+ * error that begins with WHERE if a script or a chunk has replaced one, which is put
+ * back; or only put them back.
+ */
+void note_objects (lua_State *L);
+void check_objects (lua_State *L, const char *where);
+void restore_objects (lua_State *L);
+
 /* Such words are the keys of a table in the registry.  Note one more. */
 #define WORDS "words"
 void note_word (lua_State *L, const char *word, size_t len);

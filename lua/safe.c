@@ -458,6 +458,69 @@ tame_debug (lua_State *L)
 }
 
 /*--------------------------------------------------------------------*/
+/* Globals that are objects: on = { read = f } would declare no hook, and nobody would
+ * notice.
+ */
+
+static const struct { const char *name, *instead; } objects[] = {
+  { "on", "write function on.read(req) or on.read = ..." },
+  { "fault", "call it, as in fault { op = \"read\", error = \"EIO\" }" },
+  { "disk", "choose another name, or local disk = ..." },
+  { "param", "choose another name, or local param = ..." },
+};
+
+#define NR_OBJECTS (sizeof objects / sizeof objects[0])
+
+void
+note_objects (lua_State *L)
+{
+  for (size_t i = 0; i < NR_OBJECTS; i++) {
+    lua_getglobal (L, objects[i].name);
+    lua_rawsetp (L, LUA_REGISTRYINDEX, &objects[i]);
+  }
+}
+
+/* Is it as it was?  If not, put it back. */
+static bool
+keep_object (lua_State *L, size_t i)
+{
+  const int top = lua_gettop (L);
+  bool same;
+
+  luaL_checkstack (L, 4, NULL);
+  lua_rawgeti (L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+  lua_pushstring (L, objects[i].name);
+  lua_rawget (L, -2);
+  lua_rawgetp (L, LUA_REGISTRYINDEX, &objects[i]);
+  same = lua_rawequal (L, -1, -2);
+  if (!same) {
+    lua_pushstring (L, objects[i].name);
+    lua_insert (L, -2);
+    lua_rawset (L, top + 1);
+  }
+  lua_settop (L, top);
+  return same;
+}
+
+void
+restore_objects (lua_State *L)
+{
+  for (size_t i = 0; i < NR_OBJECTS; i++)
+    keep_object (L, i);
+}
+
+void
+check_objects (lua_State *L, const char *where)
+{
+  for (size_t i = 0; i < NR_OBJECTS; i++)
+    if (!keep_object (L, i)) {
+      restore_objects (L);
+      luaL_error (L, "%s%s can't be replaced: %s", where, objects[i].name,
+                  objects[i].instead);
+    }
+}
+
+/*--------------------------------------------------------------------*/
 
 /* lua_resume and lua_closethread make these messages where nothing protects the
  * coroutine, so that a lack of memory would end the server.  Strings that are there

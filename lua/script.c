@@ -239,6 +239,7 @@ open_all (lua_State *L)
   open_args (L);
   open_bulk (L);
   lua_register (L, "now", lua_now);
+  note_objects (L);
   return 0;
 }
 
@@ -395,6 +396,7 @@ run_script (lua_State *L)
     return lua_error (L);
   note_mentions (L);
   lua_call (L, 0, 0);
+  check_objects (L, lua_pushfstring (L, "%s: ", s->name + (*s->name == '=')));
   return 0;
 }
 

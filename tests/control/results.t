@@ -57,6 +57,11 @@ fault.clear	!.*the result is a function: is its call, with parentheses, missing\
 #("x"):rep(2^20)	1 << 20
 t = {} for i = 1, 49 do t = {t} end	NONE
 #t, t	[1, eval("[" * 50 + "]" * 50)]
+on = { read = print }	!on can't be replaced: write function on.read\(req\) or on.read = \.\.\.
+on.read	None
+disk, fault = 1	!fault can't be replaced: call it, as in fault { op = "read", error = "EIO" }
+disk = nil error "x"	!control:1: x
+disk.size	1 << 20
 {t}	!the result is nested deeper than 50 tables
 t = {} t.t = t	NONE
 t	!the result is nested deeper than 50 tables

@@ -35,7 +35,7 @@ local mt = {__gc = type}
 print(getmetatable(setmetatable({}, mt)) == mt, rawget(mt, "__gc") == type)
 print(pcall(setmetatable, setmetatable({}, {__metatable = 1}), mt))
 print(pcall(setmetatable, {}))
-on = setmetatable({}, {__gc = function() print "at the end" end})
+last = setmetatable({}, {__gc = function() print "at the end" end})
 LUA
 serve size=1M hooks=gc.lua
 stopped

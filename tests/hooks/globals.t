@@ -83,4 +83,17 @@ for code in 'package = nil' 'package.path = nil' 'package.path = {}' 'string = n
     status=$?
     like "$status $(cat out)" '^(0 $|[01] nbdkit: error: )' "$code"
 done
+
+# Each of these would change nothing at all, and nobody would notice.
+while IFS=$'\t' read -r code message; do
+    is "$(nbdkit_run -U - size=1M lua="$code" --run : 2>&1)" "nbdkit: error: lua: $message" "refused: $code"
+done <<'CASES'
+on = { read = function() end }	on can't be replaced: write function on.read(req) or on.read = ...
+function fault() end	fault can't be replaced: call it, as in fault { op = "read", error = "EIO" }
+rawset(_G, "disk", nil)	disk can't be replaced: choose another name, or local disk = ...
+param = {}	param can't be replaced: choose another name, or local param = ...
+CASES
+echo 'on = nil' >on.lua
+like "$(nbdkit_run -U - size=1M hooks=on.lua --run : 2>&1)" "nbdkit: error: .*on.lua: on can't be replaced" "... in a file"
+check "but not local ones" nbdkit_run -U - size=1M lua='local on, disk = 1, 2' --run :
 done_testing
