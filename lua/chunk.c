@@ -304,6 +304,24 @@ chunk_push (lua_State *L, struct call *call)
   return 1;
 }
 
+/* Raise an error if the chunk, whose result is nil, is no more than a name: there is no
+ * global of that name, which is a slip more often than a question.
+ */
+static void
+check_global (lua_State *L, const struct chunk *c)
+{
+  size_t n = 0, len = c->len;
+
+  while (len > 0 && isspace ((unsigned char) c->text[len - 1]))
+    len--;
+  while (n < len && (isalnum ((unsigned char) c->text[n]) || c->text[n] == '_'))
+    n++;
+  if (n < len || n == 0 || (n == 3 && memcmp (c->text, "nil", 3) == 0))
+    return;
+  lua_pushlstring (L, c->text, n);
+  luaL_error (L, "there is no global '%s'", lua_tostring (L, -1));
+}
+
 /* The results, which are all that is on the stack, are the answer. */
 static void
 chunk_done (lua_State *L, struct call *call)
@@ -317,6 +335,8 @@ chunk_done (lua_State *L, struct call *call)
   if (n == 1 && lua_isfunction (L, 1))
     luaL_error (L, "the result is a function: is its call, with parentheses, "
                 "missing?");
+  if (n == 1 && lua_isnil (L, 1))
+    check_global (L, c);
   c->look = sys_now () + SYS_STEP;
   json_add (j, "{", 1);
   if (n > 0)

@@ -29,6 +29,15 @@ check_rule (lua_State *L)
   return f;
 }
 
+/* The rule whose METHOD was called, perhaps without it. */
+static struct fault *
+check_rule_self (lua_State *L, const char *method)
+{
+  if (!luaL_testudata (L, 1, "fault rule"))
+    luaL_error (L, "call it as rule:%s, with a colon", method);
+  return check_rule (L);
+}
+
 /* Push a rule object that is empty, so that memory can't be missing later. */
 static struct fault **
 new_rule (lua_State *L)
@@ -54,7 +63,7 @@ rule_gc (lua_State *L)
 static int
 rule_off (lua_State *L)
 {
-  fault_set_on (check_rule (L), false);
+  fault_set_on (check_rule_self (L, "off()"), false);
   lua_settop (L, 1);
   return 1;
 }
@@ -62,7 +71,7 @@ rule_off (lua_State *L)
 static int
 rule_on (lua_State *L)
 {
-  fault_set_on (check_rule (L), true);
+  fault_set_on (check_rule_self (L, "on()"), true);
   lua_settop (L, 1);
   return 1;
 }
@@ -70,7 +79,7 @@ rule_on (lua_State *L)
 static int
 rule_release (lua_State *L)
 {
-  fault_release (check_rule (L));
+  fault_release (check_rule_self (L, "release()"));
   lua_settop (L, 1);
   return 1;
 }
@@ -79,7 +88,7 @@ rule_release (lua_State *L)
 static int
 rule_remove (lua_State *L)
 {
-  struct fault *f = check_rule (L);
+  struct fault *f = check_rule_self (L, "remove()");
 
   fault_remove (f);
   lua_getfield (L, LUA_REGISTRYINDEX, "rules");
@@ -112,7 +121,7 @@ wait_done (lua_State *L, int status, lua_KContext times)
 static int
 rule_wait (lua_State *L)
 {
-  struct fault *f = check_rule (L);
+  struct fault *f = check_rule_self (L, "wait(time)");
   uint64_t ns = check_time (L, 2);
   lua_Integer times = luaL_optinteger (L, 3, 1);
   struct call *c = check_call (L, "rule:wait", true);

@@ -29,10 +29,15 @@ indexed_req (lua_State *L)
   return call_of (L, lua_touserdata (L, 1));
 }
 
+/* The req whose METHOD was called, perhaps without it. */
 static struct call *
-check_req (lua_State *L)
+check_req (lua_State *L, const char *method)
 {
-  return call_of (L, luaL_checkudata (L, 1, "request"));
+  struct call **handle = luaL_testudata (L, 1, "request");
+
+  if (!handle)
+    luaL_error (L, "call it as req:%s, with a colon", method);
+  return call_of (L, handle);
 }
 
 /* A request may be on its way to the disk: only its own hook changes it.  What
@@ -161,7 +166,7 @@ set_data (lua_State *L, struct call *c)
 static int
 run_done (lua_State *L, int status, lua_KContext context)
 {
-  struct call *c = check_req (L);
+  struct call *c = check_req (L, "run()");
 
   (void) status;
   (void) context;
@@ -181,7 +186,7 @@ run_done (lua_State *L, int status, lua_KContext context)
 static int
 req_run (lua_State *L)
 {
-  struct call *c = check_req (L);
+  struct call *c = check_req (L, "run()");
 
   lua_settop (L, 1);
   if (check_call (L, "req:run", true) != c)
@@ -200,7 +205,7 @@ req_run (lua_State *L)
 static int
 req_skip (lua_State *L)
 {
-  struct call *c = check_req (L);
+  struct call *c = check_req (L, "skip()");
 
   check_own (L, c);
   c->skipped = c->skipped || !c->done || c->err;
@@ -238,11 +243,18 @@ static const struct field {
 static int
 unknown_field (lua_State *L)
 {
-  const char *names[NR_FIELDS + 1] = { NULL };
+  static const char *const functions[][2] = {
+    { "fail", "fail \"EIO\"" }, { "error", "fail \"EIO\"" },
+    { "sleep", "sleep \"50ms\"" }, { "hang", "hang()" },
+  };
+  const char *names[NR_FIELDS + 1] = { NULL }, *name = luaL_tolstring (L, 2, NULL);
 
+  for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++)
+    if (strcmp (name, functions[i][0]) == 0)
+      return luaL_error (L, "req has no '%s'; use %s", name, functions[i][1]);
   for (size_t i = 0; i < NR_FIELDS; i++)
     names[i] = fields[i].name;
-  return unknown_name (L, "req", luaL_tolstring (L, 2, NULL), names);
+  return unknown_name (L, "req", name, names);
 }
 
 /* The field named by argument 2.  Upvalue 1 maps names to fields. */

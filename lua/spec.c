@@ -159,16 +159,50 @@ take_function (lua_State *L, const struct key *key, struct fault_spec *s)
 #define ALL_OPS ((1u << (OP_OPEN + 1)) - 1)
 #define REQUESTS (ALL_OPS & ~OP (OPEN))
 
+/* The operations that are called NAME; 0: none is. */
 static unsigned
-op_bit (lua_State *L)
+named_ops (const char *name)
 {
-  const char *name = string (L, "op"), *names[OP_OPEN + 2] = { NULL };
-
   if (strcmp (name, "any") == 0)
     return REQUESTS;
   for (unsigned i = 0; i <= OP_OPEN; i++)
+    if (strcmp (name, op_names[i]) == 0)
+      return 1u << i;
+  return 0;
+}
+
+/* Raise the error that none is, with the nearest name, or how to name several. */
+static void
+wrong_op (lua_State *L, const char *name)
+{
+  const char *names[OP_OPEN + 3] = { NULL };
+  luaL_Buffer b;
+
+  for (unsigned i = 0; i <= OP_OPEN; i++)
     names[i] = op_names[i];
-  return 1u << check_name (L, "fault: op", name, names);
+  names[OP_OPEN + 1] = "any";
+  if (strcspn (name, ",*| ") == strlen (name) && strcmp (name, "all") != 0
+      && text_nearest (name, names))
+    unknown_name (L, "fault: op", name, names);
+  luaL_buffinit (L, &b);
+  for (unsigned i = 0; i <= OP_OPEN; i++) {
+    luaL_addstring (&b, op_names[i]);
+    luaL_addstring (&b, ", ");
+  }
+  luaL_pushresult (&b);
+  luaL_error (L, "fault: op has no '%s', but %s\"any\" for all requests, and lists "
+              "such as { \"read\", \"write\" }", name, lua_tostring (L, -1));
+}
+
+static unsigned
+op_bit (lua_State *L)
+{
+  const char *name = string (L, "op");
+  const unsigned ops = named_ops (name);
+
+  if (!ops)
+    wrong_op (L, name);
+  return ops;
 }
 
 /* One operation, or a list. */
@@ -219,6 +253,8 @@ static void
 take_name (lua_State *L, const struct key *key, struct fault_spec *s)
 {
   s->name = string (L, key->name);
+  if (*s->name == '\0')
+    wrong (L, key->name, "a name of at least one character");
   if (s->name[strspn (s->name, "0123456789")] == '\0')
     wrong (L, key->name, "a name that is no number");
 }
@@ -579,6 +615,29 @@ take_keys (lua_State *L, struct fault_spec *s)
   s->where = describe_place (L);
 }
 
+/* Raise an error if there is a key that other tools have, or a value without one. */
+static void
+check_slips (lua_State *L)
+{
+  static const char *const slips[][2] = {
+    { "err", "error" }, { "errno", "error" }, { "size", "count" },
+    { "len", "count" }, { "length", "count" }, { "probability", "p" },
+    { "latency", "delay" }, { "sleep", "delay" },
+  };
+
+  for (size_t i = 0; i < sizeof slips / sizeof slips[0]; i++) {
+    lua_pushstring (L, slips[i][0]);
+    if (lua_rawget (L, 2) != LUA_TNIL)
+      luaL_error (L, "fault has no '%s'; did you mean '%s'?", slips[i][0],
+                  slips[i][1]);
+    lua_pop (L, 1);
+  }
+  if (lua_rawgeti (L, 2, 1) == LUA_TSTRING && named_ops (lua_tostring (L, -1)))
+    luaL_error (L, "fault: \"%s\" has no name before it; did you mean op = \"%s\"?",
+                lua_tostring (L, -1), lua_tostring (L, -1));
+  lua_pop (L, 1);
+}
+
 void
 take_spec (lua_State *L, struct fault_spec *s)
 {
@@ -587,6 +646,7 @@ take_spec (lua_State *L, struct fault_spec *s)
   luaL_checkstack (L, 2 * (int) NR_KEYS + 10, NULL);
   for (size_t i = 0; i < NR_KEYS; i++)
     names[i] = keys[i].name;
+  check_slips (L);
   check_keys (L, 2, "fault", names);
   take_keys (L, s);
   check_actions (L);

@@ -13,6 +13,9 @@ cat >cases <<'CASES'
 -- nothing	NONE
 local x = 1	NONE
 nil	None
+undefinedvar	!there is no global 'undefinedvar'
+_G.undefinedvar	None
+(undefinedvar)	None
 nil, nil	[None, None]
 true, false	[True, False]
 0	0
@@ -105,7 +108,7 @@ coroutine.yield(1)	!control:1: a hook can't use coroutine.yield outside of corou
 (function() local function f() return f() + 1 end return f() end)()	!control:1: stack overflow.*
 ("x"):rep(1 << 30)	!.*not enough memory
 table.sort({3, 2, 1}, function() sleep(1) end)	!control:1: sleep can't be used inside a function that C code calls.*
-req	None
+_G.req	None
 nosuch.field -- ours	!control:1: attempt to index a nil value \(global 'nosuch'\)
 1 -- one	1
  1 	1

@@ -54,4 +54,18 @@ refused "bad argument|expected" 'fault()'
 refused "there is no fault rule 'x'" 'fault.get "x"'
 refused "fault has no 'remove'" 'fault.remove()'
 refused "a rule has no 'fire'; did you mean 'fired'" 'print(fault { op = "read", error = "EIO" }.fire)'
+refused 'op has no .all., but read, .*, "any" for all requests, and lists such as \{ "read", "write" \}' 'fault { op = "all", error = "EIO" }'
+for op in '"*"' '"read,write"' '"read|write"' '{ "read write" }' '"close"'; do
+    refused 'op has no .*"any" for all requests, and lists such as' "fault { op = $op, error = 'EIO' }"
+done
+refused "op has no 'amy'; did you mean 'any'" 'fault { op = "amy", error = "EIO" }'
+for slip in 'err error' 'errno error' 'size count' 'length count' 'len count' 'probability p' 'latency delay'; do
+    refused "fault has no '${slip% *}'; did you mean '${slip#* }'" "fault { op = 'read', error = 'EIO', ${slip% *} = 1 }"
+done
+refused 'fault: "write" has no name before it; did you mean op = "write"' 'fault { "write", error = "EIO" }'
+refused "name: expected a name of at least one character" 'fault { op = "read", error = "EIO", name = "" }'
+for method in 'off()' 'on()' 'release()' 'remove()'; do
+    refused "call it as rule:${method%()}\\(\\), with a colon" "fault { op = 'read', error = 'EIO' }.$method"
+done
+refused "call it as rule:wait\\(time\\), with a colon" 'fault { op = "read", error = "EIO" }.wait(1)'
 done_testing

@@ -24,6 +24,9 @@ function on.cache(req)
     try(function() req.data = "x" end)
     try(function() req.run() end)
     try(function() req.run(io.stderr) end)
+    try(function() req.skip() end)
+    try(function() req:fail "EIO" end)
+    try(function() req:sleep(1) end)
     print(getmetatable(req), pcall(setmetatable, req, {}))
   else
     try(function() return kept.op end)
@@ -60,14 +63,17 @@ extents	8192	4096	false	2		1	nil
 read	0	1	false	3	snap	2	nil" "its fields"
 lines=$(wc -l <log)
 is "$(python 'from clients import *; print(outcome(h.cache, 512, 0), outcome(h.cache, 512, 512))')" "ok ok" "mistakes can be caught"
-is "$(tail -n "+$((lines + 1))" log | grep -v '^nbdkit\|^cache' | sed 's/^fields.lua:[0-9]*: //; s/\(bad argument\).*/\1/')" "req.offset can't be set
+is "$(tail -n "+$((lines + 1))" log | grep -v '^nbdkit\|^cache' | sed 's/^fields.lua:[0-9]*: //; s/\(bad argument\).*/\1/; s/"//g')" "req.offset can't be set
 req.run can't be set
 req has no 'ofset'; did you mean 'offset'?
 req has no 'dat'; did you mean 'data'?
 req has no '1', but op, offset, count, fua, fast, conn, export, n, data, run, skip
 req.data: a cache carries no data
-bad argument
-bad argument
+call it as req:run(), with a colon
+call it as req:run(), with a colon
+call it as req:skip(), with a colon
+req has no 'fail'; use fail EIO
+req has no 'sleep'; use sleep 50ms
 request	false	bad argument
 this request is over
 this request is over
