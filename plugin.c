@@ -638,7 +638,7 @@ memory_trim (void *handle, uint32_t count, uint64_t offset, uint32_t flags)
     return submit ((struct request) {
       .op = OP_TRIM, .conn = c, .count = count, .offset = offset,
       .flags = flags });
-  err = store_zero (c->store, count, offset);
+  err = disk_trim (c->disk, count, offset);
   return err ? report (err, OP_TRIM, count, offset) : 0;
 }
 

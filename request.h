@@ -86,14 +86,14 @@ void request_disconnect (struct connection *c);
 unsigned request_clients (void);
 
 /* Let NS nanoseconds pass for a request of CONN (UINT64_MAX: for ever; NULL: not
- * known, as in on.fill).  0, or ESHUTDOWN: the client has gone, or the server ends, which even a wait of 0 finds
- * out.  Only on a thread that serves a request of that connection, without a lock
+ * known, as in on.fill).  0, or ESHUTDOWN: the client has gone, or the server ends,
+ * which even a wait of 0 finds out.  Only on a thread that serves a request of that connection, without a lock
  * held.
  */
 int request_wait (const struct connection *conn, uint64_t ns);
 
 /* The same until END (a time of sys_now; UINT64_MAX: for ever), or until OVER is
- * true of CONTEXT, which is checked every SYS_STEP and at each request_wake.  OVER
+ * true of CONTEXT, which is checked at each request_wake, and now and then.  OVER
  * takes no lock that others hold while they call request_wake.
  */
 int request_wait_until (const struct connection *conn, uint64_t end,

@@ -369,6 +369,7 @@ medium_throttle (struct medium *m, uint64_t bytes, uint64_t requests)
       || m->throttle.rate[THROTTLE_REQUESTS] != requests)
     throttle_set (&m->throttle, bytes, requests, sys_now ());
   pthread_mutex_unlock (&m->throttle_lock);
+  request_wake ();
   update_wanted (m);
 }
 
@@ -417,6 +418,8 @@ leave_queue (struct medium *m, struct ticket *ticket, bool passes)
   else if (!ticket->lost)
     throttle_leave (&m->throttle, ticket);
   pthread_mutex_unlock (&m->throttle_lock);
+  if (!passes)
+    request_wake ();            /* others move up */
 }
 
 /* Wait for a request's turn, and queue up again if the rates change. */

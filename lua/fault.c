@@ -1,7 +1,8 @@
 /* fault.c - the function fault, and the rules that it gives.
  *
  * A rule's functions stay in Lua: rules[number] = { when = f, delay = f,
- * keep = f, call = f }.  The rules below know only the number, and ask for a function by it.
+ * keep = f, call = f }.  The rules below know only the number, and ask for a
+ * function by it.
  */
 
 #include <errno.h>

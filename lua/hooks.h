@@ -62,8 +62,8 @@ bool hooks_may_wait (void);
 bool hooks_may_ask_stats (void);
 
 /* Run the hooks of a request, and send it on to the faults unless they fail or
- * skip it.  Returns 0 or an errno code that NBD can carry.  Where a hook failed by mistake,
- * nbdkit_error was called and REQ->logged set.
+ * skip it.  Returns 0 or an errno code that NBD can carry.  Where a hook failed by
+ * mistake, nbdkit_error was called and REQ->logged set.
  */
 int hooks_request (struct request *req);
 
