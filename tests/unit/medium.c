@@ -39,6 +39,11 @@ static unsigned waits;
 static int (*while_waiting) (struct medium *m);
 static struct medium *waiting_for;
 
+void
+request_wake (void)
+{
+}
+
 int
 request_wait_until (const struct connection *conn, uint64_t end,
                     bool (*over) (const void *context), const void *context)
