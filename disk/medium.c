@@ -18,6 +18,7 @@
 #include "lib/min.h"
 #include "lib/ranges.h"
 #include "lib/sys.h"
+#include "report/stats.h"
 
 #define READS (OP (READ) | OP (CACHE))
 #define THROTTLED (OP (READ) | OP (FLUSH) | CHANGES)
@@ -45,6 +46,9 @@ struct medium {
 
   _Atomic uint64_t limit;       /* UINT64_MAX: none */
   pthread_mutex_t limit_lock;
+
+  /* Requests that failed because of it, or had to wait. */
+  _Atomic uint64_t bad_fired, limit_fired, readonly_fired, throttled;
 
   struct bucket bytes, requests;
   _Atomic unsigned queue;       /* how often the queue was started over */
@@ -345,6 +349,7 @@ perform_in_limit (struct medium *m, struct request *req)
     : disk_zero_growth (d, req->count, req->offset);
   if (growth > 0 && disk_allocated (d) + growth > m->limit) {
     req->why = "disk:limit";
+    m->limit_fired++;
     err = ENOSPC;
   }
   else
@@ -457,13 +462,18 @@ static int
 throttle (struct medium *m, const struct request *req)
 {
   struct place p;
+  bool waits = false;
   int err;
 
+  stats_wait (true);
   do {
     p = queue_up (m, req);
+    waits = waits || p.turn > sys_now ();
     err = request_wait_until (req->conn, p.turn, is_lost, &p);
   }
   while (!err && is_lost (&p));
+  stats_wait (false);
+  m->throttled += waits;
   if (err)
     leave_queue (m, &p);
   return err;
@@ -471,6 +481,21 @@ throttle (struct medium *m, const struct request *req)
 
 /*--------------------------------------------------------------------*/
 /* Requests. */
+
+struct medium_info
+medium_info (struct medium *m)
+{
+  struct medium_info info = {
+    .bad_fired = m->bad_fired, .limit = m->limit, .limit_fired = m->limit_fired,
+    .readonly = m->readonly, .readonly_fired = m->readonly_fired,
+    .throttled = m->throttled,
+  };
+
+  pthread_rwlock_rdlock (&m->bad_lock);
+  info.bad_ranges = m->bad.n;
+  pthread_rwlock_unlock (&m->bad_lock);
+  return info;
+}
 
 static int
 perform (struct medium *m, struct request *req)
@@ -482,10 +507,12 @@ perform (struct medium *m, struct request *req)
     return err;
   if (op & CHANGES && m->readonly) {
     req->why = "disk:readonly";
+    m->readonly_fired++;
     return EPERM;
   }
   if (m->any_bad && op & (READS | CHANGES) && meets_bad (m, req)) {
     req->why = "disk:bad";
+    m->bad_fired++;
     return EIO;
   }
   err = m->limit != UINT64_MAX && may_grow (req) ? perform_in_limit (m, req)

@@ -445,11 +445,9 @@ hooks_request (struct request *req)
 }
 
 int
-hooks_open (const struct connection *conn)
+hooks_open (struct request *req)
 {
-  struct request req = { .op = OP_OPEN, .conn = conn };
-
-  return run_hooks (&(struct pass) { .req = &req });
+  return run_hooks (&(struct pass) { .req = req });
 }
 
 /* When the server ends, many connections do.  Hooks that run without end must not

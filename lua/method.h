@@ -59,12 +59,14 @@ void random_bytes (uint8_t *buf, uint64_t words, uint64_t offset, uint64_t seed)
 int disk_method_load (lua_State *L);
 int disk_method_save (lua_State *L);
 
-/* lua/medium.c: what is wrong with the medium, and statistics. */
+/* lua/medium.c: what is wrong with the medium. */
 int disk_method_bad (lua_State *L);
 int disk_method_heal (lua_State *L);
 int disk_method_limit (lua_State *L);
 int disk_method_readonly (lua_State *L);
 int disk_method_throttle (lua_State *L);
+
+/* lua/stats.c: what was counted. */
 int disk_method_stats (lua_State *L);
 
 #endif /* LUA_METHOD_H */

@@ -15,6 +15,7 @@
 
 #include "lib/text.h"
 #include "lua/host.h"
+#include "report/stats.h"
 
 /*--------------------------------------------------------------------*/
 /* param: what the command line says. */
@@ -205,13 +206,11 @@ check_params (lua_State *L)
 /*--------------------------------------------------------------------*/
 /* Start and end. */
 
-static uint64_t start;          /* of the clock that now() shows */
-
 /* now (): seconds since the start, to the microsecond. */
 static int
 lua_now (lua_State *L)
 {
-  const uint64_t us = (sys_now () - start) / 1000;
+  const uint64_t us = stats_clock () / 1000;
 
   lua_pushnumber (L, (lua_Number) us / 1e6);
   return 1;
@@ -240,7 +239,6 @@ open_all (lua_State *L)
 int
 hooks_start (const struct hooks_config *config)
 {
-  start = sys_now ();
   return host_start (config, open_all);
 }
 
