@@ -22,12 +22,15 @@ SO ?= memory.so
 WARNINGS = -Wall -Wextra -Wshadow -Wvla -Wconversion -Wstrict-prototypes \
 	   -Wwrite-strings -Wformat=2 -Wundef
 INCLUDES = -I. $(shell pkg-config --cflags nbdkit $(LUA_PC))
-OUR_CFLAGS = -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -fPIC -pthread \
+SHAREDIR = $(PREFIX)/share/nbdkit-memory-plugin
+OUR_CFLAGS = -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' \
+	     -DSHAREDIR='"$(SHAREDIR)"' -fPIC -pthread \
 	     -fvisibility=hidden $(WARNINGS) $(WERROR) -MMD -MP $(INCLUDES)
 LIBS = -pthread -ldl -lm $(shell pkg-config --libs $(LUA_PC))
 
 FOLDERS = lua fault disk report lib
 SOURCES = $(sort $(wildcard *.c $(FOLDERS:%=%/*.c))) control/control.c
+MEMCTL = $(filter-out control/control.c,$(sort $(wildcard control/*.c)))
 UNIT_TESTS = $(patsubst tests/unit/%.c,%,$(sort $(wildcard tests/unit/*.c)))
 TESTS ?= $(sort $(wildcard tests/*/*.t)) $(UNIT_TESTS:%=$(BUILD)/tests/unit/%.t)
 
@@ -41,8 +44,8 @@ $(BUILD)/%.o: %.c Makefile
 	$(CC) $(CPPFLAGS) $(OUR_CFLAGS) $(CFLAGS) -c -o $@ $<
 
 # memctl is built once: watched runs use it too.
-memctl: control/memctl.c Makefile
-	$(CC) $(CPPFLAGS) $(filter-out -MMD -MP,$(OUR_CFLAGS)) $(CFLAGS) $(LDFLAGS) -o $@ $<
+memctl: $(MEMCTL) $(wildcard control/*.h) Makefile
+	$(CC) $(CPPFLAGS) $(filter-out -MMD -MP,$(OUR_CFLAGS)) $(CFLAGS) $(LDFLAGS) -o $@ $(MEMCTL)
 
 # Unit tests include the source that they test, built with tiny pages.
 $(BUILD)/tests/%.t: tests/%.c Makefile
@@ -81,13 +84,13 @@ lint: all
 	$(MAKE) -s compile BUILD=build/lint-clang CC=clang WERROR=-Werror
 	cppcheck -q --std=c11 --enable=warning,performance,portability \
 	    --inline-suppr --error-exitcode=1 \
-	    --suppress=normalCheckLevelMaxBranches $(SOURCES) control/memctl.c
-	printf '%s\n' $(SOURCES) control/memctl.c | xargs -P 2 -I FILE clang-tidy --quiet FILE -- $(OUR_CFLAGS)
+	    --suppress=normalCheckLevelMaxBranches $(SOURCES) $(MEMCTL)
+	printf '%s\n' $(SOURCES) $(MEMCTL) | xargs -P 2 -I FILE clang-tidy --quiet FILE -- $(OUR_CFLAGS)
 	shellcheck -x -P SCRIPTDIR setup .ci/run bench/run tests/lib/*.sh tests/*/*.t
 	$(LUACHECK) -q scripts bench
 	podchecker -warnings nbdkit-memory-plugin.pod
 
-compile: $(SOURCES:%.c=$(BUILD)/%.o) $(BUILD)/control/memctl.o $(UNIT_TESTS:%=$(BUILD)/tests/unit/%.t)
+compile: $(SOURCES:%.c=$(BUILD)/%.o) $(MEMCTL:%.c=$(BUILD)/%.o) $(UNIT_TESTS:%=$(BUILD)/tests/unit/%.t)
 
 # Neither into nbdkit's plugin directory nor into section 1 of the manual: both
 # have nbdkit's own memory plugin.
@@ -97,7 +100,7 @@ install: all
 	install -D -m 644 nbdkit-memory-plugin.1 \
 	    "$(DESTDIR)$(PREFIX)/share/man/man1/nbdkit-memory-plugin.1lua"
 	for dir in scripts scripts/lib; do \
-	    install -D -m 644 -t "$(DESTDIR)$(PREFIX)/share/nbdkit-memory-plugin/$$dir" $$dir/*.lua || exit; \
+	    install -D -m 644 -t "$(DESTDIR)$(SHAREDIR)/$$dir" $$dir/*.lua || exit; \
 	done
 
 dist: NAME = nbdkit-memory-plugin-$(VERSION)

@@ -1,10 +1,14 @@
 /* config.c - what the command line says: one row for each parameter. */
 
+#include <dlfcn.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <stdio.h>
 #include <unistd.h>
+
+#include <sys/stat.h>
 
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
@@ -87,9 +91,57 @@ add_script (const char *name, const char *code)
   return 0;
 }
 
+/* Is it a name such as dm-flakey, which may be that of a ready-made script? */
+static bool
+is_bare (const char *value)
+{
+  struct stat st;
+
+  return *value && !strpbrk (value, "/.")
+    && (stat (value, &st) == -1 || S_ISDIR (st.st_mode));
+}
+
+/* Where the ready-made scripts may be: beside the plugin, as in the source tree, or
+ * where "make install" puts them.
+ */
+static void
+find_scripts (char beside[PATH_MAX])
+{
+  const char *slash;
+  Dl_info info;
+
+  snprintf (beside, PATH_MAX, "scripts");
+  if (dladdr (&config, &info) == 0 || !info.dli_fname)
+    return;
+  slash = strrchr (info.dli_fname, '/');
+  if (slash)
+    snprintf (beside, PATH_MAX, "%.*s/scripts",
+              (int) (slash - info.dli_fname), info.dli_fname);
+}
+
+static int
+add_ready_made (const char *value)
+{
+  char beside[PATH_MAX], file[PATH_MAX];
+  const char *const places[] = { beside, SHAREDIR "/scripts" };
+
+  find_scripts (beside);
+  for (size_t i = 0; i < 2; i++) {
+    const int n = snprintf (file, sizeof file, "%s/%s.lua", places[i], value);
+
+    if (n < PATH_MAX && access (file, R_OK) == 0)
+      return add_script (file, NULL);
+  }
+  nbdkit_error ("hooks=%.200s: there is no such file, and no %.200s.lua in %s or in %s",
+                value, value, places[0], places[1]);
+  return -1;
+}
+
 static int
 config_hooks (const char *value)
 {
+  if (is_bare (value))
+    return add_ready_made (value);
   if (access (value, R_OK) == -1) {
     nbdkit_error ("hooks=%s: %s", value, strerror (errno));
     return -1;
@@ -155,9 +207,58 @@ set_path (char **path, const char *name, const char *value)
   return *path ? 0 : -1;
 }
 
+/* Is this nbdkit's option --run?  It can be shortened to --ru, and have its value
+ * after an equals sign.
+ */
+static bool
+is_run (const char *arg)
+{
+  const size_t n = strcspn (arg, "=");
+
+  return n >= strlen ("--ru") && n <= strlen ("--run")
+    && strncmp (arg, "--run", n) == 0;
+}
+
+/* Was nbdkit given --run?  It does not tell plugins, so the kernel has to.  Where it
+ * does not (there is no /proc), true.
+ */
+static bool
+has_run (void)
+{
+  FILE *args = fopen ("/proc/self/cmdline", "re");
+  char *arg = NULL;
+  size_t size = 0;
+  bool has = args == NULL;
+
+  while (args && !has && getdelim (&arg, &size, '\0', args) > 0
+         && strcmp (arg, "--") != 0)
+    has = is_run (arg);
+  free (arg);
+  if (args)
+    fclose (args);
+  return has;
+}
+
+static int
+config_private (void)
+{
+  const char *directory = getenv ("TMPDIR");
+
+  if (!has_run ()) {
+    nbdkit_error ("control=-: only the command of --run could find a private socket; "
+                  "name one, such as control=ctl.sock, or use --run");
+    return -1;
+  }
+  config.control_private = true;
+  return set_path (&config.control, "TMPDIR",
+                   directory && *directory ? directory : "/tmp");
+}
+
 static int
 config_control (const char *value)
 {
+  if (strcmp (value, "-") == 0)
+    return config_private ();
   return set_path (&config.control, "control", value);
 }
 
@@ -197,13 +298,15 @@ config_memory (const char *value)
   ROW ("size", config_size, false, \
        "[size=]SIZE              (required) Virtual size, 0 to 2^63-1 bytes.") \
   ROW ("hooks", config_hooks, true, \
-       "hooks=FILE               Run this Lua script; may be repeated.") \
+       "hooks=FILE               Run this Lua script; may be repeated.  A name such\n" \
+       "                         as dm-flakey is that of a ready-made script.") \
   ROW ("lua", config_lua, true, \
        "lua=CODE                 The same, with the script on the command line.") \
   ROW ("seed", config_seed, false, \
        "seed=N                   Seed of every random choice (default 0).") \
   ROW ("control", config_control, false, \
-       "control=SOCKET           Make a Unix socket for memctl: run-time control.") \
+       "control=SOCKET           Make a Unix socket for memctl: run-time control; -\n" \
+       "                         makes a private one, $control for --run.") \
   ROW ("log", config_log, false, \
        "log=FILE                 Write each fault to a file, as a line of JSON.") \
   ROW ("allocator", config_allocator, false, \

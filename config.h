@@ -22,6 +22,7 @@ struct config {
   struct script *scripts;
   size_t nr_scripts, room_scripts;
   char *control, *log;          /* paths, or NULL */
+  bool control_private;         /* control is a directory for a socket */
   struct hooks_config hooks;
   size_t room_params;           /* of hooks.params */
 };

@@ -38,6 +38,7 @@ NBDKIT_DLL_PUBLIC int memory_debug_stats;
 
 static bool scripted;           /* there is Lua: a script, control= or log= */
 static bool logging;            /* there is log=, so requests have numbers */
+static bool served;             /* the start is over */
 
 /*--------------------------------------------------------------------*/
 /* Start and end. */
@@ -109,26 +110,42 @@ reserve (void)
   return -1;
 }
 
-/* Make the control socket, so that it is there when the start is over. */
+/* Make the control socket, so that it is there when the start is over, and give its
+ * name to the command of --run.
+ */
 static int
 listen_control (void)
 {
-  int err = config.control ? control_listen (config.control) : 0;
+  int err;
 
-  if (!err)
+  if (!config.control)
     return 0;
-  nbdkit_error ("control=%s: %s", config.control,
-                err == EADDRINUSE ? "a server is listening on it already"
+  err = config.control_private ? control_listen_private (config.control)
+    : control_listen (config.control);
+  if (!err && setenv ("control", control_name (), 1) == 0)
+    return 0;
+  nbdkit_error ("control=%s%s: %s", config.control_private ? "- in " : "",
+                config.control,
+                !err ? strerror (errno)
+                : err == EADDRINUSE ? "a server is listening on it already"
                 : err == EEXIST ? "there is a file that is no socket"
                 : err == ENAMETOOLONG ? "the path is too long for a socket"
                 : strerror (err));
   return -1;
 }
 
+/* A control_stop_fn. */
+static unsigned
+ask_to_stop (void)
+{
+  nbdkit_shutdown ();
+  return request_clients ();
+}
+
 static int
 start_control (void)
 {
-  int err = config.control ? control_start (hooks_chunk) : 0;
+  int err = config.control ? control_start (hooks_chunk, ask_to_stop) : 0;
 
   if (!err)
     return 0;
@@ -181,7 +198,8 @@ memory_after_fork (void)
     return -1;
   if (config.log)
     begin_log ();
-  return reserve () == 0 && start_control () == 0 ? 0 : -1;
+  served = reserve () == 0 && start_control () == 0;
+  return served ? 0 : -1;
 }
 
 static void
@@ -221,6 +239,40 @@ stop_log (void)
                                          "written");
 }
 
+/* Add a rule for the clients of the control socket that have asked for the end. */
+static void
+add_rule (struct json *lines, const struct fault_info *f)
+{
+  json_add (lines, "{", 1);
+  json_member_string (lines, "rule", f->name);
+  json_member (lines, "hits", "%llu", (unsigned long long) f->hits);
+  json_member (lines, "fired", "%llu", (unsigned long long) f->fired);
+  json_member (lines, "optional", f->optional ? "true" : "false");
+  json_add (lines, "}\n", 2);
+}
+
+/* Their last words: a line for each rule, and one that says that those are all. */
+static struct json
+last_words (void)
+{
+  struct json lines = { .text = NULL };
+  size_t n = faults_list (NULL, 0);
+  struct fault **rules = calloc (n + 1, sizeof *rules);
+
+  lines.failed = rules == NULL;
+  if (rules)
+    n = faults_list (rules, n);         /* no other thread is left */
+  for (size_t i = 0; rules && i < n; i++) {
+    const struct fault_info f = fault_info (rules[i]);
+
+    add_rule (&lines, &f);
+    fault_put (rules[i]);
+  }
+  free (rules);
+  json_addf (&lines, "{\"stopped\":true}\n");
+  return lines;
+}
+
 static void
 memory_load (void)
 {
@@ -231,15 +283,22 @@ static void
 memory_unload (void)
 {
   struct disk *live = disk_live ();
+  struct json words;
 
   if (memory_debug_stats && live)
     nbdkit_debug ("memory: %llu bytes allocated of %llu",
                   (unsigned long long) disk_allocated (live),
                   (unsigned long long) disk_size (live));
   control_stop ();
+  if (served && scripted)
+    hooks_at_stop ();
+  words = last_words ();
   hooks_stop ();
   faults_stop ();
   stop_log ();
+  if (!words.failed)
+    control_last_words (words.text, words.len);
+  json_free (&words);
   disk_stop ();
   request_stop ();
   config_free ();

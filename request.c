@@ -3,9 +3,11 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
@@ -21,7 +23,7 @@ const char *const op_names[OP_COUNT + 1] = {
   [OP_READ] = "read", [OP_WRITE] = "write", [OP_FLUSH] = "flush",
   [OP_TRIM] = "trim", [OP_ZERO] = "zero", [OP_EXTENTS] = "extents",
   [OP_CACHE] = "cache", [OP_OPEN] = "open", [OP_CLOSE] = "close",
-  [OP_FILL] = "fill",
+  [OP_FILL] = "fill", [OP_STOP] = "stop",
 };
 
 const struct nbd_error nbd_errors[] = {
@@ -63,6 +65,7 @@ request_sent_error (int err)
 struct threads {
   struct threads *next;         /* of all connections */
   pthread_t opener;             /* the thread that opened the connection */
+  pid_t tid;                    /* the same thread, as the kernel numbers it */
   pthread_mutex_t turn;         /* to leave */
   bool left;                    /* one has left; guarded by turn */
 
@@ -115,6 +118,7 @@ request_connect (struct connection *c)
   if (!t)
     return false;
   t->opener = pthread_self ();
+  t->tid = gettid ();
   pthread_mutex_init (&t->turn, NULL);
   pthread_mutex_init (&t->lock, NULL);
   sys_cond_init (&t->changed);
@@ -140,6 +144,19 @@ request_disconnect (struct connection *c)
   pthread_mutex_destroy (&t->lock);
   pthread_mutex_destroy (&t->turn);
   free (t);
+}
+
+/* When nbdkit ends, it does not close connections that end, but their threads end. */
+unsigned
+request_clients (void)
+{
+  unsigned n = 0;
+
+  pthread_mutex_lock (&all_lock);
+  for (const struct threads *t = all; t; t = t->next)
+    n += tgkill (getpid (), t->tid, 0) == 0;
+  pthread_mutex_unlock (&all_lock);
+  return n;
 }
 
 /* The client has gone: wait for this thread's turn to leave. */

@@ -18,7 +18,7 @@
 /* The operations, in the order of the table in request.c. */
 enum op {
   OP_READ, OP_WRITE, OP_FLUSH, OP_TRIM, OP_ZERO, OP_EXTENTS, OP_CACHE,
-  OP_OPEN, OP_CLOSE, OP_FILL, OP_COUNT
+  OP_OPEN, OP_CLOSE, OP_FILL, OP_STOP, OP_COUNT
 };
 
 /* Sets of operations have the bit 1 << op for each. */
@@ -84,6 +84,11 @@ bool request_connect (struct connection *c);
 
 /* Give back what request_connect made. */
 void request_disconnect (struct connection *c);
+
+/* How many clients are connected, whose connections are complete.  From any thread;
+ * takes a microsecond for each.
+ */
+unsigned request_clients (void);
 
 /* Let NS nanoseconds pass for a request of CONN (UINT64_MAX: for ever; NULL: not
  * known, as in on.fill).  0, or ESHUTDOWN: the client has gone, or the server ends, which even a wait of 0 finds

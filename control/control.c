@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -30,6 +31,9 @@
 /* How long a client may read nothing of its answer before it must go. */
 #define SEND_TIME (10 * SECOND)
 
+/* How long clients that have asked for the end may take to read how it was. */
+#define LAST_TIME SECOND
+
 /* How long to wait for memory, or a file descriptor, for a new client. */
 #define ACCEPT_PAUSE (SECOND / 10)
 
@@ -40,15 +44,18 @@ struct client {
   char *buf;                    /* what was received and is not answered yet */
   size_t len, size;
   bool skip;                    /* the start of a line was dropped: too long */
+  bool kept;                    /* it has asked for the end: FD stays open */
   _Atomic bool done;            /* the thread is about to end */
 };
 
 static struct sockaddr_un address = { .sun_family = AF_UNIX };
+static char directory[sizeof address.sun_path];  /* the private one, or "" */
 static bool owner;              /* this process must remove the socket file */
 static struct stat made;        /* the file that it has made */
 static int listener = -1;
 static int stop_pipe[2] = { -1, -1 };   /* its writing side is closed: stop */
 static control_answer_fn answer;
+static control_stop_fn ask_to_stop;
 static pthread_t acceptor;
 static bool accepting;          /* the acceptor runs */
 static struct client *clients;  /* only for the acceptor, while it runs */
@@ -91,6 +98,8 @@ remove_file (void)
   if (owner && lstat (address.sun_path, &st) == 0
       && st.st_dev == made.st_dev && st.st_ino == made.st_ino)
     unlink (address.sun_path);
+  if (owner && *directory)
+    rmdir (directory);
   owner = false;
 }
 
@@ -165,6 +174,34 @@ control_listen (const char *path)
   return 0;
 }
 
+int
+control_listen_private (const char *parent)
+{
+  char path[sizeof directory + 10];
+  int err;
+
+  if ((size_t) snprintf (directory, sizeof directory, "%s/memctl-XXXXXX",
+                         parent) >= sizeof directory)
+    err = ENAMETOOLONG;
+  else if (!mkdtemp (directory))
+    err = errno;
+  else {
+    snprintf (path, sizeof path, "%s/control", directory);
+    err = control_listen (path);
+    if (err)
+      rmdir (directory);
+  }
+  if (err)
+    *directory = '\0';
+  return err;
+}
+
+const char *
+control_name (void)
+{
+  return address.sun_path;
+}
+
 /*--------------------------------------------------------------------*/
 /* Clients. */
 
@@ -205,17 +242,17 @@ wait_for (void *context, uint64_t ns)
   return watch (c->fd, 0, ns) == 0 ? 0 : ESHUTDOWN;
 }
 
-/* Send LEFT bytes.  False: the client does not take them, or control_stop waits,
- * which is checked each time, because a client that takes them as they come would
- * get all that it has asked for.
+/* Send LEFT bytes, each part of them within NS nanoseconds.  False: the client does
+ * not take them, or control_stop waits, which is checked each time, because a client
+ * that takes them as they come would get all that it has asked for.
  */
 static bool
-send_all (int fd, const char *s, size_t left)
+send_all (int fd, const char *s, size_t left, uint64_t ns)
 {
   ssize_t n;
 
   while (left > 0) {
-    if (watch (fd, POLLOUT, SEND_TIME) != 1)
+    if (watch (fd, POLLOUT, ns) != 1)
       return false;
     n = send (fd, s, left, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n == -1 && errno != EAGAIN && errno != EINTR)
@@ -231,7 +268,28 @@ send_all (int fd, const char *s, size_t left)
 static bool
 send_line (int fd, const char *line)
 {
-  return send_all (fd, line, strlen (line)) && send_all (fd, "\n", 1);
+  return send_all (fd, line, strlen (line), SEND_TIME)
+    && send_all (fd, "\n", 1, SEND_TIME);
+}
+
+static bool
+is_stop (const char *line, size_t len)
+{
+  return len == strlen (CONTROL_STOP) && memcmp (line, CONTROL_STOP, len) == 0;
+}
+
+/* Somebody wants the server to end.  False: the client has gone, or must go.  The end
+ * may come before the answer, which control_stop must not cut short.
+ */
+static bool
+serve_stop (struct client *c)
+{
+  char text[40];
+  int n;
+
+  c->kept = true;
+  n = snprintf (text, sizeof text, "{\"connections\":%u}\n", ask_to_stop ());
+  return send (c->fd, text, (size_t) n, MSG_NOSIGNAL | MSG_DONTWAIT) == n;
 }
 
 /* Answer a line.  False: the client has gone, or must go. */
@@ -245,6 +303,8 @@ serve_line (struct client *c, const char *line, size_t len)
   c->skip = false;
   if (too_long)
     return send_line (c->fd, "{\"error\":\"the line is longer than 1 MiB\"}");
+  if (is_stop (line, len))
+    return serve_stop (c);
   text = answer (line, len, wait_for, c);
   if (!text && wait_for (c, 0) != 0)
     return false;               /* it was given up */
@@ -278,31 +338,40 @@ serve_lines (struct client *c, size_t from)
   return true;
 }
 
+/* Take what the client has sent.  False: it has gone, or must go. */
+static bool
+receive (struct client *c)
+{
+  const size_t from = c->len;
+  ssize_t n;
+
+  if (!array_grow (&c->buf, c->len, &c->size, 1))
+    return false;
+  n = recv (c->fd, c->buf + c->len, c->size - c->len, 0);
+  if (n <= 0)
+    return false;
+  c->len += (size_t) n;
+  return serve_lines (c, from);
+}
+
 static void *
 client_thread (void *context)
 {
   struct client *c = context;
-  size_t from;
-  ssize_t n;
+  bool there = true;
 
-  while (array_grow (&c->buf, c->len, &c->size, 1)
-         && watch (c->fd, POLLIN, UINT64_MAX) == 1) {
-    n = recv (c->fd, c->buf + c->len, c->size - c->len, 0);
-    if (n <= 0)
-      break;
-    from = c->len;
-    c->len += (size_t) n;
-    if (!serve_lines (c, from))
-      break;
-  }
+  while (there && watch (c->fd, POLLIN, UINT64_MAX) == 1)
+    there = receive (c);
+  c->kept = c->kept && there;   /* what it got may end within a line */
   free (c->buf);
-  close (c->fd);
+  if (!c->kept)
+    close (c->fd);
   c->done = true;
   return NULL;
 }
 
-/* Forget the clients that are done; if ALL, wait until each is.  Returns how many
- * are left.
+/* Forget the clients that are done; if ALL, wait until each is.  Those that are kept
+ * stay in the list.  Returns how many are left.
  */
 static unsigned
 reap (bool all)
@@ -311,12 +380,16 @@ reap (bool all)
   unsigned left = 0;
 
   while ((c = *link) != NULL) {
-    if (!c->done && !all) {
+    if ((!c->done || c->kept) && !all) {
       left++;
       link = &c->next;
       continue;
     }
     pthread_join (c->thread, NULL);
+    if (c->kept) {
+      link = &c->next;
+      continue;
+    }
     *link = c->next;
     free (c);
   }
@@ -377,11 +450,12 @@ accept_thread (void *unused)
 /* Start and end. */
 
 int
-control_start (control_answer_fn fn)
+control_start (control_answer_fn fn, control_stop_fn stop)
 {
   int err;
 
   answer = fn;
+  ask_to_stop = stop;
   if (pipe2 (stop_pipe, O_CLOEXEC) == -1)
     return errno;
   err = sys_thread (&acceptor, accept_thread, NULL);
@@ -397,10 +471,26 @@ control_stop (void)
     pthread_join (acceptor, NULL);
     reap (true);
     close (stop_pipe[0]);
+    stop_pipe[0] = -1;
     accepting = false;
   }
   if (listener != -1)
     close (listener);
   listener = -1;
   remove_file ();
+}
+
+void
+control_last_words (const char *lines, size_t len)
+{
+  const uint64_t end = sys_now () + LAST_TIME;
+  struct client *c;
+
+  while ((c = clients) != NULL) {
+    const uint64_t now = sys_now ();
+
+    send_all (c->fd, lines, len, now < end ? end - now : 0);
+    clients = c->next;
+    free (c);                   /* FD is left to the end of the program */
+  }
 }

@@ -9,13 +9,18 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <sys/socket.h>
-#include <sys/un.h>
+#include <sys/stat.h>
 
-enum { OK, FAILED, NO_SERVER };         /* exit codes */
+#include "control/client.h"
+#include "control/commands.h"
+
+/* How long --stop waits for the end of the server, in seconds. */
+#define TIMEOUT 30
 
 static const char usage[] =
-  "usage: memctl SOCKET [CHUNK | -]\n"
+  "usage: memctl [SOCKET] [CHUNK | -]\n"
+  "       memctl --status [SOCKET]\n"
+  "       memctl --stop [--timeout SECONDS] [SOCKET]\n"
   "\n"
   "Runs CHUNK, a piece of Lua, in the server that was started with\n"
   "control=SOCKET, and prints its result as JSON on standard output.  Without\n"
@@ -31,67 +36,32 @@ static const char usage[] =
   "\n"
   "What a chunk prints goes to the server's standard error.\n"
   "\n"
-  "Exit code: 0; 1 if the chunk failed (its error is on standard error) or the\n"
-  "command line is wrong; 2 if there is no server, or it ended meanwhile.\n"
+  "  --status   show one table of what the disk and the fault rules have done\n"
+  "  --stop     end the server, and show which rules fired.  If clients are still\n"
+  "             connected after 5 seconds, say how many; give up after SECONDS (30)\n"
+  "\n"
+  "Without SOCKET it is $control, which nbdkit's --run sets.  Then a single\n"
+  "argument is the SOCKET if it is a socket, or has a / and no blank, and\n"
+  "otherwise the CHUNK.\n"
+  "\n"
+  "Exit code: 0; 1 if the chunk failed (its error is on standard error), a rule\n"
+  "never fired before --stop (except optional ones), or the command line is\n"
+  "wrong; 2 if there is no server, or it ended meanwhile, or did not end in time.\n"
   "With -, errors of chunks do not count.\n";
 
-static const char *path;        /* of the socket */
-static FILE *to_server, *from_server;
-
-static void
-no_server (const char *why)
-{
-  fprintf (stderr, "memctl: %s: %s\n", path, why);
-  exit (NO_SERVER);
-}
-
-static void
-connect_to_server (void)
-{
-  struct sockaddr_un address = { .sun_family = AF_UNIX };
-  int fd = socket (AF_UNIX, SOCK_STREAM, 0);
-
-  if (strlen (path) >= sizeof address.sun_path)
-    no_server ("the path is too long for a socket");
-  memcpy (address.sun_path, path, strlen (path) + 1);
-  if (fd == -1
-      || connect (fd, (struct sockaddr *) &address, sizeof address) == -1
-      || (from_server = fdopen (fd, "r")) == NULL
-      || (to_server = fdopen (dup (fd), "w")) == NULL)
-    no_server (strerror (errno));
-}
-
-/* Write a Unicode character below 2048 as UTF-8.  (The server's \u escapes are all
- * below 256.)
- */
-static void
-print_character (unsigned long c, FILE *out)
-{
-  if (c >= 0x80) {
-    putc ((int) (0xC0 | c >> 6), out);
-    c = 0x80 | (c & 0x3F);
-  }
-  putc ((int) c, out);
-}
-
-/* Print the JSON string that follows S's first quote as plain text. */
-static void
-print_text (const char *s, FILE *out)
-{
-  for (s++; *s && *s != '"'; s++) {
-    if (*s != '\\')
-      putc (*s, out);
-    else if (*++s == 'u') {
-      const char digits[5] = { s[1], s[2], s[3], s[4] };
-
-      print_character (strtoul (digits, NULL, 16), out);
-      s += 4;
-    }
-    else
-      putc (*s == 'n' ? '\n' : *s, out);
-  }
-  putc ('\n', out);
-}
+static const char help[] =
+  "  Each line is a piece of Lua; the value of an expression is shown.\n"
+  "\n"
+  "  disk.size                 disk:stats()              disk:bad()\n"
+  "  disk:read(0, 16)          disk:write(0, \"x\")        disk:snapshot(\"name\")\n"
+  "  disk:bad(\"1M\", \"64K\")     disk:heal(\"1M\", \"64K\")    disk:limit(\"8M\")\n"
+  "  disk:readonly(true)       disk:throttle{bps=\"1M\"}   disk:save(\"disk.img\")\n"
+  "  fault{op=\"write\", nth=3, error=\"EIO\", name=\"x\"}     a fault rule\n"
+  "  fault.list()              fault.get(\"x\"):off()      fault.clear()\n"
+  "  function on.read(req) sleep \"50ms\" end              a hook\n"
+  "  on                        where the hooks are\n"
+  "  param                     the parameters on the command line\n"
+  "  help                      this; Ctrl-D ends\n";
 
 /* Print LEN bytes and a newline on standard output.  Returns an exit code. */
 static int
@@ -111,49 +81,21 @@ print_result (const char *s, size_t len)
 static int
 print_answer (const char *answer, size_t len)
 {
-  static const char result[] = "{\"result\":", error[] = "{\"error\":";
+  static const char result[] = "{\"result\":";
 
-  if (strncmp (answer, error, sizeof error - 1) == 0) {
-    fprintf (stderr, "memctl: ");
-    print_text (answer + sizeof error - 1, stderr);
-    return FAILED;
-  }
   if (strncmp (answer, result, sizeof result - 1) == 0)
     return print_result (answer + sizeof result - 1, len - sizeof result - 1);
-  return OK;
-}
-
-/* Send a chunk as one line: its newlines become carriage returns, which end a line
- * in Lua too.  A carriage return before a newline is left out, because two of them
- * would be two lines.  Errors are ignored: if the server has hung up, its answer
- * says why.
- */
-static void
-send_chunk (const char *chunk, size_t len)
-{
-  for (size_t i = 0; i < len; i++)
-    if (chunk[i] != '\r' || i + 1 == len || chunk[i + 1] != '\n')
-      putc (chunk[i] == '\n' ? '\r' : chunk[i], to_server);
-  putc ('\n', to_server);
-  fflush (to_server);
+  return client_error (answer);
 }
 
 /* Send a chunk, and print its answer.  Returns an exit code. */
 static int
 run (const char *chunk, size_t len)
 {
-  char *answer = NULL;
-  size_t size = 0;
-  ssize_t n;
-  int status;
+  size_t n;
+  char *answer = client_ask (chunk, len, &n);
+  const int status = print_answer (answer, n);
 
-  send_chunk (chunk, len);
-  n = getline (&answer, &size, from_server);
-  if (n >= 8 && memcmp (answer, "NBDMAGIC", 8) == 0)
-    no_server ("this is the socket of the disk, not the one of control=");
-  if (n <= 0 || answer[n - 1] != '\n')
-    no_server ("the server has ended, or closed the connection");
-  status = print_answer (answer, (size_t) n);
   free (answer);
   return status;
 }
@@ -176,11 +118,15 @@ run_lines (void)
   ssize_t n;
 
   if (isatty (STDIN_FILENO))
-    fputs ("Each line is a piece of Lua; Ctrl-D ends.\n", stderr);
+    fputs ("Each line is a piece of Lua; help says what there is; Ctrl-D ends.\n",
+           stderr);
   while (fputs ("> ", stderr), (n = getline (&line, &size, stdin)) > 0) {
     if (line[n - 1] == '\n')
       n--;
-    run (line, (size_t) n);
+    if (n == 4 && memcmp (line, "help", 4) == 0)
+      fputs (help, stderr);
+    else
+      run (line, (size_t) n);
   }
   putc ('\n', stderr);
   free (line);
@@ -220,44 +166,130 @@ fill_streams (void)
   close (fd);
 }
 
-/* Obey --help or --version, which may stand anywhere. */
-static void
-show_info (int argc, char *argv[])
-{
-  for (int i = 1; i < argc; i++) {
-    bool help = strcmp (argv[i], "--help") == 0 || strcmp (argv[i], "-h") == 0;
+/*--------------------------------------------------------------------*/
+/* The command line. */
 
-    if (!help && strcmp (argv[i], "--version") != 0)
-      continue;
-    fputs (help ? usage : "memctl " VERSION "\n", stdout);
-    exit (OK);
-  }
-}
+static struct {
+  enum { CHUNK, STOP, STATUS } what;
+  double timeout;               /* seconds; 0: not given */
+  const char *words[3];         /* what is no option */
+  int nr_words;
+} asked;
 
-static int
+static _Noreturn void
 wrong_usage (const char *why)
 {
   fprintf (stderr, "memctl: %s; try memctl --help\n", why);
-  return FAILED;
+  exit (FAILED);
+}
+
+static void
+choose (int what)
+{
+  if (asked.what != CHUNK && (int) asked.what != what)
+    wrong_usage ("--stop and --status are two commands");
+  asked.what = what == STOP ? STOP : STATUS;
+}
+
+static void
+take_timeout (const char *value)
+{
+  char *end;
+
+  asked.timeout = value ? strtod (value, &end) : 0;
+  if (!(asked.timeout > 0 && asked.timeout < 1e9) || *end)
+    wrong_usage ("--timeout: expected a number of seconds");
+}
+
+/* Take an option, which may stand anywhere.  A chunk of that text would be a comment.
+ * NEXT is the argument behind it, or NULL.  Returns how many arguments it has been,
+ * 0: it is no option.
+ */
+static int
+take_option (const char *arg, const char *next)
+{
+  if (strcmp (arg, "--help") == 0 || strcmp (arg, "-h") == 0)
+    fputs (usage, stdout);
+  else if (strcmp (arg, "--version") == 0)
+    puts ("memctl " VERSION);
+  else if (strcmp (arg, "--stop") == 0)
+    return choose (STOP), 1;
+  else if (strcmp (arg, "--status") == 0)
+    return choose (STATUS), 1;
+  else if (strcmp (arg, "--timeout") == 0)
+    return take_timeout (next), 2;
+  else if (strncmp (arg, "--timeout=", 10) == 0)
+    return take_timeout (arg + 10), 1;
+  else
+    return 0;
+  exit (OK);
+}
+
+static void
+take_arguments (int argc, char *argv[])
+{
+  int n;
+
+  for (int i = 1; i < argc; i += n ? n : 1) {
+    n = take_option (argv[i], argv[i + 1]);
+    if (n == 0 && asked.nr_words < 3)
+      asked.words[asked.nr_words++] = argv[i];
+  }
+  if (asked.timeout > 0 && asked.what != STOP)
+    wrong_usage ("--timeout is for --stop");
+}
+
+/* Is it the name of a socket, rather than a chunk? */
+static bool
+is_socket (const char *arg)
+{
+  struct stat st;
+
+  return (strchr (arg, '/') && !strpbrk (arg, " \t\r\n"))
+    || (stat (arg, &st) == 0 && S_ISSOCK (st.st_mode));
+}
+
+/* The socket: the first word, or $control where that is no socket, and there would
+ * be another word for a chunk.  What is left are the other words.
+ */
+static const char *
+take_socket (void)
+{
+  const char *control = getenv ("control"), *first = asked.words[0];
+
+  if (control && *control
+      && (!first || (asked.nr_words == 1 && asked.what == CHUNK && !is_socket (first))))
+    return control;
+  if (!first)
+    wrong_usage ("which SOCKET? ($control is not set)");
+  if (*first == '-')
+    wrong_usage ("the first argument is the SOCKET");
+  if (asked.nr_words == 1 && strpbrk (first, " (){}=\"'") && access (first, F_OK) != 0)
+    wrong_usage ("a chunk needs a SOCKET before it, or in $control");
+  asked.nr_words--;
+  asked.words[0] = asked.words[1];
+  return first;
 }
 
 int
 main (int argc, char *argv[])
 {
+  const char *chunk;
+
   fill_streams ();
-  show_info (argc, argv);
-  if (argc < 2)
-    return wrong_usage ("which SOCKET?");
-  if (argv[1][0] == '-')
-    return wrong_usage ("the first argument is the SOCKET");
-  if (argc > 3)
-    return wrong_usage ("CHUNK is one argument: put it into quotes");
-  path = argv[1];
+  take_arguments (argc, argv);
+  if (asked.nr_words > 2)
+    wrong_usage ("CHUNK is one argument: put it into quotes");
+  if (asked.what != CHUNK && asked.nr_words > 1)
+    wrong_usage ("--stop and --status take a SOCKET only");
   signal (SIGPIPE, SIG_IGN);
-  connect_to_server ();
-  if (argc == 2)
+  client_connect (take_socket ());
+  if (asked.what == STOP)
+    return command_stop (asked.timeout > 0 ? asked.timeout : TIMEOUT);
+  if (asked.what == STATUS)
+    return command_status ();
+  if (asked.nr_words == 0)
     return run_input ();
-  if (strcmp (argv[2], "-") == 0)
-    return run_lines ();
-  return run (argv[2], strlen (argv[2]));
+  chunk = asked.words[0];
+  return strcmp (chunk, "-") == 0 ? run_lines () : run (chunk, strlen (chunk));
 }

@@ -91,7 +91,8 @@ struct fault_info {
   const char *name;
   uint64_t number;
   uint64_t hash;                /* of the name */
-  bool on, removed, optional;
+  bool on, removed;
+  bool optional;                /* it is no mistake if it never fires */
   uint64_t hits, fired;         /* requests matched, and acted on */
   uint64_t first, last;         /* when it fired (stats_clock); 0: never */
   uint64_t delayed;             /* its delays in all, in nanoseconds */

@@ -281,6 +281,8 @@ check_call (lua_State *L, const char *what, bool waits)
   if (!host.call)
     luaL_error (L, "%s is for hooks: it can't be used while the script loads",
                 what);
+  if (waits && host.call->req->op == OP_STOP)
+    luaL_error (L, "%s can't be used in on.stop: nothing happens any more", what);
   if (waits && L != host.call->co)
     luaL_error (L, "%s can't be used in a coroutine that the hook has made",
                 what);

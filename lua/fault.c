@@ -185,8 +185,8 @@ static const luaL_Reg rule_methods[] = {
 };
 
 static const char *const rule_names[] = {
-  "name", "hits", "fired", "optional", "hanging", "delay_sum", "first", "last",
-  "off", "on", "release", "remove", "wait", NULL
+  "name", "state", "hits", "fired", "optional", "hanging", "delay_sum", "first",
+  "last", "off", "on", "release", "remove", "wait", NULL
 };
 
 static int
@@ -210,6 +210,8 @@ rule_index (lua_State *L)
   }
   if (strcmp (name, "name") == 0)
     lua_pushstring (L, info.name);
+  else if (strcmp (name, "state") == 0)
+    lua_pushstring (L, info.removed ? "removed" : info.on ? "on" : "off");
   else if (strcmp (name, "hits") == 0)
     lua_pushinteger (L, (lua_Integer) info.hits);
   else if (strcmp (name, "fired") == 0)

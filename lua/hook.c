@@ -217,6 +217,14 @@ push_connection_hook (lua_State *L, struct call *c)
   return 1;
 }
 
+/* The hooks on.stop get no argument. */
+static int
+push_stop_hook (lua_State *L, struct call *c)
+{
+  push_function (L, c);
+  return 0;
+}
+
 static int
 push_fill_hook (lua_State *L, struct call *c)
 {
@@ -309,9 +317,11 @@ log_hook (const struct call *c)
   log_request ("hook", op_names[c->req->op], c->req, &did);
 }
 
-/* When on.close runs, the client has gone: that is no reason to stop. */
+/* When on.close runs, the client has gone: that is no reason to stop.  Nor is it one
+ * for on.stop that the server ends.
+ */
 static bool
-close_gone (const struct call *c)
+never_gone (const struct call *c)
 {
   (void) c;
   return false;
@@ -323,6 +333,17 @@ close_wait (const struct call *c, uint64_t ns)
 {
   (void) c;
   return request_wait_server (ns);
+}
+
+/* No time passes in on.stop (check_call refuses to sleep), because nobody is left who
+ * could do something meanwhile.
+ */
+static int
+stop_wait (const struct call *c, uint64_t ns)
+{
+  (void) c;
+  (void) ns;
+  return 0;
 }
 
 static int run_rest (struct call *c);
@@ -339,13 +360,18 @@ static const struct call_kind opening_hook = {
 
 static const struct call_kind closing_hook = {
   .push = push_connection_hook, .title = hook_title, .failed = hook_failed,
-  .wait = close_wait, .gone = close_gone,
+  .wait = close_wait, .gone = never_gone,
 };
 
 static const struct call_kind fill_hook = {
   .push = push_fill_hook, .results = 1, .done = fill_done,
   .title = hook_title, .failed = hook_failed, .wait = call_wait,
   .gone = call_gone,
+};
+
+static const struct call_kind stop_hook = {
+  .push = push_stop_hook, .title = hook_title, .failed = hook_failed,
+  .wait = stop_wait, .gone = never_gone,
 };
 
 static const struct call_kind *
@@ -358,6 +384,8 @@ kind_of (enum op op)
     return &closing_hook;
   case OP_FILL:
     return &fill_hook;
+  case OP_STOP:
+    return &stop_hook;
   default:
     return &request_hook;
   }
@@ -469,6 +497,25 @@ hooks_close (const struct connection *conn)
   run_level (&p, 0);
   taken += sys_cpu () - start;
   host_unlock ();
+}
+
+/* The last declared first, each on its own: one that fails does not keep the others
+ * from running.
+ */
+void
+hook_run_stop (void)
+{
+  static struct request req = { .op = OP_STOP };
+
+  for (unsigned level = hooks[OP_STOP].count; level-- > 0; ) {
+    struct hook h = {
+      .call = { .kind = &stop_hook, .req = &req, .asked = &hooks[OP_STOP].asked[level],
+                .place = chance_mix (0) ^ (level << 8 | OP_STOP) },
+      .level = level,
+    };
+
+    call_run_alone (&h.call);
+  }
 }
 
 static int

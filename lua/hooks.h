@@ -45,6 +45,11 @@ int hooks_run (const char *name, const char *code);
  */
 int hooks_ready (void);
 
+/* Run the hooks on.stop, when no request is left; only if the start is over.  Relative
+ * names of files are those of hooks_start.
+ */
+void hooks_at_stop (void);
+
 void hooks_stop (void);
 
 /* Is there a hook for this operation?  Takes no lock. */

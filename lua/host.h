@@ -242,6 +242,9 @@ int hook_fill (void *context, void *buf, uint64_t count, uint64_t offset);
 /* Push the table that stands for a connection. */
 void push_conn (lua_State *L, const struct connection *conn);
 
+/* Run the hooks on.stop.  Without the lock held. */
+void hook_run_stop (void);
+
 /* The table on, for scripts; forget what hooks have counted. */
 void open_hook (lua_State *L);
 void hook_stop (void);

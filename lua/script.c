@@ -206,6 +206,8 @@ check_params (lua_State *L)
 /*--------------------------------------------------------------------*/
 /* Start and end. */
 
+static char *directory;         /* the working directory then, or NULL */
+
 /* now (): seconds since the start, to the microsecond. */
 static int
 lua_now (lua_State *L)
@@ -239,6 +241,7 @@ open_all (lua_State *L)
 int
 hooks_start (const struct hooks_config *config)
 {
+  directory = getcwd (NULL, 0);
   return host_start (config, open_all);
 }
 
@@ -253,9 +256,38 @@ hooks_ready (void)
   return 0;
 }
 
+/* Relative names in a script are those of the start, but nbdkit has gone to /. */
+static void
+go_back (void)
+{
+  if (!directory || chdir (directory) == -1)
+    nbdkit_error ("on.stop: relative names of files are those of /: %s: %s",
+                  directory ? directory : "the directory of the start",
+                  strerror (errno));
+}
+
+void
+hooks_at_stop (void)
+{
+  const int here = hooks_wants (OP_STOP)
+    ? open (".", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+
+  if (!hooks_wants (OP_STOP))
+    return;
+  go_back ();
+  hook_run_stop ();
+  if (here != -1) {
+    if (fchdir (here) == -1)
+      nbdkit_debug ("on.stop: %s", strerror (errno));
+    close (here);
+  }
+}
+
 void
 hooks_stop (void)
 {
+  free (directory);
+  directory = NULL;
   if (!host.L)
     return;
   if (host.serving)

@@ -57,8 +57,8 @@ for args in '' '--nonsense' 'ctl.sock a b'; do
     c=("$memctl" "${words[@]}")
     gives 1 '' 'memctl: .*; try memctl --help' "refused: memctl $args"
 done
-like "$("$memctl" --help)" "^usage: memctl SOCKET" "--help"
-like "$("$memctl" ctl.sock --help)" "^usage: memctl SOCKET" "--help behind the socket"
+like "$("$memctl" --help)" "^usage: memctl \\[SOCKET\\] " "--help"
+like "$("$memctl" ctl.sock --help)" "^usage: memctl \\[SOCKET\\] " "--help behind the socket"
 like "$("$memctl" --version)" "^memctl [0-9.]+$" "--version"
 "$memctl" ctl.sock 1 >/dev/full 2>err
 is "$? $(cat err)" "1 memctl: standard output: No space left on device" "a result that can't be written"

@@ -66,6 +66,11 @@ refused 'siez=1.*size' size=1M siez=1
 refused 'alocator=malloc.*allocator' size=1M alocator=malloc
 refused 'xyzzy=1.*unknown' size=1M xyzzy=1
 refused 'hooks.*/nonexistent.*No such file' size=1M hooks=/nonexistent
+# A name of no file here is that of a ready-made script.
+refused "hooks=dm-flaky: there is no such file, and no dm-flaky.lua in $TOP/.*scripts or in /.*share/nbdkit-memory-plugin/scripts" size=1M hooks=dm-flaky
+refused 'hooks=dm-flakey.lua: No such file' size=1M hooks=dm-flakey.lua
+refused 'hooks=./dm-flakey: No such file' size=1M hooks=./dm-flakey
+refused 'hooks=: No such file' size=1M hooks=
 refused 'lua.*syntax error near' size=1M 'lua=syntax error here'
 # Errors of running scripts may say more: where they were called from.
 wrong 9 'lua:1:.*nosuchfunction' size=1M 'lua=nosuchfunction()'
@@ -90,6 +95,18 @@ accepted 1048576 size=1M allocator=malloc,mlock=false
 [ "$WATCH" = valgrind ] || for no in f No off 0; do
     accepted 1048576 size=1M "allocator=malloc,mlock=$no"
 done
+# The scripts beside the plugin.
+mkdir -p tree/scripts
+cp "$SO" tree/memory.so
+echo 'assert(not one) one = true' >tree/scripts/mine.lua
+for plugin in tree/memory.so ./tree/memory.so "$PWD/tree/memory.so"; do
+    is "$("${watch[@]}" nbdkit -U - "$plugin" size=1M hooks=mine lua='assert(one)' --run true 2>&1)" "" "$plugin has its own scripts"
+done
+echo 'assert(not one) two = true' >mine
+is "$("${watch[@]}" nbdkit -U - tree/memory.so size=1M hooks=mine lua='assert(two)' --run true 2>&1)" "" "a file here comes first"
+rm mine
+mkdir mine
+is "$("${watch[@]}" nbdkit -U - tree/memory.so size=1M hooks=mine lua='assert(one)' --run true 2>&1)" "" "a directory here does not"
 limit=$(ulimit -l)
 if [ "$limit" = unlimited ] || [ "$limit" -ge 4096 ]; then
     accepted 1048576 size=1M allocator=malloc,mlock=true
