@@ -180,7 +180,7 @@ put_op (const struct sample *old, const struct sample_op *o, double seconds)
 {
   const struct sample_op b = sample_before (old, o->name);
   const double errors = per_second (o->errors, b.errors, seconds);
-  struct row r;
+  struct row r = { { "" } };
 
   show_rate (r.cell[0], per_second (o->requests, b.requests, seconds));
   show_bytes (r.cell[1], per_second (o->bytes, b.bytes, seconds));
@@ -206,7 +206,7 @@ put_rule (const struct sample *old, const struct sample_rule *x, size_t *at,
 {
   const struct sample_rule b = sample_rule_before (old, x->name, at);
   const double fired = per_second (x->fired, b.fired, seconds);
-  struct row r;
+  struct row r = { { "" } };
 
   snprintf (r.cell[0], sizeof r.cell[0], "%s", x->state);
   show_rate (r.cell[1], per_second (x->hits, b.hits, seconds));
