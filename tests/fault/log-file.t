@@ -10,10 +10,10 @@ need nbdsh python3
 serve size=1M log=shared.log lua='fault { op = "read", error = "EIO", name = "r" }'
 python 'from clients import *
 outcome(h.pread, 1, 0)
-until(lambda: os.path.getsize("shared.log") > 0)
+until(lambda: "result" in open("shared.log").read())
 os.truncate("shared.log", 0)
 outcome(h.pread, 1, 1)
-until(lambda: os.path.getsize("shared.log") > 0)
+until(lambda: "result" in open("shared.log").read())
 with open("shared.log", "a") as f: f.write("{\"note\":1}\n")
 outcome(h.pread, 1, 2)'
 stopped
