@@ -354,9 +354,33 @@ set_parameter (size_t i, const char *value)
   return p->set (value);
 }
 
+/* nbdkit gives an argument without a key as the size.  Is it something else?  Then
+ * say what.
+ */
+static bool
+is_no_size (const char *value)
+{
+  const size_t len = strlen (value);
+  uint64_t size;
+
+  if (text_size (value, &size))
+    return false;
+  if (len > 4 && strcmp (value + len - 4, ".lua") == 0)
+    nbdkit_error ("%.80s: a script is given as hooks=%.80s", value, value);
+  else if (config.nr_scripts > 0 && config.scripts[config.nr_scripts - 1].code)
+    nbdkit_error ("size=%.40s: expected a number of bytes; if this belongs to lua=, "
+                  "put all of that in quotes: lua='fault { op = \"read\", error = "
+                  "\"EIO\" }'", value);
+  else
+    return false;
+  return true;
+}
+
 int
 config_set (const char *key, const char *value)
 {
+  if (strcmp (key, "size") == 0 && is_no_size (value))
+    return -1;
   for (size_t i = 0; i < NR_PARAMETERS; i++)
     if (strcmp (key, parameters[i].name) == 0)
       return set_parameter (i, value);

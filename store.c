@@ -21,22 +21,36 @@
  * little more than those pages.  The content of a page that is not in the
  * bitmap is undefined; nothing relies on the kernel's zeroes.
  *
- * The arithmetic: a byte every 1 GiB costs one 4 KiB page and two or three
- * nodes of 136 bytes.  Dense data costs 8 bytes for each 64 KiB.
+ * The arithmetic: a byte every 1 GiB costs one 4 KiB page, two or three nodes
+ * of 136 bytes, and 72 bytes of counts.  Dense data costs 80 bytes for each
+ * 64 KiB.
  *
  * Clones.  A clone has nodes of its own, and its slots point to the same
- * regions.  Each region counts the slots that point to it.  A store that
- * changes a region to which others point first moves to a copy of it:
+ * regions.  A region is 16 frames, and each frame counts the slots that show
+ * the page in it (refs).  A slot may change a frame that no other slot shows.
+ * Where others do, the page moves to a frame of another region, so that the
+ * pages of one slot lie in several regions.  Such a slot is mixed: its bitmap
+ * is 0, and the region to which it points is its home, which has a table that
+ * says for each page in which region it lies (0: a hole).  Page N is always in
+ * a frame N.  When B writes page 1 of two:
  *
- *      A: slot --+                      A: slot --> copy    (count 1)
- *                +--> region (count 2)
- *      B: slot --+                      B: slot --> region  (count 1)
+ *      A: slot R|11 --> R: [a0 2] [a1 2]      A: slot R|11 --> R: [a0 2] [a1 1]
+ *                       ^                                      ^
+ *      B: slot R|11 ----+                     B: slot H|00 --> H: [  0 ] [b1 1]
+ *                                                                 table: R, H
+ *
+ * A region is the home of at most one slot.  A slot whose pages all lie in one
+ * region stops being mixed.  A frame that no slot shows is given back to the
+ * system at once, and may be used by any slot of this region's number; a region
+ * is free when none of its frames is shown and it is no slot's home.  So memory
+ * is held for exactly those pages that some store of the family shows (pages
+ * counts them), and a trim needs no memory.
  *
  * Locks.  All stores of a family share
  *
  *   stripe[]  The mutex that a region's number hashes to guards that region
- *             in all stores of the family: the slots, the bytes and the
- *             count.  (A shared region has the same number everywhere,
+ *             in all stores of the family: the slots, the bytes, the counts
+ *             and the table.  (A shared region has the same number everywhere,
  *             because only clones share.)  A thread that holds any stripe
  *             pins the nodes, because they are copied or freed only under all
  *             stripes.
@@ -56,7 +70,7 @@
  *
  *   - memory of nodes and regions is unmapped only with the whole family,
  *   - a node that was used on one level of the tree stays on that level,
- *   - slots are atomic.
+ *   - slots are atomic, and so are tables, which hold nothing but regions.
  *
  * By the letter of C11, the copy that is thrown away was a data race.  It is
  * the usual one of sequence locks.  Under ThreadSanitizer all readers lock.
@@ -110,8 +124,8 @@
 #define MAX_LEVELS (64 / NODE_BITS)
 #define STRIPES (1 << STRIPE_BITS)
 
-/* A slot holds 0, the address of a node, or, on the lowest level, the address of
- * a region with its bitmap.
+/* A slot holds 0, the address of a node, or, on the lowest level, an entry: the
+ * address of a region with its bitmap.
  */
 typedef _Atomic uintptr_t slot_t;
 
@@ -126,15 +140,22 @@ struct slab {
   struct node node[SLAB_NODES];
 };
 
-/* The first region of a chunk holds, for each of its regions, the count of
- * slots that point to it, or, where it is free, the next free region.
+/* A chunk is this, followed by regions.  For each region,
+ *
+ *   uses    is the sum of its refs, and one more if it is a home; where it is
+ *           free, the next free region
+ *   refs    counts the slots that show the page in each frame
+ *   table   says, where it is a home, in which region each page lies
  */
 struct chunk {
   struct chunk *next;
-  uintptr_t meta[CHUNK_REGIONS];
+  uintptr_t uses[CHUNK_REGIONS];
+  uint32_t refs[CHUNK_REGIONS][REGION_PAGES];
+  slot_t table[CHUNK_REGIONS][REGION_PAGES];
 };
 
 #define CHUNK_SIZE ((size_t) CHUNK_REGIONS * STRIDE)
+#define CHUNK_HEAD ((sizeof (struct chunk) + STRIDE - 1) / STRIDE)
 
 /* Neighbouring stripes must not share a cache line. */
 struct stripe {
@@ -151,8 +172,10 @@ struct family {
   unsigned unused_nodes;        /* of *slabs, never handed out */
   struct node *free_nodes[MAX_LEVELS];
   struct chunk *chunks;         /* newest first */
-  unsigned unused_regions;      /* of *chunks, never handed out */
+  size_t unused_regions;        /* of *chunks, never handed out */
   uintptr_t free_regions;       /* address, 0 at the end */
+
+  _Atomic uint64_t pages;       /* frames that some slot shows */
 };
 
 struct store {
@@ -162,7 +185,7 @@ struct store {
   unsigned shift;               /* bits of a region's number below the root */
   bool keep;                    /* reserved: give nothing back */
   uint64_t size;
-  _Atomic uint64_t pages;       /* in the bitmaps of all slots */
+  _Atomic uint64_t pages;       /* that its slots show */
   _Atomic uint64_t nodes;       /* in the tree */
   _Atomic uint64_t emptied;     /* regions dropped since the last prune */
 };
@@ -295,52 +318,81 @@ map_chunk (void)
   return aligned;
 }
 
-static uintptr_t *
-region_meta (uintptr_t region)
+/* Where a region, or an entry, is. */
+static struct chunk *
+chunk_of (uintptr_t entry)
 {
-  struct chunk *c = (struct chunk *) (region & ~(uintptr_t) (CHUNK_SIZE - 1));
-
-  return &c->meta[(region - (uintptr_t) c) / STRIDE];
+  return (struct chunk *) (entry & ~(uintptr_t) (CHUNK_SIZE - 1));
 }
 
-/* A region with undefined content that one slot will point to, or 0. */
+static size_t
+index_of (uintptr_t entry)
+{
+  return entry % CHUNK_SIZE / STRIDE;
+}
+
+static uintptr_t *
+region_uses (uintptr_t entry)
+{
+  return &chunk_of (entry)->uses[index_of (entry)];
+}
+
+static uint32_t *
+region_refs (uintptr_t entry)
+{
+  return chunk_of (entry)->refs[index_of (entry)];
+}
+
+static slot_t *
+region_table (uintptr_t entry)
+{
+  return chunk_of (entry)->table[index_of (entry)];
+}
+
+/* A region with undefined content that nobody uses, or 0. */
+static uintptr_t
+region_alloc_locked (struct family *f)
+{
+  uintptr_t region = f->free_regions;
+  struct chunk *c;
+
+  if (region) {
+    f->free_regions = *region_uses (region);
+    *region_uses (region) = 0;
+    return region;
+  }
+  if (f->unused_regions == 0 && (c = map_chunk ()) != NULL) {
+    c->next = f->chunks;
+    f->chunks = c;
+    f->unused_regions = CHUNK_REGIONS - CHUNK_HEAD;
+  }
+  if (f->unused_regions == 0)
+    return 0;
+  return (uintptr_t) f->chunks + (CHUNK_REGIONS - f->unused_regions--) * STRIDE;
+}
+
 static uintptr_t
 region_alloc (struct family *f)
 {
-  uintptr_t region = 0;
-  struct chunk *c;
+  uintptr_t region;
 
   pthread_mutex_lock (&f->mem);
-  if (f->free_regions) {
-    region = f->free_regions;
-    f->free_regions = *region_meta (region);
-  }
-  else {
-    if (f->unused_regions == 0 && (c = map_chunk ()) != NULL) {
-      c->next = f->chunks;
-      f->chunks = c;
-      f->unused_regions = CHUNK_REGIONS - 1;
-    }
-    if (f->unused_regions > 0)
-      region = (uintptr_t) f->chunks
-        + (CHUNK_REGIONS - f->unused_regions--) * STRIDE;
-  }
-  if (region)
-    *region_meta (region) = 1;
+  region = region_alloc_locked (f);
   pthread_mutex_unlock (&f->mem);
   return region;
 }
 
-/* One slot fewer points to this region.  Its stripe is held. */
+/* Count N uses of a region fewer.  Its stripe is held. */
 static void
-region_unref (struct family *f, uintptr_t region)
+region_unuse (struct family *f, uintptr_t region, unsigned n)
 {
-  if (--*region_meta (region) > 0)
-    return;
-  give_back ((void *) region, REGION);
+  uintptr_t *uses = region_uses (region);
 
+  *uses -= n;
+  if (*uses > 0)
+    return;
   pthread_mutex_lock (&f->mem);
-  *region_meta (region) = f->free_regions;
+  *uses = f->free_regions;
   f->free_regions = region;
   pthread_mutex_unlock (&f->mem);
 }
@@ -546,6 +598,7 @@ prune (struct store *s, slot_t *slots, size_t count, unsigned shift)
 /*--------------------------------------------------------------------*/
 /* One region.  OFF and LEN lie within it; its stripe is held. */
 
+/* Page PAGE of the region of an entry. */
 static char *
 page_address (uintptr_t entry, unsigned page)
 {
@@ -580,115 +633,83 @@ page_count (uintptr_t bitmap)
   return (unsigned) __builtin_popcountll (bitmap);
 }
 
+static bool
+is_mixed (uintptr_t entry)
+{
+  return entry && !(entry & ALL_PAGES);
+}
+
+/* The region in which a slot with this entry has a page; 0: it is a hole. */
+static uintptr_t
+page_region (uintptr_t entry, unsigned page)
+{
+  if (is_mixed (entry))
+    return atomic_load_explicit (&region_table (entry)[page],
+                                 memory_order_relaxed);
+  return entry >> page & 1 ? entry & ~ALL_PAGES : 0;
+}
+
+/* The pages that a slot with this entry shows. */
+static uintptr_t
+pages_shown (uintptr_t entry)
+{
+  uintptr_t shown = entry & ALL_PAGES;
+
+  if (is_mixed (entry))
+    for (unsigned i = 0; i < REGION_PAGES; i++)
+      shown |= (uintptr_t) (page_region (entry, i) != 0) << i;
+  return shown;
+}
+
+/* Those of PAGES for which a write needs new memory: holes, and what other slots
+ * show as well.
+ */
+static uintptr_t
+pages_needed (uintptr_t entry, uintptr_t pages)
+{
+  uintptr_t needed = 0, region;
+
+  for (unsigned i = 0; i < REGION_PAGES; i++)
+    if (pages >> i & 1) {
+      region = page_region (entry, i);
+      if (!region || region_refs (region)[i] > 1)
+        needed |= (uintptr_t) 1 << i;
+    }
+  return needed;
+}
+
+/* How much of LEN bytes from OFF on lies in the page where they start. */
+static uint64_t
+in_page (uint64_t len, uint64_t off)
+{
+  return min_u64 (STORE_PAGE - off % STORE_PAGE, len);
+}
+
 static void
 region_read (uintptr_t entry, char *buf, uint64_t len, uint64_t off)
 {
-  uintptr_t touched = pages_touched (off, len);
+  uintptr_t touched = pages_touched (off, len), region;
+  uint64_t n;
 
-  if ((entry & touched) == 0) {
-    memset (buf, 0, len);
-    return;
-  }
   if ((entry & touched) == touched) {
     memcpy (buf, page_address (entry, 0) + off, len);
     return;
   }
-  while (len > 0) {
-    uint64_t n = min_u64 (STORE_PAGE - off % STORE_PAGE, len);
-
-    if (entry >> (off / STORE_PAGE) & 1)
-      memcpy (buf, page_address (entry, 0) + off, n);
+  if ((entry & touched) == 0 && !is_mixed (entry)) {
+    memset (buf, 0, len);
+    return;
+  }
+  for (; len > 0; buf += n, off += n, len -= n) {
+    n = in_page (len, off);
+    region = page_region (entry, (unsigned) (off / STORE_PAGE));
+    if (region)
+      memcpy (buf, page_address (region, 0) + off, n);
     else
       memset (buf, 0, n);
-    buf += n;
-    off += n;
-    len -= n;
   }
 }
 
-/* Move a slot to a region of its own that holds the pages KEEP of the old
- * one.  Out of memory: nothing changed.
- */
-static int
-region_unshare (struct store *s, slot_t *slot, uintptr_t keep)
-{
-  uintptr_t old = atomic_load_explicit (slot, memory_order_relaxed);
-  uintptr_t region = region_alloc (s->family);
-
-  if (!region)
-    return ENOMEM;
-  for (unsigned i = 0; i < REGION_PAGES; i++)
-    if (keep >> i & 1)
-      memcpy (page_address (region, i), page_address (old, i), STORE_PAGE);
-  region_unref (s->family, old & ~ALL_PAGES);
-  atomic_store_explicit (slot, region | keep, memory_order_relaxed);
-  s->pages -= page_count (old & ALL_PAGES & ~keep);
-  return 0;
-}
-
-static bool
-region_shared (uintptr_t entry)
-{
-  return *region_meta (entry & ~ALL_PAGES) > 1;
-}
-
-/* Prepare the pages FRESH of a region for a write from OFF to OFF+LEN: zero those
- * parts of the first and the last page that it does not reach.
- */
-static void
-pages_prepare (uintptr_t entry, uintptr_t fresh, uint64_t len, uint64_t off)
-{
-  unsigned first = (unsigned) (off / STORE_PAGE);
-  unsigned last = (unsigned) ((off + len - 1) / STORE_PAGE);
-  uint64_t tail = (last + 1) * (uint64_t) STORE_PAGE - (off + len);
-
-  if (first != last)
-    populate (page_address (entry, first),
-              (size_t) (last - first + 1) * STORE_PAGE);
-  if (fresh >> first & 1)
-    memset (page_address (entry, first), 0, off % STORE_PAGE);
-  if (fresh >> last & 1)
-    memset (page_address (entry, 0) + off + len, 0, tail);
-}
-
-static int
-region_write (struct store *s, uint64_t region, const char *buf, uint64_t len,
-              uint64_t off)
-{
-  slot_t *slot = slot_find (s, region);
-  uintptr_t touched = pages_touched (off, len), entry, fresh;
-
-  /* Make sure that there is a region and that it is ours alone. */
-  if (!slot) {
-    if (!slot_make (s, region))
-      return ENOMEM;
-    slot = slot_find (s, region);
-  }
-  entry = atomic_load_explicit (slot, memory_order_relaxed);
-  if (!entry) {
-    entry = region_alloc (s->family);
-    if (!entry)
-      return ENOMEM;
-  }
-  else if (region_shared (entry)) {
-    int err = region_unshare (s, slot,
-                              entry & ALL_PAGES & ~pages_covered (off, len));
-    if (err)
-      return err;
-    entry = atomic_load_explicit (slot, memory_order_relaxed);
-  }
-
-  fresh = touched & ~entry;
-  if (fresh) {
-    pages_prepare (entry, fresh, len, off);
-    atomic_store_explicit (slot, entry | fresh, memory_order_relaxed);
-    s->pages += page_count (fresh);
-  }
-  memcpy (page_address (entry, 0) + off, buf, len);
-  return 0;
-}
-
-/* Give back the memory of the pages GONE, which no slot holds any more. */
+/* Give back the memory of the pages GONE, which no slot shows any more. */
 static void
 pages_give_back (uintptr_t region, uintptr_t gone)
 {
@@ -703,24 +724,273 @@ pages_give_back (uintptr_t region, uintptr_t gone)
   }
 }
 
-/* Take the pages GONE out of a slot, and the region too if no page is left.
- * Where a clone shares the region, only the slot changes; the memory is given
- * back when the last store lets the region go.
+/* One slot more shows the pages PAGES in frames of a region. */
+static void
+frames_ref (uintptr_t region, uintptr_t pages)
+{
+  uint32_t *refs = region_refs (region);
+
+  for (unsigned i = 0; i < REGION_PAGES; i++)
+    refs[i] += (uint32_t) (pages >> i & 1);
+  *region_uses (region) += page_count (pages);
+}
+
+/* One slot fewer does. */
+static void
+frames_unref (struct family *f, uintptr_t region, uintptr_t pages)
+{
+  uint32_t *refs = region_refs (region);
+  uintptr_t gone = 0;
+
+  for (unsigned i = 0; i < REGION_PAGES; i++)
+    if (pages >> i & 1 && --refs[i] == 0)
+      gone |= (uintptr_t) 1 << i;
+  if (gone) {
+    pages_give_back (region, gone);
+    f->pages -= page_count (gone);
+  }
+  region_unuse (f, region, page_count (pages));
+}
+
+/* Start to use the frames PAGES of a region, which no slot shows.  Those of KEEP
+ * are zeroed, the others will be written as a whole.
+ */
+static void
+frames_take (struct family *f, uintptr_t region, uintptr_t pages,
+             uintptr_t keep)
+{
+  unsigned first = (unsigned) __builtin_ctzll (pages);
+  unsigned n = page_count (pages);
+
+  if (n > 1 && pages >> first == ALL_PAGES >> (REGION_PAGES - n))
+    populate (page_address (region, first), (size_t) n * STORE_PAGE);
+  for (unsigned i = 0; i < REGION_PAGES; i++)
+    if (pages & keep & (uintptr_t) 1 << i)
+      memset (page_address (region, i), 0, STORE_PAGE);
+  frames_ref (region, pages);
+  f->pages += n;
+}
+
+/* Make a slot mixed, with a home whose frames PAGES no slot shows.  Out of memory:
+ * nothing changed.
+ */
+static int
+slot_mix (struct family *f, slot_t *slot, uintptr_t pages)
+{
+  uintptr_t entry = atomic_load_explicit (slot, memory_order_relaxed), home;
+  const uint32_t *refs = region_refs (entry);
+  bool fits = is_mixed (entry);
+
+  for (unsigned i = 0; i < REGION_PAGES && fits; i++)
+    fits = !(pages >> i & 1) || refs[i] == 0;
+  if (fits)
+    return 0;
+  home = region_alloc (f);
+  if (!home)
+    return ENOMEM;
+  *region_uses (home) = 1;
+  for (unsigned i = 0; i < REGION_PAGES; i++)
+    atomic_store_explicit (&region_table (home)[i], page_region (entry, i),
+                           memory_order_relaxed);
+  atomic_store_explicit (slot, home, memory_order_relaxed);
+  if (is_mixed (entry))
+    region_unuse (f, entry, 1);
+  return 0;
+}
+
+/* If the pages of a mixed slot lie in one region, point to that.  If there are
+ * none, the slot becomes empty.
+ */
+static void
+slot_settle (struct store *s, slot_t *slot)
+{
+  uintptr_t home = atomic_load_explicit (slot, memory_order_relaxed);
+  uintptr_t entry = 0, region;
+
+  if (!is_mixed (home))
+    return;
+  for (unsigned i = 0; i < REGION_PAGES; i++) {
+    region = page_region (home, i);
+    if (region && entry && region != (entry & ~ALL_PAGES))
+      return;
+    if (region)
+      entry |= region | (uintptr_t) 1 << i;
+  }
+  atomic_store_explicit (slot, entry, memory_order_relaxed);
+  s->emptied += entry == 0;
+  region_unuse (s->family, home, 1);
+}
+
+/* Move a page of a mixed slot to its frame of the home, which was taken. */
+static void
+page_move (struct store *s, uintptr_t home, unsigned page, bool keep)
+{
+  uintptr_t old = page_region (home, page);
+
+  if (old && keep)
+    memcpy (page_address (home, page), page_address (old, page), STORE_PAGE);
+  if (old)
+    frames_unref (s->family, old, (uintptr_t) 1 << page);
+  else
+    s->pages++;
+  atomic_store_explicit (&region_table (home)[page], home,
+                         memory_order_relaxed);
+}
+
+/* May a slot that is not mixed change these pages where they are, and put those
+ * that are holes into the same region?
+ */
+static bool
+in_place (uintptr_t entry, uintptr_t pages)
+{
+  const uint32_t *refs = region_refs (entry);
+
+  if (is_mixed (entry))
+    return false;
+  for (; pages; pages &= pages - 1) {
+    unsigned i = (unsigned) __builtin_ctzll (pages);
+
+    if (refs[i] != (entry >> i & 1))
+      return false;
+  }
+  return true;
+}
+
+/* Move to frames of the slot's own what it does not have alone of PAGES. */
+static int
+pages_unshare (struct store *s, slot_t *slot, uintptr_t pages, uintptr_t keep)
+{
+  uintptr_t entry = atomic_load_explicit (slot, memory_order_relaxed);
+  uintptr_t needed = pages_needed (entry, pages);
+
+  if (!needed)
+    return 0;
+  if (slot_mix (s->family, slot, needed) != 0)
+    return ENOMEM;
+  entry = atomic_load_explicit (slot, memory_order_relaxed);
+  frames_take (s->family, entry, needed, keep & ~pages_shown (entry));
+  for (unsigned i = 0; i < REGION_PAGES; i++)
+    if (needed >> i & 1)
+      page_move (s, entry, i, keep >> i & 1);
+  slot_settle (s, slot);
+  return 0;
+}
+
+/* Make sure that a slot has PAGES, each in a frame that no other slot shows.
+ * Those of KEEP have their content, the others will be written as a whole.  Out
+ * of memory: nothing changed.
+ */
+static int
+pages_own (struct store *s, slot_t *slot, uintptr_t pages, uintptr_t keep)
+{
+  uintptr_t entry = atomic_load_explicit (slot, memory_order_relaxed), fresh;
+
+  if (!entry)
+    entry = region_alloc (s->family);
+  else if (!in_place (entry, pages))
+    return pages_unshare (s, slot, pages, keep);
+  if (!entry)
+    return ENOMEM;
+  fresh = pages & ~entry;
+  if (fresh) {
+    frames_take (s->family, entry, fresh, keep);
+    atomic_store_explicit (slot, entry | fresh, memory_order_relaxed);
+    s->pages += page_count (fresh);
+  }
+  return 0;
+}
+
+/* Put a range into a slot that has those of PAGES alone, and leave other pages as
+ * they are.  BUF: NULL stands for zeroes.
+ */
+static void
+pages_put (uintptr_t entry, uintptr_t pages, const char *buf, uint64_t len,
+           uint64_t off)
+{
+  uint64_t done = 0, n;
+
+  for (; done < len; done += n, off += n) {
+    unsigned page = (unsigned) (off / STORE_PAGE);
+    char *to;
+
+    n = in_page (len - done, off);
+    if (!(pages >> page & 1))
+      continue;
+    to = page_address (page_region (entry, page), page) + off % STORE_PAGE;
+    if (buf)
+      memcpy (to, buf + done, n);
+    else
+      memset (to, 0, n);
+  }
+}
+
+/* Write where the slot does not have each page, or not alone.  (Not inline, so
+ * that the common case stays short.)
+ */
+__attribute__ ((noinline)) static int
+region_write_new (struct store *s, uint64_t region, const char *buf,
+                  uint64_t len, uint64_t off)
+{
+  uintptr_t touched = pages_touched (off, len), entry;
+  slot_t *slot = slot_find (s, region);
+
+  if (!slot) {
+    if (!slot_make (s, region))
+      return ENOMEM;
+    slot = slot_find (s, region);
+  }
+  if (pages_own (s, slot, touched, touched & ~pages_covered (off, len)) != 0)
+    return ENOMEM;
+  entry = atomic_load_explicit (slot, memory_order_relaxed);
+  if (is_mixed (entry))
+    pages_put (entry, touched, buf, len, off);
+  else
+    memcpy (page_address (entry, 0) + off, buf, len);
+  return 0;
+}
+
+static int
+region_write (struct store *s, uint64_t region, const char *buf, uint64_t len,
+              uint64_t off)
+{
+  uintptr_t entry = slot_get (s, region), touched = pages_touched (off, len);
+  const uint32_t *refs;
+
+  if ((entry & touched) != touched)
+    return region_write_new (s, region, buf, len, off);
+  refs = region_refs (entry);
+  for (uint64_t i = off / STORE_PAGE;
+       i < (off + len + STORE_PAGE - 1) / STORE_PAGE; i++)
+    if (refs[i] > 1)
+      return region_write_new (s, region, buf, len, off);
+  memcpy (page_address (entry, 0) + off, buf, len);
+  return 0;
+}
+
+/* Take the pages GONE, which it shows, out of a slot, and the region too if no
+ * page is left.
  */
 static void
 pages_drop (struct store *s, slot_t *slot, uintptr_t gone)
 {
-  uintptr_t entry = atomic_load_explicit (slot, memory_order_relaxed) & ~gone;
+  uintptr_t entry = atomic_load_explicit (slot, memory_order_relaxed), rest;
 
   s->pages -= page_count (gone);
-  if ((entry & ALL_PAGES) == 0) {
-    region_unref (s->family, entry);
-    s->emptied++;
-    entry = 0;
+  if (!is_mixed (entry)) {
+    rest = entry & ~gone;
+    s->emptied += (rest & ALL_PAGES) == 0;
+    atomic_store_explicit (slot, rest & ALL_PAGES ? rest : 0,
+                           memory_order_relaxed);
+    frames_unref (s->family, entry & ~ALL_PAGES, gone);
+    return;
   }
-  else if (!region_shared (entry))
-    pages_give_back (entry, gone);
-  atomic_store_explicit (slot, entry, memory_order_relaxed);
+  for (unsigned i = 0; i < REGION_PAGES; i++)
+    if (gone >> i & 1) {
+      frames_unref (s->family, page_region (entry, i), (uintptr_t) 1 << i);
+      atomic_store_explicit (&region_table (entry)[i], 0,
+                             memory_order_relaxed);
+    }
+  slot_settle (s, slot);
 }
 
 /* The slot is not empty. */
@@ -728,27 +998,20 @@ static int
 region_zero (struct store *s, slot_t *slot, uint64_t len, uint64_t off)
 {
   uintptr_t entry = atomic_load_explicit (slot, memory_order_relaxed);
-  uintptr_t gone = s->keep ? 0 : entry & pages_covered (off, len);
-  uintptr_t rest = entry & pages_touched (off, len) & ~gone;
-  uint64_t end = off + len, n;
+  uintptr_t shown = pages_shown (entry);
+  uintptr_t gone = s->keep ? 0 : shown & pages_covered (off, len);
+  uintptr_t rest = shown & pages_touched (off, len) & ~gone;
 
   if (gone)
     pages_drop (s, slot, gone);
   if (!rest)
     return 0;
 
-  /* Zero what stays, page by page, in a region that is ours alone. */
-  if (region_shared (entry)) {
-    int err = region_unshare (s, slot, entry & ALL_PAGES & ~gone);
-    if (err)
-      return err;
-    entry = atomic_load_explicit (slot, memory_order_relaxed);
-  }
-  for (; off < end; off += n) {
-    n = min_u64 (STORE_PAGE - off % STORE_PAGE, end - off);
-    if (rest >> (off / STORE_PAGE) & 1)
-      memset (page_address (entry, 0) + off, 0, n);
-  }
+  /* Zero what stays. */
+  if (pages_own (s, slot, rest, rest) != 0)
+    return ENOMEM;
+  entry = atomic_load_explicit (slot, memory_order_relaxed);
+  pages_put (entry, rest, NULL, len, off);
   return 0;
 }
 
@@ -810,8 +1073,36 @@ store_create (uint64_t size, struct store **out)
   return 0;
 }
 
+/* Make an empty slot show what one with this entry shows.  False: no memory.  All
+ * stripes and mem are held.
+ */
+static bool
+copy_slot (struct store *s, slot_t *to, uintptr_t entry)
+{
+  uintptr_t home, region;
+
+  if (!is_mixed (entry)) {
+    frames_ref (entry & ~ALL_PAGES, entry & ALL_PAGES);
+    atomic_store_explicit (to, entry, memory_order_relaxed);
+    return true;
+  }
+  home = region_alloc_locked (s->family);
+  if (!home)
+    return false;
+  *region_uses (home) = 1;
+  for (unsigned i = 0; i < REGION_PAGES; i++) {
+    region = page_region (entry, i);
+    if (region)
+      frames_ref (region, (uintptr_t) 1 << i);
+    atomic_store_explicit (&region_table (home)[i], region,
+                           memory_order_relaxed);
+  }
+  atomic_store_explicit (to, home, memory_order_relaxed);
+  return true;
+}
+
 /* Copy COUNT slots, and the nodes below them, to empty slots of S, and
- * count the regions' new slots.  False: no memory; what was copied by then is
+ * count the new slots.  False: no memory; what was copied by then is
  * a whole tree.  All stripes and mem are held.
  */
 static bool
@@ -825,8 +1116,8 @@ copy_slots (struct store *s, slot_t *to, const slot_t *from, size_t count,
     if (!entry)
       continue;
     if (shift == 0) {
-      ++*region_meta (entry & ~ALL_PAGES);
-      atomic_store_explicit (&to[i], entry, memory_order_relaxed);
+      if (!copy_slot (s, &to[i], entry))
+        return false;
       continue;
     }
     n = node_alloc_locked (s, shift / NODE_BITS - 1);
@@ -887,9 +1178,10 @@ unref_all (struct store *s)
 
   for (r = next_region (s, 0, end); r < end; r = next_region (s, r + 1, end)) {
     struct stripe *stripe = stripe_lock (s, r);
+    slot_t *slot = slot_find (s, r);
 
     change_begin (stripe);
-    region_unref (s->family, slot_get (s, r) & ~ALL_PAGES);
+    pages_drop (s, slot, pages_shown (*slot));
     change_end (stripe);
     stripe_unlock (stripe);
   }
@@ -932,9 +1224,67 @@ store_size (const struct store *s)
 }
 
 uint64_t
-store_allocated (const struct store *s)
+store_stored (const struct store *s)
 {
   return s->pages * STORE_PAGE;
+}
+
+uint64_t
+store_allocated (const struct store *s)
+{
+  return s->family->pages * STORE_PAGE;
+}
+
+uint64_t
+store_growth (struct store *s, uint64_t count, uint64_t offset)
+{
+  uint64_t end = offset + count, pages = 0, n;
+
+  for (; offset < end; offset += n) {
+    uint64_t r = offset / REGION, len = in_region (end - offset, offset);
+    struct stripe *stripe = stripe_lock (s, r);
+    uintptr_t entry = slot_get (s, r);
+    uintptr_t touched = pages_touched (offset % REGION, len);
+
+    n = len;
+    if (entry)
+      pages += page_count (pages_needed (entry, touched));
+    else {
+      n = min_u64 (next_region (s, r, regions_to (end)) * REGION, end) - offset;
+      pages += (offset + n + STORE_PAGE - 1) / STORE_PAGE - offset / STORE_PAGE;
+    }
+    stripe_unlock (stripe);
+  }
+  return pages * STORE_PAGE;
+}
+
+/* The same for zeroing a part of a page. */
+static uint64_t
+edge_growth (struct store *s, uint64_t offset)
+{
+  bool data;
+
+  store_extent (s, 1, offset, &data);
+  return data ? store_growth (s, 1, offset) : 0;
+}
+
+uint64_t
+store_zero_growth (struct store *s, uint64_t count, uint64_t offset)
+{
+  uint64_t end = offset + count, growth = 0;
+  bool starts_inside = offset % STORE_PAGE != 0;
+  bool ends_inside = end % STORE_PAGE != 0 && end < s->size;
+
+  if (count == 0)
+    return 0;
+  if (s->keep)
+    return store_growth (s, count, offset);
+  if (starts_inside)
+    growth += edge_growth (s, offset);
+  if (ends_inside
+      && !(starts_inside && end / STORE_PAGE == offset / STORE_PAGE))
+    growth += edge_growth (s, end);
+  return growth;
 }
 
 /* Copy from one region without a lock.  False: it changed meanwhile, and the
@@ -1066,16 +1416,17 @@ store_extent (struct store *s, uint64_t count, uint64_t offset, bool *data)
   uint64_t end = offset + count, pos = offset;
   struct stripe *stripe = stripe_lock (s, offset / REGION);
 
-  *data = slot_get (s, pos / REGION) >> (pos % REGION / STORE_PAGE) & 1;
+  *data = page_region (slot_get (s, pos / REGION),
+                       (unsigned) (pos % REGION / STORE_PAGE)) != 0;
   while (pos < end) {
     uint64_t r = pos / REGION;
-    uintptr_t entry = slot_get (s, r);
+    uintptr_t entry = slot_get (s, r), shown = pages_shown (entry);
 
     if (entry == 0 && !*data)
       pos = next_region (s, r, regions_to (end)) * REGION;
-    else if ((entry & ALL_PAGES) == ALL_PAGES && *data)
+    else if (shown == ALL_PAGES && *data)
       pos = (r + 1) * REGION;
-    else if ((entry >> (pos % REGION / STORE_PAGE) & 1) == *data)
+    else if ((shown >> (pos % REGION / STORE_PAGE) & 1) == *data)
       pos = (pos / STORE_PAGE + 1) * STORE_PAGE;
     else
       break;
@@ -1084,32 +1435,32 @@ store_extent (struct store *s, uint64_t count, uint64_t offset, bool *data)
   return min_u64 (pos, end) - offset;
 }
 
+/* Lock the pages PAGES of a slot into RAM. */
+static int
+pages_lock (uintptr_t entry, uintptr_t pages)
+{
+  for (unsigned i = 0; i < REGION_PAGES; i++)
+    if (pages >> i & 1
+        && mlock (page_address (page_region (entry, i), i), STORE_PAGE) == -1)
+      return errno;
+  return 0;
+}
+
 /* Allocate all pages of one region that lie within the disk, for us alone. */
 static int
 region_reserve (struct store *s, uint64_t region, uint64_t len, bool lock)
 {
-  uintptr_t entry, fresh;
+  uintptr_t pages = pages_touched (0, len), entry;
   slot_t *slot;
-  int err;
 
   if (!slot_make (s, region))
     return ENOMEM;
   slot = slot_find (s, region);
-  entry = atomic_load_explicit (slot, memory_order_relaxed);
-  if (!entry && (entry = region_alloc (s->family)) == 0)
+  if (pages_own (s, slot, pages, pages) != 0)
     return ENOMEM;
-  if (region_shared (entry)) {
-    err = region_unshare (s, slot, entry & ALL_PAGES);
-    if (err)
-      return err;
-    entry = atomic_load_explicit (slot, memory_order_relaxed);
-  }
-  fresh = pages_touched (0, len) & ~entry;
-  for (unsigned i = 0; i < REGION_PAGES; i++)
-    if (fresh >> i & 1)
-      memset (page_address (entry, i), 0, STORE_PAGE);
-  atomic_store_explicit (slot, entry | fresh, memory_order_relaxed);
-  s->pages += page_count (fresh);
+  entry = atomic_load_explicit (slot, memory_order_relaxed);
+  if (lock && is_mixed (entry))
+    return pages_lock (entry, pages);
   return lock && mlock (page_address (entry, 0), len) == -1 ? errno : 0;
 }
 
@@ -1136,9 +1487,9 @@ can_reserve (uint64_t size)
 int
 store_reserve (struct store *s, bool lock)
 {
-  uint64_t allocated = store_allocated (s);
+  uint64_t stored = store_stored (s);
 
-  if (allocated < s->size && !can_reserve (s->size - allocated))
+  if (stored < s->size && !can_reserve (s->size - stored))
     return ENOMEM;
   s->keep = true;
   for (uint64_t offset = 0; offset < s->size; offset += REGION) {

@@ -46,9 +46,9 @@ int store_create (uint64_t size, struct store **out);
 /* Make *OUT a copy of FROM as it is at one moment.  Of a request that is under
  * way at that moment, each 64 KiB may be in the copy or not.  Costs time and
  * memory in proportion to the number of 64 KiB regions stored (8 bytes each
- * where they are dense).  No data is copied until one side writes.  The caller
- * owns *OUT; the two may be freed in either order.  ENOMEM: nothing was made and
- * FROM is as it was.
+ * where they are dense).  No data is copied until one side writes, and then page
+ * by page.  The caller owns *OUT; the two may be freed in either order.  ENOMEM:
+ * nothing was made and FROM is as it was.
  */
 int store_clone (struct store *from, struct store **out);
 
@@ -63,7 +63,24 @@ uint64_t store_size (const struct store *s);
 /* Bytes of the pages that hold data of this store, shared ones included; a
  * multiple of the page size.  Out of date at once while other threads write.
  */
+uint64_t store_stored (const struct store *s);
+
+/* Bytes of memory that hold data of the whole family, each page once, however
+ * many stores share it; a multiple of the page size.  Lacks what finds the pages:
+ * less than 1 % of dense data.
+ */
 uint64_t store_allocated (const struct store *s);
+
+/* How much store_allocated would grow by a write to a range: a page for each hole
+ * and for each page that a clone shares.  Waits as a write does; out of date at
+ * once while other threads write.
+ */
+uint64_t store_growth (struct store *s, uint64_t count, uint64_t offset);
+
+/* The same for store_zero: not 0 only where a part of a page is zeroed that a
+ * clone shares, or in a reserved store.
+ */
+uint64_t store_zero_growth (struct store *s, uint64_t count, uint64_t offset);
 
 /* Copy a range out.  Cannot fail: what was never written reads as zeroes. */
 void store_read (struct store *s, void *buf, uint64_t count, uint64_t offset);
@@ -75,7 +92,8 @@ int store_write (struct store *s, const void *buf, uint64_t count,
 /* Make a range read as zeroes.  Pages that lie wholly inside it are given
  * back to the system (not in a reserved store); the others keep their bytes
  * outside the range.  ENOMEM: a prefix was zeroed.  This can happen only where
- * a part of a page is zeroed in 64 KiB that a clone shares.
+ * a part of a page is zeroed that a clone shares.  (In a reserved store, also
+ * where a whole one is.)
  */
 int store_zero (struct store *s, uint64_t count, uint64_t offset);
 

@@ -1,8 +1,9 @@
 /* disk.c - the content of a disk: its store, or initial content above it. */
 
+#include <errno.h>
+
 #include "disk/fill.h"
 #include "disk/inside.h"
-#include "lib/min.h"
 
 /*--------------------------------------------------------------------*/
 /* The disk as a whole. */
@@ -38,26 +39,23 @@ disk_allocated (const struct disk *d)
 }
 
 uint64_t
+disk_stored (const struct disk *d)
+{
+  return store_stored (d->store);
+}
+
+uint64_t
 disk_growth (struct disk *d, uint64_t count, uint64_t offset)
 {
-  uint64_t end = (offset + count + STORE_PAGE - 1) / STORE_PAGE * STORE_PAGE;
-  uint64_t growth = 0, n;
-  bool data;
-
-  /* Whole pages, except the last one of the disk. */
-  end = min_u64 (end, disk_size (d));
-  for (offset -= offset % STORE_PAGE; offset < end; offset += n) {
-    n = store_extent (d->store, end - offset, offset, &data);
-    if (!data)
-      growth += (n + STORE_PAGE - 1) / STORE_PAGE * STORE_PAGE;
-  }
-  return growth;
+  return store_growth (d->store, count, offset);
 }
 
 uint64_t
 disk_zero_growth (struct disk *d, uint64_t count, uint64_t offset)
 {
-  return d->fill ? fill_zero_growth (d->fill, count, offset) : 0;
+  if (d->fill)
+    return fill_zero_growth (d->fill, count, offset);
+  return store_zero_growth (d->store, count, offset);
 }
 
 /*--------------------------------------------------------------------*/
@@ -88,6 +86,14 @@ disk_zero (struct disk *d, uint64_t count, uint64_t offset, void *context)
   if (d->fill)
     return fill_zero (d->fill, count, offset, context);
   return store_zero (d->store, count, offset);
+}
+
+int
+disk_trim (struct disk *d, uint64_t count, uint64_t offset)
+{
+  const int err = disk_zero (d, count, offset, NULL);
+
+  return err == ENOMEM ? 0 : err;
 }
 
 uint64_t
@@ -135,6 +141,7 @@ disk_perform (struct request *req)
   case OP_WRITE:
     return disk_write (d, req->buf, req->count, req->offset, NULL);
   case OP_TRIM:
+    return disk_trim (d, req->count, req->offset);
   case OP_ZERO:
     return disk_zero (d, req->count, req->offset, NULL);
   case OP_EXTENTS:

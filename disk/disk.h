@@ -90,15 +90,20 @@ struct medium *disk_medium (const struct disk *d);
 const char *disk_name (const struct disk *d);
 uint64_t disk_size (const struct disk *d);
 
-/* As store_allocated. */
+/* As store_allocated: what the disk, its snapshots and those from which it comes
+ * hold together.  And as store_stored: what it shows itself.
+ */
 uint64_t disk_allocated (const struct disk *d);
+uint64_t disk_stored (const struct disk *d);
 
 /* How many bytes more a write to a range would allocate: a multiple of the page
  * size.
  */
 uint64_t disk_growth (struct disk *d, uint64_t count, uint64_t offset);
 
-/* The same for disk_zero: not 0 only where initial content becomes real. */
+/* The same for disk_zero: not 0 only where a part of a page is zeroed that has
+ * initial content or is shared with a snapshot.
+ */
 uint64_t disk_zero_growth (struct disk *d, uint64_t count, uint64_t offset);
 
 /* As in store.h, but initial content shows through, and reads and the edges
@@ -114,8 +119,14 @@ int disk_zero (struct disk *d, uint64_t count, uint64_t offset,
 uint64_t disk_extent (struct disk *d, uint64_t count, uint64_t offset,
                       bool *data);
 
+/* As disk_zero, but only a hint: where there is no memory to zero a part of a page,
+ * or to note that initial content is gone, the disk stays as it is.
+ */
+int disk_trim (struct disk *d, uint64_t count, uint64_t offset);
+
 /* Do what a request asks for, to the disk of its connection.  Writes are kept at
- * once, so flush and FUA have nothing to do.  0 or an errno code.
+ * once, so flush and FUA have nothing to do.  A trim does not fail for lack of
+ * memory.  0 or an errno code.
  */
 int disk_perform (struct request *req);
 

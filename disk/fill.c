@@ -1,18 +1,20 @@
 /* fill.c - initial content.
  *
- * Beside the store of the disk there is a second one, a bitmap of its pages:
+ * Beside the store of the disk there is a set of the pages that were touched:
  *
- *     store          bitmap     the page
+ *     store          set        the page
  *     holds it       any        is what was written
- *     hole           1          was zeroed or trimmed: reads as zeroes
- *     hole           0          was never touched: reads as initial content
+ *     hole           in it      was zeroed or trimmed: reads as zeroes
+ *     hole           not        was never touched: reads as initial content
  *
- * So a page needs no memory until it is written, and one bit once it was
- * trimmed.  A request that covers part of an untouched page first makes its
- * content real (materialise).  The content is made without a lock, because that
- * may take long, and is put in place under the lock if the page is still
- * untouched.  Writers hold the lock shared; putting content in place, trimming
- * and cloning hold it exclusively; readers don't need it.
+ * So a page needs no memory until it is written, and a trim needs next to none,
+ * however long it is, because the set is kept as ranges.  A request that covers
+ * part of an untouched page first makes its content real (materialise).  The
+ * content is made without a lock, because that may take long, and is put in place
+ * under the lock if the page is still untouched.  Writers hold the lock shared;
+ * putting content in place, trimming and cloning hold it exclusively; readers
+ * don't need it.  The set has another lock, which is taken last, and is never held
+ * for long.
  */
 
 #include <errno.h>
@@ -22,44 +24,31 @@
 
 #include "disk/fill.h"
 #include "lib/min.h"
+#include "lib/ranges.h"
 
 struct fill {
   struct store *store;          /* of the disk, which owns it */
-  struct store *touched;        /* the bitmap */
   disk_fill_fn make;            /* NULL: the content was taken away */
   pthread_rwlock_t lock;
+
+  struct ranges touched;        /* pages */
+  pthread_rwlock_t touched_lock;
 };
 
 /*--------------------------------------------------------------------*/
 /* The object. */
 
-/* A fill that owns a bitmap, or NULL.  The bitmap is then still the caller's. */
-static struct fill *
-with_bitmap (struct store *store, struct store *touched, disk_fill_fn make)
+struct fill *
+fill_new (struct store *store, disk_fill_fn make)
 {
   struct fill *f = calloc (1, sizeof *f);
 
   if (!f)
     return NULL;
   f->store = store;
-  f->touched = touched;
   f->make = make;
   pthread_rwlock_init (&f->lock, NULL);
-  return f;
-}
-
-struct fill *
-fill_new (struct store *store, disk_fill_fn make)
-{
-  uint64_t pages = (store_size (store) + STORE_PAGE - 1) / STORE_PAGE;
-  struct store *touched;
-  struct fill *f;
-
-  if (store_create ((pages + 7) / 8, &touched) != 0)
-    return NULL;
-  f = with_bitmap (store, touched, make);
-  if (!f)
-    store_free (touched);
+  pthread_rwlock_init (&f->touched_lock, NULL);
   return f;
 }
 
@@ -68,8 +57,9 @@ fill_free (struct fill *f)
 {
   if (!f)
     return;
-  store_free (f->touched);
+  ranges_clear (&f->touched);
   pthread_rwlock_destroy (&f->lock);
+  pthread_rwlock_destroy (&f->touched_lock);
   free (f);
 }
 
@@ -77,9 +67,8 @@ void
 fill_set (struct fill *f, disk_fill_fn make)
 {
   f->make = make;
-  /* The bitmap as a whole: that needs no memory, so it can't fail. */
   if (!make)
-    store_zero (f->touched, store_size (f->touched), 0);
+    ranges_clear (&f->touched);
 }
 
 bool
@@ -91,78 +80,68 @@ fill_active (const struct fill *f)
 int
 fill_clone (struct fill *from, struct fill **out, struct store **store)
 {
-  struct store *touched = NULL;
+  struct fill *f = fill_new (NULL, from->make);
   int err;
 
   *store = NULL;
+  if (!f)
+    return ENOMEM;
   pthread_rwlock_wrlock (&from->lock);
   err = store_clone (from->store, store);
   if (!err)
-    err = store_clone (from->touched, &touched);
+    err = ranges_copy (&from->touched, &f->touched);
   pthread_rwlock_unlock (&from->lock);
-  if (!err && (*out = with_bitmap (*store, touched, from->make)) == NULL)
-    err = ENOMEM;
+  f->store = *store;
   if (err) {
-    store_free (touched);
+    fill_free (f);
     store_free (*store);
     *store = NULL;
+    return err;
   }
-  return err;
+  *out = f;
+  return 0;
 }
 
 /*--------------------------------------------------------------------*/
 /* Kinds of pages. */
 
-/* How many bytes from OFFSET on, at most COUNT, lie in pages that are all
- * touched or all not.
+/* How many pages it takes to reach END. */
+static uint64_t
+pages_to (uint64_t end)
+{
+  return (end + STORE_PAGE - 1) / STORE_PAGE;
+}
+
+/* How many bytes from OFFSET on, at most COUNT and at least 1, lie in pages that
+ * are all touched or all not.
  */
 static uint64_t
 touched_run (struct fill *f, uint64_t count, uint64_t offset, bool *touched)
 {
-  uint64_t page = offset / STORE_PAGE, byte = page / 8, end;
-  bool data;
-  uint8_t bits;
+  const uint64_t page = offset / STORE_PAGE;
+  uint64_t run = pages_to (offset + count), start, end;
 
-  end = byte + store_extent (f->touched, store_size (f->touched) - byte, byte,
-                             &data);
-  end *= 8;
   *touched = false;
-  if (data) {
-    store_read (f->touched, &bits, 1, byte);
-    *touched = bits >> page % 8 & 1;
-    end = page + 1;
-    while (end % 8 != 0 && (bits >> end % 8 & 1) == *touched)
-      end++;
+  pthread_rwlock_rdlock (&f->touched_lock);
+  if (ranges_find (&f->touched, page, run, &start, &end)) {
+    *touched = start <= page;
+    run = *touched ? end : start;
   }
-  return min_u64 (count, end * STORE_PAGE - offset);
+  pthread_rwlock_unlock (&f->touched_lock);
+  return min_u64 (count, run * STORE_PAGE - offset);
 }
 
-/* Note that the pages FIRST <= p < END were touched.  The lock is held
- * exclusively.
- */
+/* Note that the pages FIRST <= p < END were touched. */
 static int
 touch (struct fill *f, uint64_t first, uint64_t end)
 {
-  static const uint8_t ones[4096] = { [0 ... 4095] = 0xff };
-  uint64_t byte, n;
-  uint8_t bits;
-  int err = 0;
+  int err;
 
-  while (first < end && !err) {
-    byte = first / 8;
-    n = min_u64 (end / 8 - byte, sizeof ones);
-    if (first % 8 == 0 && n > 0) {
-      err = store_write (f->touched, ones, n, byte);
-      first += n * 8;
-    }
-    else {
-      store_read (f->touched, &bits, 1, byte);
-      do
-        bits = (uint8_t) (bits | 1 << first % 8);
-      while (++first < end && first % 8 != 0);
-      err = store_write (f->touched, &bits, 1, byte);
-    }
-  }
+  if (first >= end)
+    return 0;
+  pthread_rwlock_wrlock (&f->touched_lock);
+  err = ranges_add (&f->touched, first, end);
+  pthread_rwlock_unlock (&f->touched_lock);
   return err;
 }
 
@@ -282,7 +261,7 @@ materialise_edges (struct fill *f, uint64_t count, uint64_t offset,
 uint64_t
 fill_zero_growth (struct fill *f, uint64_t count, uint64_t offset)
 {
-  uint64_t edge[2], growth = 0;
+  uint64_t edge[2], growth = store_zero_growth (f->store, count, offset);
   unsigned n = edges (f, count, offset, edge);
   enum kind kind;
 
@@ -341,11 +320,11 @@ fill_zero (struct fill *f, uint64_t count, uint64_t offset, void *context)
 
   /* Pages are marked first: no reader may see their initial content again. */
   if (end == store_size (f->store))
-    end = (end + STORE_PAGE - 1) / STORE_PAGE * STORE_PAGE;
+    end = pages_to (end) * STORE_PAGE;
   pthread_rwlock_wrlock (&f->lock);
   /* The function may have taken itself away (fill_set) by now. */
   if (f->make)
-    err = touch (f, (offset + STORE_PAGE - 1) / STORE_PAGE, end / STORE_PAGE);
+    err = touch (f, pages_to (offset), end / STORE_PAGE);
   if (!err)
     err = store_zero (f->store, count, offset);
   pthread_rwlock_unlock (&f->lock);

@@ -56,7 +56,8 @@ uint64_t fill_extent (struct fill *f, uint64_t count, uint64_t offset,
                       bool *data);
 
 /* How many bytes more fill_zero of a range would allocate, because initial
- * content becomes real: a multiple of the page size.
+ * content becomes real, or is copied from what a clone shares: a multiple of the
+ * page size.
  */
 uint64_t fill_zero_growth (struct fill *f, uint64_t count, uint64_t offset);
 

@@ -14,6 +14,7 @@
 
 #include "disk/inside.h"
 #include "disk/medium.h"
+#include "disk/throttle.h"
 #include "lib/chance.h"
 #include "lib/min.h"
 #include "lib/ranges.h"
@@ -22,14 +23,6 @@
 
 #define READS (OP (READ) | OP (CACHE))
 #define THROTTLED (OP (READ) | OP (FLUSH) | CHANGES)
-
-/* A rate, kept as the time at which everything that was let pass would be through
- * at that rate.
- */
-struct bucket {
-  uint64_t rate;                /* units a second; 0: no limit */
-  uint64_t through;             /* nanoseconds of the monotonic clock */
-};
 
 struct medium {
   uint64_t size;                /* of the disk, in bytes */
@@ -50,8 +43,7 @@ struct medium {
   /* Requests that failed because of it, or had to wait. */
   _Atomic uint64_t bad_fired, limit_fired, readonly_fired, throttled;
 
-  struct bucket bytes, requests;
-  _Atomic unsigned queue;       /* how often the queue was started over */
+  struct throttle throttle;
   pthread_mutex_t throttle_lock;
 };
 
@@ -67,6 +59,7 @@ medium_new (uint64_t size)
     return NULL;
   m->size = size;
   m->limit = UINT64_MAX;
+  throttle_init (&m->throttle);
   pthread_mutex_init (&m->wanted_lock, NULL);
   pthread_rwlock_init (&m->bad_lock, NULL);
   pthread_mutex_init (&m->limit_lock, NULL);
@@ -170,29 +163,38 @@ draw_gap (double q, uint64_t random)
   return gap;
 }
 
-/* Sectors that are still to be drawn. */
-struct lottery {
-  double p;
-  uint64_t random, sector, end;
-};
-
 /* Skip sectors of a kind, which each has with probability Q.  The next one is of
  * the other kind, or there is none.
  */
 static void
-skip_kind (struct lottery *l, double q)
+skip_kind (struct medium_share *l, double q)
 {
-  const uint64_t gap = draw_gap (q, l->random), left = l->end - l->sector;
+  const uint64_t left = l->end - l->sector;
+  const uint64_t gap = q < 1 ? draw_gap (q, l->random) : left;
 
   l->random = chance_mix (l->random);
   l->sector += min_u64 (gap, left);
 }
 
-/* Draw some ranges.  Good ranges and bad ones alternate, so that long ones of
- * either kind cost no more than short ones.
+bool
+medium_share (struct medium_share *share, double p, uint64_t seed,
+              uint64_t count, uint64_t offset)
+{
+  *share = (struct medium_share) {
+    .p = p, .random = chance_mix (seed), .sector = offset / MEDIUM_SECTOR,
+    .end = sector_up (offset + count),
+  };
+  if (p <= 0 || count == 0)
+    share->sector = share->end;
+  return (double) (share->end - share->sector) * p * (1 - p)
+    <= (double) MEDIUM_BAD_MAX;
+}
+
+/* Good ranges and bad ones alternate, so that long ones of either kind cost no
+ * more than short ones.
  */
-static int
-spoil_some (struct medium *m, struct lottery *l)
+int
+medium_bad_share (struct medium *m, struct medium_share *l)
 {
   int err = 0;
 
@@ -212,28 +214,6 @@ spoil_some (struct medium *m, struct lottery *l)
   m->any_bad = m->bad.n > 0;
   update_wanted (m);
   pthread_rwlock_unlock (&m->bad_lock);
-  return err;
-}
-
-int
-medium_bad_share (struct medium *m, double p, uint64_t seed, uint64_t count,
-                  uint64_t offset)
-{
-  struct lottery l = {
-    .p = p, .random = chance_mix (seed), .sector = offset / MEDIUM_SECTOR,
-    .end = sector_up (offset + count),
-  };
-  int err = 0;
-
-  if (p <= 0 || count == 0)
-    return 0;
-  if (p >= 1)
-    return medium_bad (m, count, offset);
-  if ((double) (l.end - l.sector) * p * (1 - p) > (double) MEDIUM_BAD_MAX)
-    return E2BIG;
-  /* Requests may come in between. */
-  while (l.sector < l.end && !err)
-    err = spoil_some (m, &l);
   return err;
 }
 
@@ -323,37 +303,55 @@ medium_limit (struct medium *m, uint64_t bytes)
   update_wanted (m);
 }
 
-/* Could a request allocate memory?  To zero a part of a page with initial content
- * makes that real.
- */
-static bool
-may_grow (const struct request *req)
+/* How many bytes would a request allocate? */
+static uint64_t
+growth (const struct request *req)
 {
-  return req->op == OP_WRITE
-    || (1u << req->op & CHANGES && !disk_store (req->conn->disk));
+  struct disk *d = req->conn->disk;
+
+  return req->op == OP_WRITE ? disk_growth (d, req->count, req->offset)
+    : disk_zero_growth (d, req->count, req->offset);
 }
 
-/* One write at a time, so that what is free stays free until it is used.  Only
- * requests take the lock, and none while it holds another: disk:limit in a
- * script must not wait for a write that waits for the script's on.fill.
+/* There is no room for a request.  A trim is only a hint, so it does what needs
+ * none.
+ */
+static int
+perform_without_room (struct request *req)
+{
+  struct disk *d = req->conn->disk;
+  const uint64_t end = req->offset + req->count;
+  const uint64_t first = (req->offset + STORE_PAGE - 1) / STORE_PAGE * STORE_PAGE;
+  const uint64_t last = end == disk_size (d) ? end : end - end % STORE_PAGE;
+
+  if (req->op != OP_TRIM) {
+    req->why = "disk:limit";
+    return ENOSPC;
+  }
+  if (first >= last || disk_zero_growth (d, last - first, first) > 0)
+    return 0;
+  return disk_trim (d, last - first, first);
+}
+
+/* One request that grows at a time, so that what is free stays free until it is
+ * used.  Only requests take the lock, and none while it holds another: disk:limit
+ * in a script must not wait for a write that waits for the script's on.fill.
  */
 static int
 perform_in_limit (struct medium *m, struct request *req)
 {
-  struct disk *d = req->conn->disk;
-  uint64_t growth;
+  uint64_t more;
   int err;
 
+  if (req->op != OP_WRITE && growth (req) == 0)
+    return disk_perform (req);
   pthread_mutex_lock (&m->limit_lock);
-  growth = req->op == OP_WRITE ? disk_growth (d, req->count, req->offset)
-    : disk_zero_growth (d, req->count, req->offset);
-  if (growth > 0 && disk_allocated (d) + growth > m->limit) {
-    req->why = "disk:limit";
-    m->limit_fired++;
-    err = ENOSPC;
-  }
+  more = growth (req);
+  if (more > 0 && disk_allocated (req->conn->disk) + more > m->limit)
+    err = perform_without_room (req);
   else
     err = disk_perform (req);
+  m->limit_fired += req->why != NULL;
   pthread_mutex_unlock (&m->limit_lock);
   return err;
 }
@@ -368,25 +366,13 @@ medium_readonly (struct medium *m, bool on)
   update_wanted (m);
 }
 
-/* Forget which requests wait: all of them queue up again.  Those that have passed
- * count as through.  The lock is held.
- */
-static void
-start_over_locked (struct medium *m)
-{
-  m->bytes.through = m->requests.through = sys_now ();
-  m->queue++;
-}
-
 void
 medium_throttle (struct medium *m, uint64_t bytes, uint64_t requests)
 {
   pthread_mutex_lock (&m->throttle_lock);
-  if (m->bytes.rate != bytes || m->requests.rate != requests) {
-    m->bytes.rate = bytes;
-    m->requests.rate = requests;
-    start_over_locked (m);
-  }
+  if (m->throttle.rate[THROTTLE_BYTES] != bytes
+      || m->throttle.rate[THROTTLE_REQUESTS] != requests)
+    throttle_set (&m->throttle, bytes, requests, sys_now ());
   pthread_mutex_unlock (&m->throttle_lock);
   update_wanted (m);
 }
@@ -397,85 +383,69 @@ medium_may_wait (struct medium *m)
   bool waits;
 
   pthread_mutex_lock (&m->throttle_lock);
-  waits = m->bytes.rate > 0 || m->requests.rate > 0;
+  waits = throttle_active (&m->throttle);
   pthread_mutex_unlock (&m->throttle_lock);
   return waits;
 }
 
-/* Put N units into a bucket at time T.  Returns when they will be through. */
-static uint64_t
-put_units (struct bucket *b, uint64_t n, uint64_t t)
-{
-  if (b->rate == 0 || n == 0)
-    return t;
-  if (b->through + MEDIUM_CREDIT < t)
-    b->through = t - MEDIUM_CREDIT;
-  b->through += (uint64_t) ((double) n * (double) SECOND / (double) b->rate);
-  b->through = min_u64 (b->through, INT64_MAX);         /* that is, never */
-  return b->through;
-}
-
-/* A place in the queue, which is lost when the queue starts over. */
-struct place {
-  const struct medium *m;
-  unsigned queue;               /* as it was when the place was taken */
-  uint64_t turn;                /* when it is the request's turn */
+/* A request that waits for a turn, which may move up. */
+struct waiting {
+  const struct ticket *ticket;
+  uint64_t turn;
 };
 
-static struct place
-queue_up (struct medium *m, const struct request *req)
+static bool
+is_over (const void *waiting)
+{
+  const struct waiting *w = waiting;
+
+  return w->ticket->lost || w->ticket->turn != w->turn;
+}
+
+static void
+queue_up (struct medium *m, const struct request *req, struct ticket *ticket)
 {
   const bool moves = req->op == OP_READ || req->op == OP_WRITE;
-  const uint64_t t = sys_now ();
-  struct place p = { .m = m };
-  uint64_t one, other;
 
   pthread_mutex_lock (&m->throttle_lock);
-  p.queue = m->queue;
-  one = put_units (&m->bytes, moves ? req->count : 0, t);
-  other = put_units (&m->requests, 1, t);
+  throttle_join (&m->throttle, ticket, moves ? req->count : 0, sys_now ());
   pthread_mutex_unlock (&m->throttle_lock);
-  p.turn = one > other ? one : other;
-  return p;
 }
 
-static bool
-is_lost (const void *place)
-{
-  const struct place *p = place;
-
-  return p->m->queue != p->queue;
-}
-
-/* The client has gone: the others get its turn. */
+/* The request passes, or its client has gone. */
 static void
-leave_queue (struct medium *m, const struct place *p)
+leave_queue (struct medium *m, struct ticket *ticket, bool passes)
 {
   pthread_mutex_lock (&m->throttle_lock);
-  if (!is_lost (p))
-    start_over_locked (m);
+  if (!ticket->lost && passes)
+    throttle_pass (ticket);
+  else if (!ticket->lost)
+    throttle_leave (&m->throttle, ticket);
   pthread_mutex_unlock (&m->throttle_lock);
 }
 
-/* Wait for a request's turn, and queue up again if the queue starts over. */
+/* Wait for a request's turn, and queue up again if the rates change. */
 static int
-throttle (struct medium *m, const struct request *req)
+wait_for_turn (struct medium *m, const struct request *req)
 {
-  struct place p;
+  struct ticket ticket;
+  struct waiting w = { .ticket = &ticket };
   bool waits = false;
   int err;
 
   stats_wait (true);
+  queue_up (m, req, &ticket);
   do {
-    p = queue_up (m, req);
-    waits = waits || p.turn > sys_now ();
-    err = request_wait_until (req->conn, p.turn, is_lost, &p);
+    if (ticket.lost)
+      queue_up (m, req, &ticket);
+    w.turn = ticket.turn;
+    waits = waits || w.turn > sys_now ();
+    err = request_wait_until (req->conn, w.turn, is_over, &w);
   }
-  while (!err && is_lost (&p));
+  while (!err && is_over (&w));
   stats_wait (false);
   m->throttled += waits;
-  if (err)
-    leave_queue (m, &p);
+  leave_queue (m, &ticket, !err);
   return err;
 }
 
@@ -501,7 +471,7 @@ static int
 perform (struct medium *m, struct request *req)
 {
   const unsigned op = 1u << req->op;
-  int err = op & THROTTLED ? throttle (m, req) : 0;
+  int err = op & THROTTLED ? wait_for_turn (m, req) : 0;
 
   if (err)
     return err;
@@ -515,7 +485,7 @@ perform (struct medium *m, struct request *req)
     m->bad_fired++;
     return EIO;
   }
-  err = m->limit != UINT64_MAX && may_grow (req) ? perform_in_limit (m, req)
+  err = m->limit != UINT64_MAX && op & CHANGES ? perform_in_limit (m, req)
     : disk_perform (req);
   if (!err && m->any_bad && op & CHANGES)
     err = heal (m, req);

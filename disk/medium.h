@@ -42,9 +42,9 @@ unsigned medium_wants (const struct disk *d);
  *   EIO     a read or cache request touches a bad sector, or a write or zero
  *           request covers a part of one: nothing was done.  A write, zero or
  *           trim request makes the bad sectors good that it covers as a whole.
- *   ENOSPC  a write would allocate more than the limit, or a zero or trim
- *           request to a part of a page with initial content would: nothing was
- *           done.
+ *   ENOSPC  after a write, or a zero request to a part of a page (disk.h), the
+ *           disk and its snapshots would hold more than the limit: nothing was
+ *           done.  A trim is then done for whole pages only.
  *   EPERM   a write, zero or trim request, while write-protected.
  *
  * or another errno code from disk_perform or request_wait_until.  Where the
@@ -54,19 +54,28 @@ unsigned medium_wants (const struct disk *d);
 int medium_pass (struct request *req);
 
 /* Make the sectors that a range touches bad, or good.  The caller checks that it
- * lies on the disk.  ENOMEM: they are as they were.
+ * lies on the disk.  Takes milliseconds where millions of ranges are healed.
+ * ENOMEM: they are as they were.
  */
 int medium_bad (struct medium *m, uint64_t count, uint64_t offset);
 int medium_heal (struct medium *m, uint64_t count, uint64_t offset);
 
 /* Make each sector that a range touches bad with probability P, 0 to 1.  Which
  * ones depends on SEED and the range only.  The cost depends on the number of
- * ranges that become bad, not on the length of the range.  E2BIG: there would be
- * more than about MEDIUM_BAD_MAX ranges; none was made.  ENOMEM: some may have
- * become bad.
+ * ranges that become bad, not on the length of the range.
+ *
+ * Prepare it with medium_share, which returns false if there would be more than
+ * about MEDIUM_BAD_MAX ranges; then call medium_bad_share until SECTOR is END.
+ * Each call makes at most some hundred ranges.  ENOMEM: some may have become bad.
  */
-int medium_bad_share (struct medium *m, double p, uint64_t seed,
-                      uint64_t count, uint64_t offset);
+struct medium_share {
+  double p;
+  uint64_t random, sector, end; /* sectors that are still to be drawn */
+};
+
+bool medium_share (struct medium_share *share, double p, uint64_t seed,
+                   uint64_t count, uint64_t offset);
+int medium_bad_share (struct medium *m, struct medium_share *share);
 #define MEDIUM_BAD_MAX ((uint64_t) 4 << 20)
 
 /* Find the first range of bad sectors that overlaps a range, and clip it to the
@@ -75,7 +84,10 @@ int medium_bad_share (struct medium *m, double p, uint64_t seed,
 bool medium_bad_find (struct medium *m, uint64_t count, uint64_t offset,
                       uint64_t *found_count, uint64_t *found_offset);
 
-/* The disk may allocate at most so many bytes; UINT64_MAX: any number. */
+/* No request to the disk may make disk_allocated grow above so many bytes;
+ * UINT64_MAX: any number.  (Requests to snapshots are not limited, and a snapshot
+ * that is made during a write may make that one exceed it.)
+ */
 void medium_limit (struct medium *m, uint64_t bytes);
 
 /* Refuse to change the disk, or not. */
@@ -83,11 +95,11 @@ void medium_readonly (struct medium *m, bool on);
 
 /* Let at most so many bytes (of reads and writes) and so many requests (reads,
  * writes, flushes, trims, zeroes) pass each second; 0: any number.  A rate that
- * was not used may be made up for, up to MEDIUM_CREDIT nanoseconds' worth.
- * Requests that are waiting queue up again.
+ * was not used may be made up for a little (disk/throttle.h).  A request whose
+ * client leaves counts as if it had never come.  Where the rates change, requests
+ * that are waiting queue up again.
  */
 void medium_throttle (struct medium *m, uint64_t bytes, uint64_t requests);
-#define MEDIUM_CREDIT UINT64_C (50000000)
 
 /* Is a rate set, so that requests wait? */
 bool medium_may_wait (struct medium *m);

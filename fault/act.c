@@ -64,26 +64,38 @@ plan_failure (const struct fired *c, enum op op)
   if (c->call_error)
     return ACT (ERROR);
   return (s->disconnect ? ACT (DISCONNECT) : ACT (ERROR))
-    | (s->nr_keep && CAN_TEAR >> op & 1 ? ACT (KEEP) : 0);
+    | (c->nr_keep && CAN_TEAR >> op & 1 ? ACT (KEEP) : 0);
 }
 
 /* How a rule changes a request that is performed, or that is LOST.  All that can
  * happen to a lost one is that the zeroes which answer a read are damaged.
  */
 static unsigned
-plan_changes (const struct fault_spec *s, enum op op, bool lost)
+plan_changes (const struct fired *c, enum op op, bool lost)
 {
+  const struct fault_spec *s = &c->fault->spec;
   unsigned does = 0;
 
   if (s->lose)
     return ACT (LOSE);
-  if (s->nr_keep && CAN_TEAR >> op & 1 && !lost)
+  if (c->nr_keep && CAN_TEAR >> op & 1 && !lost)
     does |= ACT (KEEP);
   if (s->misdirect && CAN_MISDIRECT >> op & 1 && !lost)
     does |= ACT (MISDIRECT);
   if (s->corrupt && CAN_CORRUPT >> op & 1 && (op == OP_READ || !lost))
     does |= ACT (CORRUPT);
   return does;
+}
+
+/* Which parts of a request a rule keeps: none asked for, if there are 0. */
+static void
+plan_parts (struct fired *c, const struct request *req)
+{
+  const struct fault_spec *s = &c->fault->spec;
+
+  c->half = (struct fault_range) { 0, req->count / 2 };
+  c->keep = c->given ? c->given : s->keep_half ? &c->half : s->keep;
+  c->nr_keep = c->given ? c->nr_given : s->keep_half ? 1 : s->nr_keep;
 }
 
 /* Plan what each rule does: the first that fails the request decides, and of
@@ -104,6 +116,7 @@ plan (struct fired *fired, size_t n, const struct request *req)
   for (size_t i = 0; i < n; i++) {
     struct fired *c = &fired[i];
 
+    plan_parts (c, req);
     c->does = plan_always (c);
     c->error = i == decides ? error_of (c) : 0;
     if (i <= decides && c->fault->spec.has_call)
@@ -111,7 +124,7 @@ plan (struct fired *fired, size_t n, const struct request *req)
     if (i == decides)
       c->does |= plan_failure (c, req->op);
     else if (decides == n)
-      c->does |= plan_changes (&c->fault->spec, req->op, lost);
+      c->does |= plan_changes (c, req->op, lost);
     if (torn)
       c->does &= ~ACT (KEEP);
     torn = torn || c->does & ACT (KEEP);
@@ -145,13 +158,13 @@ static const struct { unsigned action; const char *name; } plain[] = {
 };
 
 static void
-tell_keep (struct json *did, const struct fault_spec *s)
+tell_keep (struct json *did, const struct fired *c)
 {
   json_member (did, "keep", "[");
-  for (size_t i = 0; i < s->nr_keep; i++) {
+  for (size_t i = 0; i < c->nr_keep; i++) {
     json_comma (did);
-    json_addf (did, "[%llu,%llu]", (unsigned long long) s->keep[i].offset,
-               (unsigned long long) s->keep[i].count);
+    json_addf (did, "[%llu,%llu]", (unsigned long long) c->keep[i].offset,
+               (unsigned long long) c->keep[i].count);
   }
   json_add (did, "]", 1);
 }
@@ -171,7 +184,7 @@ tell_one (const struct fired *c, struct request *req)
   if (c->does & ACT (ERROR))
     json_member_string (&did, "error", errno_name (c->error));
   if (c->does & ACT (KEEP))
-    tell_keep (&did, s);
+    tell_keep (&did, c);
   if (c->does & ACT (LOSE))
     json_member (&did, "lose", "true");
   if (c->does & ACT (MISDIRECT))
@@ -361,15 +374,15 @@ misdirected (const struct request *req, int64_t by)
 
 /* Perform only the parts of a write that a rule keeps. */
 static int
-perform_parts (struct request *whole, const struct fault_spec *s)
+perform_parts (struct request *whole, const struct fired *c)
 {
   struct request req = *whole;
   const uint64_t start = req.offset, count = req.count;
   char *buf = req.buf;
   int err = 0;
 
-  for (size_t i = 0; i < s->nr_keep && !err; i++) {
-    const struct fault_range *r = &s->keep[i];
+  for (size_t i = 0; i < c->nr_keep && !err; i++) {
+    const struct fault_range *r = &c->keep[i];
 
     if (r->offset >= count || r->count == 0)
       continue;
@@ -389,7 +402,7 @@ perform_rest (const struct fired *fired, size_t n, struct request *req)
   const struct fired *keeper = who_does (fired, n, ACT (KEEP));
 
   if (keeper)
-    return perform_parts (req, &keeper->fault->spec);
+    return perform_parts (req, keeper);
   if (!who_does (fired, n, ACT (LOSE)))
     return medium_pass (req);
   if (req->op == OP_READ)

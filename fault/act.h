@@ -28,12 +28,17 @@ struct fired {
                                  * before */
   uint64_t random;
   uint64_t delay;               /* nanoseconds */
+  struct fault_range *given;    /* by its function keep, from malloc, or NULL */
+  size_t nr_given;
   unsigned seen;                /* the rule's releases when it was looked up: one
                                  * that is removed after that lets nobody hang */
   int call_error;               /* errno code, from its function */
 
   unsigned does;                /* a set of actions */
   int error;                    /* errno code, of ACT_DISCONNECT and ACT_ERROR */
+  const struct fault_range *keep;       /* of ACT_KEEP */
+  size_t nr_keep;
+  struct fault_range half;
   const char *ended;            /* how its waiting ended, if that is worth telling */
 };
 

@@ -25,6 +25,14 @@ struct fault_range {
   uint64_t offset, count;
 };
 
+/* A point of a distribution: so many of all requests wait at most NS nanoseconds. */
+struct fault_point {
+  double share;                 /* 0 to 1 */
+  uint64_t ns;
+};
+
+#define MAX_POINTS 8
+
 /* What fault {...} asks for.  A field that is 0 is not asked for. */
 struct fault_spec {
   /* Selectors. */
@@ -36,6 +44,7 @@ struct fault_spec {
   bool has_fua, fua;
   const char *data;             /* a write that contains these bytes */
   size_t data_len;
+  uint64_t from, to;            /* nanoseconds since the declaration */
   uint64_t nth, every, after, times;
   const char *seq;              /* 'x' fires, '-' does not; nothing fires after
                                  * its end */
@@ -46,16 +55,22 @@ struct fault_spec {
   /* Actions. */
   int error;                    /* errno code */
   uint64_t delay, delay_max;    /* nanoseconds, drawn from delay to delay_max */
-  bool has_delay_function;
-  bool only_delays;             /* there is no other action */
+  struct fault_point points[MAX_POINTS];        /* in order; then DELAY_MAX is that
+                                                 * of the last one */
+  unsigned nr_points;
+  bool has_delay_function, has_keep_function;
+  bool only_function;           /* of these two one is there, and no other action */
   bool hang, lose, disconnect, shutdown, has_call;
   uint64_t corrupt;             /* bits */
   const struct fault_range *keep;       /* only these parts of a write */
   size_t nr_keep;
+  bool keep_half;               /* only the first half, rounded down */
   int64_t misdirect;            /* bytes */
 
   const char *name;             /* NULL: its number */
   bool optional;                /* it is no mistake if it never fires */
+  const char *text;             /* the rule as it was written; NULL: not known */
+  const char *where;            /* and where, such as "faults.lua:4" */
 };
 
 /* A rule.  It is complete when fault_add returns; after that only its counters
@@ -65,9 +80,10 @@ struct fault {
   struct fault *next;           /* in the order of declaration */
   uint64_t hash;                /* of the name: the rule's own part of any luck */
   struct fault_spec spec;       /* points to these, which the rule owns: */
-  char *name, *export_name, *seq, *data;
+  char *name, *export_name, *seq, *data, *text, *where;
   struct fault_range *keep;
   uint64_t number;              /* from 1 */
+  uint64_t declared;            /* of sys_now */
   bool any_export;
   bool random;                  /* needs luck that differs from case to case */
   struct tally came;            /* if so: the requests that it matched, on or off;

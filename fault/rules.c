@@ -117,6 +117,8 @@ fault_free (struct fault *f)
 {
   tally_clear (&f->came);
   tally_clear (&f->asked);
+  free (f->where);
+  free (f->text);
   free (f->keep);
   free (f->data);
   free (f->seq);
@@ -141,6 +143,8 @@ log_declared (const struct fault *f)
   if (!log_wanted ())
     return;
   json_member_string (&j, "rule", f->name);
+  json_member_string (&j, "text", f->text);
+  json_member_string (&j, "where", f->where);
   json_member (&j, "declared", "true");
   log_add (&j);
 }
@@ -161,6 +165,8 @@ log_counts (const struct fault *f)
   if (!log_wanted ())
     return;
   json_member_string (&j, "rule", f->name);
+  json_member_string (&j, "text", f->text);
+  json_member_string (&j, "where", f->where);
   json_member (&j, "matched", "%llu", (unsigned long long) f->hits);
   json_member (&j, "fired", "%llu", (unsigned long long) f->fired);
   if (f->spec.optional)
@@ -185,8 +191,8 @@ report (const struct fault *f)
     nbdkit_debug ("fault rule %s: matched %llu, fired %llu", f->name, hits,
                   fired);
   else
-    nbdkit_error ("fault rule %s never fired (it matched %llu requests)",
-                  f->name, hits);
+    nbdkit_error ("fault rule %s (%s: %s) never fired (it matched %llu requests)",
+                  f->name, f->where, f->text, hits);
 }
 
 static void clear (bool log);
@@ -240,17 +246,22 @@ fault_new (const struct fault_spec *spec)
   f->on = true;
   if (!copy_text (&f->name, spec->name) || !copy_text (&f->seq, spec->seq)
       || !copy_text (&f->export_name, spec->export_name)
+      || !copy_text (&f->text, spec->text ? spec->text : "")
+      || !copy_text (&f->where, spec->where ? spec->where : "?")
       || !copy (&f->data, spec->data, spec->data_len)
       || !copy (&f->keep, spec->keep, spec->nr_keep * sizeof *f->keep)) {
     fault_free (f);
     return NULL;
   }
+  f->declared = sys_now ();
   f->any_export = f->export_name && strcmp (f->export_name, "*") == 0;
   f->random = is_random (spec);
   f->spec.export_name = f->export_name;
   f->spec.seq = f->seq;
   f->spec.data = f->data;
   f->spec.keep = f->keep;
+  f->spec.text = f->text;
+  f->spec.where = f->where;
   return f;
 }
 
@@ -460,10 +471,11 @@ struct fault_info
 fault_info (const struct fault *f)
 {
   return (struct fault_info) {
-    .name = f->name, .number = f->number, .hash = f->hash, .on = f->on,
-    .removed = f->removed, .optional = f->spec.optional, .hits = f->hits,
-    .fired = f->fired, .first = f->first, .last = f->last,
-    .delayed = f->delayed, .hanging = f->hanging,
+    .name = f->name, .text = f->text, .where = f->where, .number = f->number,
+    .hash = f->hash, .on = f->on, .removed = f->removed,
+    .optional = f->spec.optional, .hits = f->hits, .fired = f->fired,
+    .first = f->first, .last = f->last, .delayed = f->delayed,
+    .hanging = f->hanging,
   };
 }
 
@@ -505,6 +517,19 @@ is_its_export (const struct fault *f, const struct request *req)
     || (f->export_name ? strcmp (f->export_name, name) == 0 : *name == '\0');
 }
 
+/* Is the rule on, and is it its time? */
+static bool
+is_active (const struct fault *f)
+{
+  const struct fault_spec *s = &f->spec;
+  uint64_t age;
+
+  if (!s->from && !s->to)
+    return f->on;
+  age = sys_now () - f->declared;
+  return f->on && age >= s->from && (!s->to || age < s->to);
+}
+
 /* Do the selectors match that depend on the request alone, and has the rule
  * something to do, or to count?  (The index has checked the operation and the
  * region.)
@@ -514,7 +539,7 @@ matches (const struct fault *f, const struct request *req)
 {
   const struct fault_spec *s = &f->spec;
 
-  return (f->on || f->random)
+  return (f->random || is_active (f))
     && (!s->conn || s->conn == req->conn->id)
     && is_its_export (f, req)
     && (!s->has_fua || s->fua == ((req->flags & NBDKIT_FLAG_FUA) != 0))
@@ -602,16 +627,24 @@ found_add (struct found *found, struct fault *f)
   }
   f->refs++;
   found->item[found->n++] = (struct fired) {
-    .fault = f, .on = f->on, .seen = f->releases,
+    .fault = f, .on = is_active (f), .seen = f->releases,
   };
   return true;
+}
+
+/* A rule does not fire, or has done so. */
+static void
+drop (struct fired *c)
+{
+  free (c->given);
+  fault_put (c->fault);
 }
 
 static void
 found_free (struct found *found)
 {
   for (size_t i = 0; i < found->n; i++)
-    fault_put (found->item[i].fault);
+    drop (&found->item[i]);
   if (found->item != found->few)
     free (found->item);
 }
@@ -700,13 +733,50 @@ look_up (const struct request *req, struct found *found)
   return complete ? 0 : ENOMEM;
 }
 
+/* The time that SHARE of all requests wait at most.  Between two points, all times are
+ * as likely; the first point is (0, 0), and beyond the last one it is that of it.
+ */
+static uint64_t
+delay_of (const struct fault_spec *s, double share)
+{
+  struct fault_point last = { 0, 0 };
+
+  for (unsigned i = 0; i < s->nr_points; i++) {
+    const struct fault_point *p = &s->points[i];
+
+    if (share < p->share)
+      return last.ns + (uint64_t) ((share - last.share) / (p->share - last.share)
+                                   * (double) (p->ns - last.ns));
+    last = *p;
+  }
+  return last.ns;
+}
+
 static uint64_t
 drawn_delay (const struct fault_spec *s, uint64_t random)
 {
   if (s->delay_max <= s->delay)
     return s->delay;
+  if (s->nr_points > 0)
+    return delay_of (s, chance_fraction (chance_mix (random)));
   return s->delay + (uint64_t) (chance_fraction (chance_mix (random))
                                 * (double) (s->delay_max - s->delay));
+}
+
+/* Ask the functions of a rule how long to wait, and what to keep.  1: the rule fires,
+ * 0: there is nothing that it would do, or -errno.
+ */
+static int
+ask (struct fired *c, struct request *req)
+{
+  const struct fault_spec *s = &c->fault->spec;
+  int err = 0;
+
+  if (s->has_delay_function)
+    err = callbacks.delay (c->fault, req, &c->delay);
+  if (!err && s->has_keep_function && CAN_TEAR >> req->op & 1)
+    err = callbacks.keep (c->fault, req, &c->given, &c->nr_given);
+  return err ? -err : c->delay || c->given || !s->only_function;
 }
 
 /* Does a rule fire?  1, 0, or -errno if its function failed. */
@@ -729,16 +799,13 @@ fires (struct fired *c, struct request *req)
                                                    req->count, c->came));
   if (s->has_p && chance_fraction (c->random) >= s->p)
     return 0;
-  if (!s->has_delay_function) {
-    c->delay = drawn_delay (s, c->random);
+  c->delay = drawn_delay (s, c->random);
+  if (!s->has_delay_function && !s->has_keep_function)
     return take_turn (f);
-  }
   if (s->times && f->fired >= s->times)
     return 0;
-  r = callbacks.delay (f, req, &c->delay);
-  if (r == 0 && c->delay == 0 && s->only_delays)
-    return 0;                   /* it would do nothing */
-  return take_turn (f) ? r ? -r : 1 : 0;
+  r = ask (c, req);
+  return r != 0 && take_turn (f) ? r : 0;
 }
 
 /* Drop the rules that do not fire.  0, or the first errno code of a function: then
@@ -757,7 +824,7 @@ choose (struct request *req, struct found *found)
     if (r > 0)
       found->item[kept++] = found->item[i];
     else
-      fault_put (found->item[i].fault);
+      drop (&found->item[i]);
   }
   found->n = kept;
   return err;

@@ -10,9 +10,10 @@
  * Whether a rule with a probability fires, and what it does by chance, depends on
  * the seed, on the rule's name, on the request (operation, offset, count), and on
  * how often the same request came to this rule before: a request that the rule's
- * op, region, conn, export, fua and data match counts, also while it is off.  All
- * rules count a request at the same moment, so that it does not matter which of
- * two requests at the same time is the first.
+ * op, region, conn, export, fua and data match counts, also while it is off, or
+ * outside of the time from its from to its to.  All rules count a request at the same
+ * moment, so that it does not matter which of two requests at the same time is the
+ * first.
  */
 
 #ifndef FAULT_RULES_H
@@ -26,16 +27,22 @@
 
 struct fault_spec;              /* what is asked for, and a rule: rule.h */
 struct fault;
+struct fault_range;
 struct tally;                   /* lib/chance.h */
 
-/* The functions of rules, called for rules with has_when, has_delay_function and
- * has_call, by the thread of the request and without a lock held.
+/* The functions of rules, called for rules with has_when, has_delay_function,
+ * has_keep_function and has_call, by the thread of the request and without a lock held.
  */
 struct fault_callbacks {
   /* 1: the rule fires, 0: it does not, or -errno. */
   int (*when) (const struct fault *f, struct request *req);
   /* How long to wait, in nanoseconds; 0 or an errno code. */
   int (*delay) (const struct fault *f, struct request *req, uint64_t *ns);
+  /* Which parts of a request that changes the disk to keep, N ranges from malloc, at
+   * least one, which the caller frees; NULL: all of it.  0 or an errno code.
+   */
+  int (*keep) (const struct fault *f, struct request *req,
+               struct fault_range **ranges, size_t *n);
   /* 0 or an errno code. */
   int (*call) (const struct fault *f, struct request *req);
 };
@@ -89,6 +96,8 @@ bool fault_wait (struct fault *f, uint64_t times, uint64_t ns);
 
 struct fault_info {
   const char *name;
+  const char *text;             /* as it was written, without its name */
+  const char *where;            /* and where, such as "faults.lua:4" */
   uint64_t number;
   uint64_t hash;                /* of the name */
   bool on, removed;
@@ -99,7 +108,7 @@ struct fault_info {
   uint64_t hanging;             /* requests that hang in it */
 };
 
-/* What is known of a rule.  The name lives as long as the rule. */
+/* What is known of a rule.  The texts live as long as the rule. */
 struct fault_info fault_info (const struct fault *f);
 
 /* Where those who run a rule's functions count the requests for which these call

@@ -80,7 +80,7 @@ grow (struct tally *t)
   return true;
 }
 
-/* Half of the places stay free. */
+/* (Half of the places stay free.) */
 uint64_t
 tally_count (struct tally *t, unsigned op, uint64_t offset, uint64_t count)
 {
@@ -89,12 +89,9 @@ tally_count (struct tally *t, unsigned op, uint64_t offset, uint64_t count)
 
   if (s && s->key)
     return s->count++;
-  if (t->used * 2 >= t->size) {
-    if (!grow (t))
-      return 0;
-    s = find (t->seen, t->size, key);
-  }
-  *s = (struct seen) { .key = key, .count = 1 };
+  if (t->used * 2 >= t->size && !grow (t))
+    return 0;
+  *find (t->seen, t->size, key) = (struct seen) { .key = key, .count = 1 };
   t->used++;
   return 0;
 }

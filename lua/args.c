@@ -2,6 +2,7 @@
  * bytes, times and probabilities; and the globals that read these.
  */
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/sys.h"
@@ -127,6 +128,14 @@ not_expected (lua_State *L, int arg, const char *what)
                                          quote, got, quote));
 }
 
+int
+past_end (lua_State *L, int arg)
+{
+  lua_pushfstring (L, "reaches past the end of the disk, which has %I bytes",
+                   (lua_Integer) disk_size (disk_live ()));
+  return luaL_argerror (L, arg, lua_tostring (L, -1));
+}
+
 uint64_t
 check_bytes (lua_State *L, int arg, uint64_t max, uint64_t otherwise)
 {
@@ -139,8 +148,7 @@ check_bytes (lua_State *L, int arg, uint64_t max, uint64_t otherwise)
       luaL_argcheck (L, luaL_checkinteger (L, arg) >= 0, arg, "is negative");
     not_expected (L, arg, "bytes, such as 512 or \"4K\"");
   }
-  luaL_argcheck (L, n <= max, arg, "reaches past the end of the disk");
-  return n;
+  return n <= max ? n : (uint64_t) past_end (L, arg);
 }
 
 bool
@@ -154,6 +162,16 @@ to_time (lua_State *L, int index, uint64_t *ns)
     return false;
   *ns = (uint64_t) (seconds * (double) SECOND + 0.5);
   return true;
+}
+
+bool
+lacks_unit (lua_State *L, int index)
+{
+  const char *s = lua_type (L, index) == LUA_TSTRING ? lua_tostring (L, index) : "";
+  const size_t len = strlen (s);
+  uint64_t ns;
+
+  return len > 0 && strchr ("0123456789.", s[len - 1]) && text_time (s, &ns);
 }
 
 bool
@@ -232,9 +250,58 @@ lua_boolean (lua_State *L)
   return 1;
 }
 
+static int
+compare_names (const void *a, const void *b)
+{
+  return strcmp (*(const char *const *) a, *(const char *const *) b);
+}
+
+/* __index of an object: upvalue 1 is its name. */
+static int
+object_index (lua_State *L)
+{
+  const char *wanted = luaL_tolstring (L, 2, NULL), **names;
+  size_t n = 0;
+
+  lua_pushnil (L);
+  while (lua_next (L, 1)) {
+    lua_pop (L, 1);
+    n++;
+  }
+  names = lua_newuserdatauv (L, (n + 1) * sizeof *names, 0);
+  n = 0;
+  lua_pushnil (L);
+  while (lua_next (L, 1)) {
+    lua_pop (L, 1);
+    if (lua_type (L, -1) == LUA_TSTRING)
+      names[n++] = lua_tostring (L, -1);
+  }
+  names[n] = NULL;
+  qsort (names, n, sizeof *names, compare_names);
+  return unknown_name (L, lua_tostring (L, lua_upvalueindex (1)), wanted, names);
+}
+
+/* object (name, table): the table, in which to look up what is not there is an error
+ * that suggests the nearest, as for disk and rules.
+ */
+static int
+lua_object (lua_State *L)
+{
+  luaL_checkstring (L, 1);
+  luaL_checktype (L, 2, LUA_TTABLE);
+  lua_settop (L, 2);
+  lua_createtable (L, 0, 1);
+  lua_pushvalue (L, 1);
+  lua_pushcclosure (L, object_index, 1);
+  lua_setfield (L, -2, "__index");
+  lua_setmetatable (L, 2);
+  return 1;
+}
+
 void
 open_args (lua_State *L)
 {
+  lua_register (L, "object", lua_object);
   lua_register (L, "bytes", lua_bytes);
   lua_register (L, "seconds", lua_seconds);
   lua_register (L, "probability", lua_probability);

@@ -292,6 +292,20 @@ check_call (lua_State *L, const char *what, bool waits)
   return host.call;
 }
 
+bool
+call_can_pause (lua_State *L)
+{
+  return host.call && L == host.call->co && lua_isyieldable (L);
+}
+
+int
+call_pause (lua_State *L, lua_KFunction go_on)
+{
+  host.call->command = WAIT;
+  host.call->ns = SYS_STEP / 20;
+  return lua_yieldk (L, 0, 0, go_on);
+}
+
 static int
 wait_for (lua_State *L, const char *what, uint64_t ns)
 {

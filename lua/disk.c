@@ -37,8 +37,8 @@ disk_method_write (lua_State *L)
   check_self (L, "write(offset, data)");
   offset = check_offset (L, 2);
   data = luaL_checklstring (L, 3, &len);
-  luaL_argcheck (L, len <= disk_size (disk_live ()) - offset, 3,
-                 "reaches past the end of the disk");
+  if (len > disk_size (disk_live ()) - offset)
+    past_end (L, 3);
   disk_write_piece (L, "write", data, len, offset);
   return 0;
 }
@@ -52,7 +52,7 @@ disk_method_zero (lua_State *L)
   check_self (L, "zero(offset, count)");
   offset = check_offset (L, 2);
   count = check_count (L, 3, offset);
-  disk_error (L, disk_zero (disk_live (), count, offset, L), "zero");
+  disk_zero_pieces (L, "zero", count, offset);
   host_excuse (since);
   return 0;
 }
@@ -130,7 +130,7 @@ next_extent (lua_State *L)
 
   if (offset >= end)
     return 0;
-  n = disk_extent (disk_live (), end - offset, offset, &data);
+  n = disk_extent_pieces (L, offset, end, &data);
   lua_pushinteger (L, (lua_Integer) offset);
   lua_pushinteger (L, (lua_Integer) n);
   lua_pushstring (L, data ? "data" : "hole");

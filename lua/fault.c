@@ -1,11 +1,12 @@
 /* fault.c - the function fault, and the rules that it gives.
  *
  * A rule's functions stay in Lua: rules[number] = { when = f, delay = f,
- * call = f }.  The rules below know only the number, and ask for a function by it.
+ * keep = f, call = f }.  The rules below know only the number, and ask for a function by it.
  */
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/chance.h"
@@ -162,10 +163,14 @@ rule_tojson (lua_State *L)
 {
   struct fault_info info = fault_info (check_rule (L));
 
-  lua_createtable (L, 0, 9);
+  lua_createtable (L, 0, 11);
   add_rare (L, &info);
   lua_pushstring (L, info.name);
   lua_setfield (L, -2, "name");
+  lua_pushstring (L, info.text);
+  lua_setfield (L, -2, "text");
+  lua_pushstring (L, info.where);
+  lua_setfield (L, -2, "where");
   lua_pushinteger (L, (lua_Integer) info.hits);
   lua_setfield (L, -2, "hits");
   lua_pushinteger (L, (lua_Integer) info.fired);
@@ -185,8 +190,8 @@ static const luaL_Reg rule_methods[] = {
 };
 
 static const char *const rule_names[] = {
-  "name", "state", "hits", "fired", "optional", "hanging", "delay_sum", "first",
-  "last", "off", "on", "release", "remove", "wait", NULL
+  "name", "text", "where", "state", "hits", "fired", "optional", "hanging",
+  "delay_sum", "first", "last", "off", "on", "release", "remove", "wait", NULL
 };
 
 static int
@@ -212,6 +217,10 @@ rule_index (lua_State *L)
     lua_pushstring (L, info.name);
   else if (strcmp (name, "state") == 0)
     lua_pushstring (L, info.removed ? "removed" : info.on ? "on" : "off");
+  else if (strcmp (name, "text") == 0)
+    lua_pushstring (L, info.text);
+  else if (strcmp (name, "where") == 0)
+    lua_pushstring (L, info.where);
   else if (strcmp (name, "hits") == 0)
     lua_pushinteger (L, (lua_Integer) info.hits);
   else if (strcmp (name, "fired") == 0)
@@ -244,9 +253,9 @@ keep_functions (lua_State *L)
 static void
 push_functions (lua_State *L)
 {
-  static const char *const functions[] = { "when", "delay", "call", NULL };
+  static const char *const functions[] = { "when", "delay", "keep", "call", NULL };
 
-  lua_createtable (L, 0, 3);
+  lua_createtable (L, 0, 4);
   for (size_t i = 0; functions[i]; i++)
     if (lua_getfield (L, 2, functions[i]) == LUA_TFUNCTION)
       lua_setfield (L, -2, functions[i]);
@@ -350,8 +359,10 @@ static const luaL_Reg fault_functions[] = {
 struct rule_call {
   struct call call;
   struct fault_info info;
-  const char *function;         /* "when", "delay" or "call" */
+  const char *function;         /* "when", "delay", "keep" or "call" */
   uint64_t result;              /* is it true, or, of delay, nanoseconds */
+  struct fault_range *ranges;   /* of keep: from malloc, or NULL */
+  size_t nr_ranges;
 };
 
 static int
@@ -388,16 +399,49 @@ rule_push (lua_State *L, struct call *c)
   return 1;
 }
 
+/* What delay returned. */
+static void
+take_time (lua_State *L, struct rule_call *r)
+{
+  if (!lua_isnil (L, -1)
+      && (lacks_unit (L, -1) || !to_time (L, -1, &r->result)))
+    luaL_error (L, "expected a time, such as 2 or \"50ms\", or nil, got %s",
+                luaL_tolstring (L, -1, NULL));
+}
+
+/* What keep returned. */
+static void
+take_parts (lua_State *L, struct rule_call *r)
+{
+  struct parts p;
+
+  if (lua_isnil (L, -1))
+    return;
+  if (!to_parts (L, &p))
+    luaL_error (L, "expected " PARTS_EXPECTED ", or nil, got %s",
+                luaL_tolstring (L, -1, NULL));
+  if (p.half)
+    p.ranges[0].count = r->call.req->count / 2;
+  r->ranges = malloc (p.n * sizeof *p.ranges);
+  if (!r->ranges) {
+    luaL_error (L, "out of memory");
+    return;
+  }
+  memcpy (r->ranges, p.ranges, p.n * sizeof *p.ranges);
+  r->nr_ranges = p.n;
+}
+
 static void
 rule_done (lua_State *L, struct call *c)
 {
   struct rule_call *r = (struct rule_call *) c;
 
-  if (strcmp (r->function, "delay") != 0)
+  if (strcmp (r->function, "delay") == 0)
+    take_time (L, r);
+  else if (strcmp (r->function, "keep") == 0)
+    take_parts (L, r);
+  else
     r->result = lua_toboolean (L, -1) != 0;
-  else if (!lua_isnil (L, -1) && !to_time (L, -1, &r->result))
-    luaL_error (L, "expected a time, such as 2 or \"50ms\", or nil, got %s",
-                luaL_tolstring (L, -1, NULL));
 }
 
 static void
@@ -425,48 +469,67 @@ static const struct call_kind rule_kind = {
   .failed = rule_failed, .wait = call_wait, .gone = call_gone,
 };
 
-int
-host_rule (const struct fault *f, const char *function, struct request *req,
-           uint64_t *result)
+/* Run a function of a rule on a request.  0, with what it returned in *R, or an errno
+ * code.  Without the lock held.
+ */
+static int
+run_rule (struct rule_call *r, const struct fault *f, const char *function,
+          struct request *req)
 {
-  struct rule_call r = {
+  int err;
+
+  *r = (struct rule_call) {
     .call = { .kind = &rule_kind, .req = req },
     .info = fault_info (f), .function = function,
   };
-  int err;
-
   /* Each of its functions has luck of its own. */
-  r.call.asked = fault_asked (f);
-  r.call.part = *function == 'w' ? 0 : *function == 'd' ? 1 : 2;
-  r.call.place = chance_mix (r.info.hash) ^ (r.call.part << 8 | req->op);
-  err = call_run_alone (&r.call);
-  if (r.call.cut && log_wanted ())
-    log_cut ("rule", r.info.name, req);
-  *result = r.result;
+  r->call.asked = fault_asked (f);
+  r->call.part = *function == 'w' ? 0 : *function == 'd' ? 1
+    : *function == 'c' ? 2 : 3;
+  r->call.place = chance_mix (r->info.hash) ^ (r->call.part << 8 | req->op);
+  err = call_run_alone (&r->call);
+  if (r->call.cut && log_wanted ())
+    log_cut ("rule", r->info.name, req);
   return err;
 }
 
 static int
 rule_when (const struct fault *f, struct request *req)
 {
-  uint64_t fires = 0;
-  int err = host_rule (f, "when", req, &fires);
+  struct rule_call r;
+  int err = run_rule (&r, f, "when", req);
 
-  return err ? -err : fires != 0;
+  return err ? -err : r.result != 0;
 }
 
 static int
 rule_delay (const struct fault *f, struct request *req, uint64_t *ns)
 {
-  return host_rule (f, "delay", req, ns);
+  struct rule_call r;
+  int err = run_rule (&r, f, "delay", req);
+
+  *ns = r.result;
+  return err;
+}
+
+static int
+rule_keep (const struct fault *f, struct request *req,
+           struct fault_range **ranges, size_t *n)
+{
+  struct rule_call r;
+  int err = run_rule (&r, f, "keep", req);
+
+  *ranges = r.ranges;
+  *n = r.nr_ranges;
+  return err;
 }
 
 static int
 rule_call (const struct fault *f, struct request *req)
 {
-  uint64_t unused;
+  struct rule_call r;
 
-  return host_rule (f, "call", req, &unused);
+  return run_rule (&r, f, "call", req);
 }
 
 void
@@ -474,7 +537,8 @@ open_fault (lua_State *L)
 {
   static const char *const names[] = { "list", "get", "clear", NULL };
   struct fault_callbacks callbacks = {
-    .when = rule_when, .delay = rule_delay, .call = rule_call,
+    .when = rule_when, .delay = rule_delay, .keep = rule_keep,
+    .call = rule_call,
   };
 
   faults_start (&callbacks);

@@ -15,6 +15,7 @@
 
 #include "lib/chance.h"
 #include "lua/host.h"
+#include "lua/spec.h"
 #include "report/log.h"
 
 /* How many scripts may define the same hook. */
@@ -25,6 +26,7 @@ static struct {
   _Atomic unsigned count;
   int ref[MAX_LEVELS];
   struct tally asked[MAX_LEVELS];       /* requests for which each called chance */
+  bool called[MAX_LEVELS];      /* at least once */
   uint64_t n;                   /* requests seen */
 } hooks[OP_COUNT];
 
@@ -102,6 +104,7 @@ on_newindex (lua_State *L)
                        MAX_LEVELS);
   lua_settop (L, 3);
   hooks[op].ref[count] = luaL_ref (L, LUA_REGISTRYINDEX);
+  hooks[op].called[count] = false;
   hooks[op].count = count + 1;
   return 0;
 }
@@ -132,9 +135,97 @@ on_tojson (lua_State *L)
   return 1;
 }
 
+/*--------------------------------------------------------------------*/
+/* Hooks that do nothing. */
+
+/* Write the place where a hook is defined. */
+static void
+write_place (enum op op, unsigned level, char *place, size_t size)
+{
+  lua_rawgeti (host.L, LUA_REGISTRYINDEX, hooks[op].ref[level]);
+  describe_function (host.L, place, size);
+  lua_pop (host.L, 1);
+}
+
+/* The hooks that are defined in one place, as where a loop sets several. */
+struct place {
+  char where[300];
+  char names[150];              /* on.read, on.write */
+  unsigned nr_names;
+  bool called;                  /* at least one of them */
+};
+
+static void
+add_hook (struct place *p, enum op op, unsigned level)
+{
+  const size_t len = strlen (p->names);
+  char where[sizeof p->where];
+
+  write_place (op, level, where, sizeof where);
+  if (strcmp (where, p->where) != 0)
+    return;
+  p->called = p->called || hooks[op].called[level];
+  p->nr_names++;
+  snprintf (p->names + len, sizeof p->names - len, "%son.%s", len ? ", " : "",
+            op_names[op]);
+}
+
+/* Tell of the place of a hook, unless a hook before it has the same one. */
+static void
+tell_place (enum op first, unsigned first_level)
+{
+  struct place p = { .nr_names = 0 };
+
+  write_place (first, first_level, p.where, sizeof p.where);
+  for (enum op op = 0; op < OP_COUNT; op++)
+    for (unsigned level = 0; level < hooks[op].count && op != OP_FILL; level++) {
+      if (op == first && level == first_level && p.nr_names > 0)
+        return;
+      add_hook (&p, op, level);
+    }
+  if (!p.called)
+    nbdkit_error ("hook%s %s (%s) %s never called", p.nr_names > 1 ? "s" : "",
+                  p.names, p.where, p.nr_names > 1 ? "were" : "was");
+}
+
+/* As a rule that never fired: a hook that was never called has tested nothing.
+ * (on.fill is no test.)
+ */
+static void
+tell_uncalled (void)
+{
+  for (enum op op = 0; op < OP_COUNT; op++)
+    for (unsigned level = 0; level < hooks[op].count && op != OP_FILL; level++)
+      if (!hooks[op].called[level])
+        tell_place (op, level);
+}
+
+void
+hook_hint (lua_State *L)
+{
+  lua_Debug ar;
+
+  lua_rawgeti (L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+  for (enum op op = 0; op < OP_COUNT; op++) {
+    lua_pushstring (L, op_names[op]);
+    if (lua_rawget (L, -2) == LUA_TFUNCTION && !lua_iscfunction (L, -1)
+        && hooks[op].count == 0) {
+      lua_pushvalue (L, -1);
+      lua_getinfo (L, ">S", &ar);
+      fprintf (stderr, "%s:%d: note: the function %s is no hook: requests call "
+               "on.%s\n", ar.short_src, ar.linedefined, op_names[op],
+               op_names[op]);
+    }
+    lua_pop (L, 1);
+  }
+  lua_pop (L, 1);
+}
+
 void
 hook_stop (void)
 {
+  if (host.serving)
+    tell_uncalled ();
   for (size_t op = 0; op < OP_COUNT; op++)
     for (size_t i = 0; i < MAX_LEVELS; i++)
       tally_clear (&hooks[op].asked[i]);
@@ -425,6 +516,7 @@ run_level (struct pass *p, unsigned level)
 
   if (level >= hooks[req->op].count)
     return h.call.kind->run ? PERFORM : 0;
+  hooks[req->op].called[level] = true;
   err = call_run (&h.call);
   if (!err || h.call.cut)
     log_hook (&h.call);
@@ -514,6 +606,7 @@ hook_run_stop (void)
       .level = level,
     };
 
+    hooks[OP_STOP].called[level] = true;
     call_run_alone (&h.call);
   }
 }

@@ -191,6 +191,13 @@ int call_run_alone (struct call *c);
  */
 struct call *check_call (lua_State *L, const char *what, bool waits);
 
+/* For C functions that need long: can the code yield here?  If so, let others run
+ * for a millisecond, as sleep does, and then call GO_ON, which finds the stack as it
+ * was.  To be returned by the function.
+ */
+bool call_can_pause (lua_State *L);
+int call_pause (lua_State *L, lua_KFunction go_on);
+
 /* For kinds that serve a request. */
 int call_wait (const struct call *c, uint64_t ns);
 bool call_gone (const struct call *c);
@@ -245,18 +252,19 @@ void push_conn (lua_State *L, const struct connection *conn);
 /* Run the hooks on.stop.  Without the lock held. */
 void hook_run_stop (void);
 
-/* The table on, for scripts; forget what hooks have counted. */
+/* When all scripts have run: write a note to standard error for each global function
+ * that has the name of a hook where there is no such hook.
+ */
+void hook_hint (lua_State *L);
+
+/* The table on, for scripts; tell which hooks were never called, and forget what
+ * hooks have counted.
+ */
 void open_hook (lua_State *L);
 void hook_stop (void);
 
 /*--------------------------------------------------------------------*/
 /* fault.c, spec.c */
-
-/* Run a function of a fault rule on a request, and take what it returned.  0 or
- * an errno code.  Without the lock held.
- */
-int host_rule (const struct fault *f, const char *function,
-               struct request *req, uint64_t *result);
 
 void open_fault (lua_State *L);         /* leaves the function on the stack */
 
@@ -281,12 +289,20 @@ bool to_bytes (lua_State *L, int index, uint64_t *n);
  */
 uint64_t check_bytes (lua_State *L, int arg, uint64_t max, uint64_t otherwise);
 
+/* Raise the error that the argument reaches past the end of the disk. */
+int past_end (lua_State *L, int arg);
+
 /* The value at INDEX as nanoseconds (a number of seconds from 0 to 9e9, or a string
  * as text_time reads it), or as a probability (a number from 0 to 1, or a string
  * as text_probability reads it).  False: it is none.
  */
 bool to_time (lua_State *L, int index, uint64_t *ns);
 bool to_probability (lua_State *L, int index, double *p);
+
+/* Is the value a string with a time that does not say in what unit, such as "50"?  In
+ * a rule, where numbers are seconds, that is a mistake more often than not.
+ */
+bool lacks_unit (lua_State *L, int index);
 
 /* The argument as such.  Raises an error that says what was expected, and got. */
 uint64_t check_time (lua_State *L, int arg);
@@ -320,7 +336,7 @@ void new_class (lua_State *L, const char *name, lua_CFunction index,
 void make_strict (lua_State *L, const char *what, const char *const *names,
                   lua_CFunction call);
 
-/* The globals bytes, seconds, probability and boolean. */
+/* The globals bytes, seconds, probability, boolean and object. */
 void open_args (lua_State *L);
 
 /*--------------------------------------------------------------------*/
@@ -347,5 +363,8 @@ void note_mentions (lua_State *L);
 /* Such words are the keys of a table in the registry.  Note one more. */
 #define WORDS "words"
 void note_word (lua_State *L, const char *word, size_t len);
+
+/* The sources of modules that were found by require are the keys of another one. */
+#define MODULES "modules"
 
 #endif /* LUA_HOST_H */

@@ -151,7 +151,7 @@ disk_method_load (lua_State *L)
       load_data (L, *fd, name, buf, pos, n, offset + pos);
     else {
       n = file_run (*fd, pos, size, &data);
-      disk_error (L, disk_zero (disk_live (), n, offset + pos, L), "load");
+      disk_zero_pieces (L, "load", n, offset + pos);
     }
     work_show (L, &work, pos);
   }
@@ -203,7 +203,7 @@ disk_method_save (lua_State *L)
   buf = lua_newuserdatauv (L, PIECE, 0);
   work = work_begin (name, size);
   for (uint64_t offset = 0; offset < size; offset += n) {
-    n = disk_extent (disk_live (), size - offset, offset, &data);
+    n = disk_extent_pieces (L, offset, size, &data);
     if (data) {
       n = min_u64 (n, 16 * PIECE);
       save_data (L, *fd, name, buf, n, offset);

@@ -37,25 +37,64 @@ number_field (lua_State *L, const char *what, const char *name, uint64_t least,
 /*--------------------------------------------------------------------*/
 /* Bad sectors. */
 
+/* A list of bad ranges that grows: so many there are, up to this offset. */
+struct listing {
+  lua_Integer n;
+  uint64_t end;
+};
+
+/* Add the next range to the list on top of the stack.  False: there is none. */
+static bool
+list_next (lua_State *L, struct listing *l)
+{
+  const uint64_t left = disk_size (disk_live ()) - l->end;
+  uint64_t offset, count;
+
+  if (!medium_bad_find (medium (), left, l->end, &count, &offset))
+    return false;
+  lua_createtable (L, 0, 2);
+  lua_pushinteger (L, (lua_Integer) offset);
+  lua_setfield (L, -2, "offset");
+  lua_pushinteger (L, (lua_Integer) count);
+  lua_setfield (L, -2, "count");
+  lua_rawseti (L, -2, ++l->n);
+  l->end = offset + count;
+  return true;
+}
+
+/* Go on with a listing, at index 2, and pause when it has taken long. */
+static int
+list_some (lua_State *L, int status, lua_KContext unused)
+{
+  struct listing *l = lua_touserdata (L, 2);
+  uint64_t since = sys_now ();
+
+  (void) status;
+  (void) unused;
+  while (list_next (L, l)) {
+    if (l->n % 100 != 0 || sys_now () - since < SYS_STEP)
+      continue;
+    host_check (L);
+    if (call_can_pause (L))
+      return call_pause (L, list_some);
+    host_excuse (since);
+    since = sys_now ();
+  }
+  host_excuse (since);
+  return 1;
+}
+
 /* disk:bad (): a list of { offset =, count = }. */
 static int
 list_bad (lua_State *L)
 {
-  const uint64_t size = disk_size (disk_live ());
-  uint64_t from = 0, offset, count;
+  struct listing *l;
 
+  lua_settop (L, 1);
+  l = lua_newuserdatauv (L, sizeof *l, 0);
+  *l = (struct listing) { .n = 0 };
   lua_newtable (L);
-  for (lua_Integer i = 1; from < size
-       && medium_bad_find (medium (), size - from, from, &count, &offset); i++) {
-    lua_createtable (L, 0, 2);
-    lua_pushinteger (L, (lua_Integer) offset);
-    lua_setfield (L, -2, "offset");
-    lua_pushinteger (L, (lua_Integer) count);
-    lua_setfield (L, -2, "count");
-    lua_rawseti (L, -2, i);
-    from = offset + count;
-  }
-  return 1;
+  return list_some (L, LUA_OK, 0);
 }
 
 /* disk:bad { p = [, offset = , count = , seed = ] } */
@@ -63,10 +102,11 @@ static int
 bad_share (lua_State *L)
 {
   static const char *const names[] = { "p", "offset", "count", "seed", NULL };
-  const uint64_t since = sys_now (), size = disk_size (disk_live ());
+  const uint64_t size = disk_size (disk_live ());
   uint64_t offset, count, seed;
+  struct medium_share share;
+  struct work work;
   double p = 0;
-  int err;
 
   check_keys (L, 2, "disk:bad", names);
   lua_getfield (L, 2, "p");
@@ -80,13 +120,16 @@ bad_share (lua_State *L)
   seed = lua_isnil (L, -1) ? host.config.seed
     : (uint64_t) luaL_checkinteger (L, -1);
 
-  err = medium_bad_share (medium (), p, seed, count, offset);
-  host_excuse (since);
-  if (err == E2BIG)
+  if (!medium_share (&share, p, seed, count, offset))
     return luaL_error (L, "disk:bad: p: that would be more than %I bad ranges; "
                        "choose a smaller p, or a part of the disk with offset "
                        "and count", (lua_Integer) MEDIUM_BAD_MAX);
-  disk_error (L, err, "bad");
+  work = work_begin ("disk:bad", share.end);
+  while (share.sector < share.end) {
+    disk_error (L, medium_bad_share (medium (), &share), "bad");
+    work_show (L, &work, share.sector);
+  }
+  work_end (&work);
   return 0;
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/min.h"
 #include "lua/method.h"
 
 /*--------------------------------------------------------------------*/
@@ -42,6 +43,63 @@ disk_write_piece (lua_State *L, const char *method, const void *buf,
                   uint64_t count, uint64_t offset)
 {
   disk_error (L, disk_write (disk_live (), buf, count, offset, L), method);
+}
+
+/*--------------------------------------------------------------------*/
+/* Pieces of a range.  How long one takes depends on what is stored there. */
+
+#define LEAST_PIECE (UINT64_C (1) << 26)
+#define FIRST_PIECE (UINT64_C (1) << 30)
+#define MOST_PIECE (UINT64_C (1) << 62)
+
+/* The size, a power of two, of the piece after one that began at SINCE.  Where that
+ * took long, check whether to stop.
+ */
+static uint64_t
+next_piece (lua_State *L, uint64_t piece, uint64_t since)
+{
+  if (sys_now () - since < SYS_STEP / 4)
+    return piece < MOST_PIECE ? piece * 2 : piece;
+  host_check (L);
+  return piece > LEAST_PIECE ? piece / 2 : piece;
+}
+
+/* Pieces end at their multiples, so that each page lies in one of them. */
+void
+disk_zero_pieces (lua_State *L, const char *method, uint64_t count,
+                  uint64_t offset)
+{
+  uint64_t piece = FIRST_PIECE, n;
+
+  for (; count > 0; offset += n, count -= n) {
+    const uint64_t since = sys_now ();
+
+    n = min_u64 (piece - offset % piece, count);
+    disk_error (L, disk_zero (disk_live (), n, offset, L), method);
+    piece = next_piece (L, piece, since);
+  }
+}
+
+uint64_t
+disk_extent_pieces (lua_State *L, uint64_t offset, uint64_t end, bool *data)
+{
+  uint64_t pos = offset, piece = FIRST_PIECE, asked, n;
+  bool kind;
+
+  for (;;) {
+    const uint64_t since = sys_now ();
+
+    asked = min_u64 (piece, end - pos);
+    n = disk_extent (disk_live (), asked, pos, &kind);
+    if (pos > offset && kind != *data)
+      break;
+    *data = kind;
+    pos += n;
+    if (n < asked || pos == end)
+      break;
+    piece = next_piece (L, piece, since);
+  }
+  return pos - offset;
 }
 
 /*--------------------------------------------------------------------*/

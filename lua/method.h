@@ -32,6 +32,15 @@ void disk_error (lua_State *L, int err, const char *method);
 void disk_write_piece (lua_State *L, const char *method, const void *buf,
                        uint64_t count, uint64_t offset);
 
+/* disk_zero and disk_extent of the live disk, in pieces that each take some
+ * milliseconds: they raise an error if the work must stop.  METHOD is for errors.
+ * END is greater than OFFSET.
+ */
+void disk_zero_pieces (lua_State *L, const char *method, uint64_t count,
+                       uint64_t offset);
+uint64_t disk_extent_pieces (lua_State *L, uint64_t offset, uint64_t end,
+                             bool *data);
+
 /* Long work.  It shows its progress, it stops when the client has gone or the
  * server ends, and its time does not count against the hook's limit.  Call
  * work_show after each piece: it raises an error if the work must stop.  DONE and

@@ -158,6 +158,20 @@ lua_dofile (lua_State *L)
   return dofile_done (L, LUA_OK, 0);
 }
 
+/* Note the source of the function on top of the stack. */
+static void
+note_module (lua_State *L)
+{
+  lua_Debug ar;
+
+  lua_getfield (L, LUA_REGISTRYINDEX, MODULES);
+  lua_pushvalue (L, -2);
+  lua_getinfo (L, ">S", &ar);
+  lua_pushboolean (L, 1);
+  lua_setfield (L, -2, ar.source);
+  lua_pop (L, 1);
+}
+
 /* package.searchers[2]: modules in Lua, as text. */
 static int
 search_module (lua_State *L)
@@ -174,6 +188,7 @@ search_module (lua_State *L)
   if (luaL_loadfilex (L, lua_tostring (L, -1), "t") != LUA_OK)
     return luaL_error (L, "%s", lua_tostring (L, -1));
   note_mentions (L);
+  note_module (L);
   lua_insert (L, -2);
   return 2;
 }
@@ -484,6 +499,8 @@ open_libraries (lua_State *L)
   luaL_openlibs (L);
   lua_newtable (L);
   lua_setfield (L, LUA_REGISTRYINDEX, WORDS);
+  lua_newtable (L);
+  lua_setfield (L, LUA_REGISTRYINDEX, MODULES);
   guards_ref = host_ref_weak (L);
   lua_register (L, "print", lua_print);
   lua_register (L, "dofile", lua_dofile);

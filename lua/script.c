@@ -10,11 +10,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <sys/stat.h>
+
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
 #include "lib/text.h"
 #include "lua/host.h"
+#include "lua/spec.h"
 #include "report/stats.h"
 
 /*--------------------------------------------------------------------*/
@@ -200,6 +203,7 @@ check_params (lua_State *L)
                        "this parameter, and no script mentions it", p[i].key,
                        p[i].value, nearest);
   }
+  hook_hint (L);
   return 0;
 }
 
@@ -324,6 +328,49 @@ add_path (lua_State *L, const char *name)
   lua_settop (L, 1);
 }
 
+#define IN_QUOTES "put all of lua= in quotes, as in lua='fault { op = \"read\", " \
+                  "error = \"EIO\" }'"
+
+static bool
+is_file (const char *name)
+{
+  const size_t len = strlen (name);
+  struct stat st;
+
+  return (len > 4 && strcmp (name + len - 4, ".lua") == 0)
+    || (stat (name, &st) == 0 && S_ISREG (st.st_mode));
+}
+
+/* Raise an error if CODE is what a shell without quotes leaves of fault{op="read",
+ * error="EIO"}: faultop=read is good Lua, and does nothing.
+ */
+static void
+check_quotes (lua_State *L, const char *code)
+{
+  if (strncmp (code, "fault", 5) == 0
+      && spec_has_key (code + 5, strcspn (code + 5, "="))
+      && strcspn (code, " \t\n") == strlen (code))
+    luaL_error (L, "lua=%s: the shell took the braces away; " IN_QUOTES, code);
+}
+
+/* Raise the error on top of the stack, with which CODE did not compile; with a hint
+ * where it looks as if lua= was meant otherwise.
+ */
+static int
+wrong_code (lua_State *L, const char *code)
+{
+  const char *message = lua_tostring (L, -1);
+
+  if (strcspn (code, " \t\n") < strlen (code))
+    return lua_error (L);
+  if (is_file (code))
+    return luaL_error (L, "lua=%s: that is the name of a file; a script in a file is "
+                       "hooks=%s", code, code);
+  if (strstr (message, "<eof>"))
+    return luaL_error (L, "%s; " IN_QUOTES, message);
+  return lua_error (L);
+}
+
 static int
 run_script (lua_State *L)
 {
@@ -332,6 +379,8 @@ run_script (lua_State *L)
 
   if (!s->code)
     add_path (L, s->name);
+  else
+    check_quotes (L, s->code);
   r = s->code ? luaL_loadbufferx (L, s->code, strlen (s->code), s->name, "t")
               : luaL_loadfilex (L, s->name, "t");
   if (r == LUA_ERRFILE)
@@ -339,6 +388,8 @@ run_script (lua_State *L)
   if (r != LUA_OK && !s->code && r == LUA_ERRSYNTAX
       && !strchr (lua_tostring (L, -1), ':'))
     return luaL_error (L, "%s: %s", s->name, lua_tostring (L, -1));
+  if (r != LUA_OK && s->code)
+    return wrong_code (L, s->code);
   if (r != LUA_OK)
     return lua_error (L);
   note_mentions (L);

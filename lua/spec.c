@@ -83,6 +83,10 @@ nanoseconds (lua_State *L, const char *key)
 {
   uint64_t ns = 0;
 
+  if (lacks_unit (L, -1))
+    luaL_error (L, "fault: %s: \"%s\" has no unit: write \"%sms\" or \"%ss\", or a "
+                "number for seconds", key, lua_tostring (L, -1),
+                lua_tostring (L, -1), lua_tostring (L, -1));
   if (!to_time (L, -1, &ns))
     wrong (L, key, "a time, such as 2 or \"50ms\"");
   return ns;
@@ -113,6 +117,12 @@ static void
 take_from_1 (lua_State *L, const struct key *key, struct fault_spec *s)
 {
   *(uint64_t *) field (s, key) = whole (L, key->name, 1);
+}
+
+static void
+take_time (lua_State *L, const struct key *key, struct fault_spec *s)
+{
+  *(uint64_t *) field (s, key) = nanoseconds (L, key->name);
 }
 
 static void
@@ -225,21 +235,37 @@ take_error (lua_State *L, const struct key *key, struct fault_spec *s)
     wrong (L, key->name, "an error that any request may have");
 }
 
-/* A time, { least, most }, or a function that gives a time. */
+/* { p50 = time, p99 = time, ... }: a distribution. */
 static void
-take_delay (lua_State *L, const struct key *key, struct fault_spec *s)
+take_percentiles (lua_State *L, const struct key *key, struct fault_spec *s)
 {
-  if (lua_isfunction (L, -1)) {
-    s->has_delay_function = true;
-    return;
+  static const char *const names[MAX_POINTS + 1] = {
+    "p50", "p90", "p95", "p99", "p999", "p9999", "p100", NULL
+  };
+  static const double shares[MAX_POINTS] = {
+    0.5, 0.9, 0.95, 0.99, 0.999, 0.9999, 1
+  };
+
+  check_keys (L, lua_absindex (L, -1), "fault: delay", names);
+  for (size_t i = 0; names[i]; i++) {
+    lua_pushstring (L, names[i]);
+    if (lua_rawget (L, -2) != LUA_TNIL) {
+      const uint64_t ns = nanoseconds (L, key->name);
+
+      if (ns < s->delay_max)
+        luaL_error (L, "fault: delay: %s is shorter than what is before it",
+                    names[i]);
+      s->delay_max = ns;
+      s->points[s->nr_points++] = (struct fault_point) { shares[i], ns };
+    }
+    lua_pop (L, 1);
   }
-  if (!lua_istable (L, -1)) {
-    s->delay = nanoseconds (L, key->name);
-    return;
-  }
-  if (lua_rawlen (L, -1) != 2)
-    luaL_error (L, "fault: delay: expected a time, {least, most} or a "
-                "function");
+}
+
+/* { least, most } */
+static void
+take_limits (lua_State *L, const struct key *key, struct fault_spec *s)
+{
   lua_rawgeti (L, -1, 1);
   s->delay = nanoseconds (L, key->name);
   lua_rawgeti (L, -2, 2);
@@ -249,33 +275,79 @@ take_delay (lua_State *L, const struct key *key, struct fault_spec *s)
     luaL_error (L, "fault: delay: the second time is shorter");
 }
 
-/* How many bytes are kept of the start, or a list of { offset, count }; an empty
- * list keeps nothing, as 0 does.  The ranges are in a userdata below the value.
+/* A time, { least, most }, percentiles, or a function that gives a time. */
+static void
+take_delay (lua_State *L, const struct key *key, struct fault_spec *s)
+{
+  if (lua_isfunction (L, -1))
+    s->has_delay_function = true;
+  else if (!lua_istable (L, -1))
+    s->delay = nanoseconds (L, key->name);
+  else if (lua_rawlen (L, -1) == 2)
+    take_limits (L, key, s);
+  else {
+    if (lua_rawlen (L, -1) == 0)
+      take_percentiles (L, key, s);
+    if (s->nr_points == 0)
+      luaL_error (L, "fault: delay: expected a time, {least, most}, {p50 = time, p99 "
+                  "= time} or a function");
+  }
+}
+
+/* Read the list of { offset, count } on top of the stack into RANGES.  False: it is
+ * none.
  */
+static bool
+to_ranges (lua_State *L, struct fault_range *ranges, size_t n)
+{
+  bool ok = true;
+
+  for (size_t i = 0; i < n && ok; i++) {
+    ok = lua_rawgeti (L, -1, (lua_Integer) i + 1) == LUA_TTABLE;
+    if (ok) {
+      lua_rawgeti (L, -1, 1);
+      lua_rawgeti (L, -2, 2);
+      ok = to_bytes (L, -2, &ranges[i].offset)
+        && to_bytes (L, -1, &ranges[i].count);
+      lua_pop (L, 2);
+    }
+    lua_pop (L, 1);
+  }
+  return ok;
+}
+
+bool
+to_parts (lua_State *L, struct parts *p)
+{
+  const bool list = lua_istable (L, -1);
+  const size_t n = list ? lua_rawlen (L, -1) : 1;
+
+  luaL_checkstack (L, 5, NULL);
+  p->half = lua_type (L, -1) == LUA_TSTRING
+    && strcmp (lua_tostring (L, -1), "half") == 0;
+  p->ranges = lua_newuserdatauv (L, (n + 1) * sizeof *p->ranges, 0);
+  p->n = n ? n : 1;
+  p->ranges[0] = (struct fault_range) { 0, 0 };
+  lua_insert (L, -2);
+  return list ? to_ranges (L, p->ranges, n)
+    : p->half || to_bytes (L, -1, &p->ranges[0].count);
+}
+
+/* What keep takes, or a function that gives it. */
 static void
 take_keep (lua_State *L, const struct key *key, struct fault_spec *s)
 {
-  size_t n = lua_istable (L, -1) ? lua_rawlen (L, -1) : 1;
-  struct fault_range *ranges = lua_newuserdatauv (L, (n + 1) * sizeof *ranges,
-                                                  0);
+  struct parts p;
 
-  ranges[0] = (struct fault_range) { 0, 0 };
-  s->keep = ranges;
-  s->nr_keep = n ? n : 1;
-  lua_insert (L, -2);
-  if (!lua_istable (L, -1)) {
-    ranges[0] = (struct fault_range) { 0, bytes (L, key->name) };
+  if (lua_isfunction (L, -1)) {
+    s->has_keep_function = true;
     return;
   }
-  for (size_t i = 0; i < n; i++) {
-    if (lua_rawgeti (L, -1, (lua_Integer) i + 1) != LUA_TTABLE)
-      wrong (L, key->name, "bytes, or a list of {offset, count}");
-    lua_rawgeti (L, -1, 1);
-    ranges[i].offset = bytes (L, key->name);
-    lua_rawgeti (L, -2, 2);
-    ranges[i].count = bytes (L, key->name);
-    lua_pop (L, 3);
-  }
+  if (!to_parts (L, &p))
+    wrong (L, key->name, PARTS_EXPECTED " or a function");
+  s->keep_half = p.half;
+  s->keep = p.half ? NULL : p.ranges;
+  s->nr_keep = p.half ? 0 : p.n;
 }
 
 /* Bytes, forwards or backwards. */
@@ -318,14 +390,15 @@ take_disconnect (lua_State *L, const struct key *key, struct fault_spec *s)
 #define BYTES(member) take_bytes, FIELD (uint64_t, member)
 #define FROM_0(member) take_from_0, FIELD (uint64_t, member)
 #define FROM_1(member) take_from_1, FIELD (uint64_t, member)
+#define TIME(member) take_time, FIELD (uint64_t, member)
 #define STRING(member) take_string, FIELD (const char *, member)
 #define BOOLEAN(member) take_boolean, FIELD (bool, member)
 #define CHANCE(member) take_probability, FIELD (double, member)
 #define FUNCTION(member) take_function, FIELD (bool, member)
 #define SPECIAL(function) function, 0
 
-/* The language of fault {...} in one table.  op comes first, because the others are
- * checked against it.
+/* The language of fault {...} in one table, in the order of the man page, in which
+ * rules are shown.  op comes first, because the others are checked against it.
  */
 static const struct key keys[] = {
   { "op",         SELECTOR, ALL_OPS,       0,           SPECIAL (take_op) },
@@ -335,28 +408,39 @@ static const struct key keys[] = {
   { "export",     SELECTOR, ALL_OPS,       0,           STRING (export_name) },
   { "fua",        SELECTOR, CHANGES,       HAS (fua),   BOOLEAN (fua) },
   { "data",       SELECTOR, OP (WRITE),    0,           SPECIAL (take_data) },
+  { "from",       SELECTOR, ALL_OPS,       0,           TIME (from) },
+  { "to",         SELECTOR, ALL_OPS,       0,           TIME (to) },
+  { "when",       SELECTOR, ALL_OPS,       0,           FUNCTION (has_when) },
   { "nth",        SELECTOR, ALL_OPS,       0,           FROM_1 (nth) },
   { "every",      SELECTOR, ALL_OPS,       0,           FROM_1 (every) },
   { "after",      SELECTOR, ALL_OPS,       0,           FROM_0 (after) },
-  { "times",      SELECTOR, ALL_OPS,       0,           FROM_1 (times) },
   { "seq",        SELECTOR, ALL_OPS,       0,           SPECIAL (take_seq) },
   { "p",          SELECTOR, ALL_OPS,       HAS (p),     CHANCE (p) },
-  { "when",       SELECTOR, ALL_OPS,       0,           FUNCTION (has_when) },
-  { "name",       SELECTOR, ALL_OPS,       0,           SPECIAL (take_name) },
+  { "times",      SELECTOR, ALL_OPS,       0,           FROM_1 (times) },
   { "optional",   SELECTOR, ALL_OPS,       0,           BOOLEAN (optional) },
-  { "error",      ACTION,   ALL_OPS,       0,           SPECIAL (take_error) },
+  { "name",       SELECTOR, ALL_OPS,       0,           SPECIAL (take_name) },
   { "delay",      ACTION,   ALL_OPS,       0,           SPECIAL (take_delay) },
   { "hang",       ACTION,   ALL_OPS,       0,           BOOLEAN (hang) },
-  { "corrupt",    ACTION,   CAN_CORRUPT,   0,           FROM_1 (corrupt) },
-  { "keep",       ACTION,   CAN_TEAR,      0,           SPECIAL (take_keep) },
+  { "call",       ACTION,   ALL_OPS,       0,           FUNCTION (has_call) },
+  { "shutdown",   ACTION,   ALL_OPS,       0,           BOOLEAN (shutdown) },
+  { "disconnect", ACTION,   REQUESTS,      0,           SPECIAL (take_disconnect) },
+  { "error",      ACTION,   ALL_OPS,       0,           SPECIAL (take_error) },
   { "lose",       ACTION,   REQUESTS,      0,           BOOLEAN (lose) },
   { "misdirect",  ACTION,   CAN_MISDIRECT, 0,           SPECIAL (take_misdirect) },
-  { "disconnect", ACTION,   REQUESTS,      0,           SPECIAL (take_disconnect) },
-  { "shutdown",   ACTION,   ALL_OPS,       0,           BOOLEAN (shutdown) },
-  { "call",       ACTION,   ALL_OPS,       0,           FUNCTION (has_call) },
+  { "keep",       ACTION,   CAN_TEAR,      0,           SPECIAL (take_keep) },
+  { "corrupt",    ACTION,   CAN_CORRUPT,   0,           FROM_1 (corrupt) },
 };
 
 #define NR_KEYS (sizeof keys / sizeof keys[0])
+
+bool
+spec_has_key (const char *name, size_t len)
+{
+  for (const struct key *key = keys; key < keys + NR_KEYS; key++)
+    if (strlen (key->name) == len && memcmp (key->name, name, len) == 0)
+      return true;
+  return false;
+}
 
 /* A selector must be able to match one of the rule's operations, and an action must
  * do something to all of them, because a rule that fires must have an effect.  (A
@@ -423,6 +507,16 @@ check_region (lua_State *L, struct fault_spec *s)
     s->count = size - s->offset;
 }
 
+/* The time from FROM to TO must not be empty. */
+static void
+check_time_span (lua_State *L, const struct fault_spec *s)
+{
+  if (lua_getfield (L, 2, "to") != LUA_TNIL && s->to <= s->from)
+    luaL_error (L, "fault: to: expected a later time than from, counted from the "
+                "declaration too");
+  lua_pop (L, 1);
+}
+
 /* Take the value of a key, if it is there.  False: there is none, or an action that
  * is false.
  */
@@ -446,6 +540,7 @@ static void
 take_keys (lua_State *L, struct fault_spec *s)
 {
   unsigned can = ALL_OPS, acts = 0, actions = 0;
+  struct rule_text text = { .len = 0 };
 
   for (const struct key *key = keys; key < keys + NR_KEYS; key++) {
     const bool there = take_key (L, key, s);
@@ -454,6 +549,8 @@ take_keys (lua_State *L, struct fault_spec *s)
       luaL_error (L, "fault: op is missing, such as op = \"write\" (in quotes)");
     if (!there)
       continue;
+    if (strcmp (key->name, "name") != 0)        /* it is always shown beside */
+      describe_key (L, &text, key->name);
     check_ops (L, key, s->ops);
     if (key->kind == SELECTOR)
       can &= key->ops;
@@ -466,7 +563,10 @@ take_keys (lua_State *L, struct fault_spec *s)
     luaL_error (L, "fault: there is no action, such as error = \"EIO\" (in "
                 "quotes)");
   s->ops &= acts & can;
-  s->only_delays = s->has_delay_function && actions == 1;
+  s->only_function = actions == 1
+    && (s->has_delay_function || s->has_keep_function);
+  s->text = describe_push (L, &text);
+  s->where = describe_place (L);
 }
 
 void
@@ -481,4 +581,5 @@ take_spec (lua_State *L, struct fault_spec *s)
   take_keys (L, s);
   check_actions (L);
   check_region (L, s);
+  check_time_span (L, s);
 }

@@ -163,6 +163,7 @@ disk_method_stats (lua_State *L)
   set_start (L);
   set_integer (L, "size", disk_size (disk_live ()));
   set_integer (L, "allocated", disk_allocated (disk_live ()));
+  set_integer (L, "stored", disk_stored (disk_live ()));
   set_connections (L);
   for (enum op op = OP_READ; op <= OP_CACHE; op++)
     set_op (L, op);

@@ -82,8 +82,10 @@ local function breakpoint(tag)
   local ok, rule = pcall(fault.get, "breakpoint " .. tostring(tag))
   return ok and rule or wrong(tag, "there is no breakpoint with this tag")
 end
-blkdebug = { wait_break = function(tag) breakpoint(tag):wait(1e9) end,
-             remove_break = function(tag) breakpoint(tag):remove() end }    -- which lets the request go on
+blkdebug = object("blkdebug", {
+  wait_break = function(tag) breakpoint(tag):wait(1e9) end,
+  remove_break = function(tag) breakpoint(tag):remove() end,    -- which lets the request go on
+})
 function blkdebug.break_at(event, tag)
   local op = params.of { event = tostring(event) }.choice("event", events)
   if type(tag) ~= "string" then wrong(tag, 'expected a name, such as "A"') end

@@ -32,7 +32,7 @@ local function change(what, n, is_bad, fails)
   blocks[block(n, "block")] = fails
   if loud then print("dm-dust: " .. what, n) end
 end
-dust = {
+dust = object("dust", {
   enable = function() enabled = true end, disable = function() enabled = false end,
   quiet = function() loud = not loud end, clearbadblocks = function() blocks = {} end,
   addbadblock = function(n, count) change("bad", n, false, params.of { count = count }.number("count", 0)) end,
@@ -45,5 +45,5 @@ dust = {
     return list
   end,
   countbadblocks = function() return #dust.listbadblocks() end,
-}
+})
 for n in (param.addbadblock or ""):gmatch "[^,]+" do dust.addbadblock(block(n, "addbadblock")) end

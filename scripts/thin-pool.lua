@@ -10,7 +10,7 @@ local timeout = params.time("no_space_timeout", 0)
 local full_since        -- by now(), or nil: there was room
 disk:limit(size)
 
-pool = {
+pool = object("pool", {
   grow = function(by)
     local more = params.of { grow = tostring(by) }.bytes "grow"
     if more > math.maxinteger - size then error("grow=" .. by .. ": expected less than 8E in all", 0) end
@@ -19,7 +19,7 @@ pool = {
     return pool.status()
   end,
   status = function() return { size = size, used = disk:stats().allocated } end,
-}
+})
 
 if timeout > 0 then
   function on.write(req)

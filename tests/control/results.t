@@ -42,9 +42,9 @@ setmetatable({}, {__index = error, __len = error, __pairs = error})	[]
 #tostring(print) > 10 and type(print)	"function"
 (tostring(fault):gsub("0x.*", ""))	"table: "
 fault.list()	[]
-fault { op = "read", error = "EIO", name = "r" }	{"name": "r", "hits": 0, "fired": 0, "on": True}
-fault.get("r"):off()	{"name": "r", "hits": 0, "fired": 0, "on": False}
-{ fault.list(), n = 1 }	{"1": [{"name": "r", "hits": 0, "fired": 0, "on": False}], "n": 1}
+fault { op = "read", error = "EIO", name = "r" }	{"name": "r", "hits": 0, "fired": 0, "on": True, "text": 'op="read" error="EIO"', "where": "control:1"}
+fault.get("r"):off()	{"name": "r", "hits": 0, "fired": 0, "on": False, "text": 'op="read" error="EIO"', "where": "control:1"}
+{ fault.list(), n = 1 }	{"1": [{"name": "r", "hits": 0, "fired": 0, "on": False, "text": 'op="read" error="EIO"', "where": "control:1"}], "n": 1}
 fault.get("r"):remove()	NONE
 fault.clear()	NONE
 disk.size	1 << 20

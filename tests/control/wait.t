@@ -26,12 +26,12 @@ later_gives ()
 # if a script mentions sleep.
 serve lua="local _ = sleep" size=1M control=ctl.sock
 is "$(memctl 'fault { op = "write", error = "ENOSPC", name = "full" }')" \
-    '{"fired":0,"hits":0,"name":"full","on":true}' "a rule added at run time"
+    '{"fired":0,"hits":0,"name":"full","on":true,"text":"op=\"write\" error=\"ENOSPC\"","where":"control:1"}' "a rule added at run time"
 later 'print "begun" return fault.get("full"):wait(600)'
 begun 1
 is "$(python 'from clients import *
 print(outcome(h.pwrite, b"x", 0), outcome(h.pread, 1, 0))')" "ENOSPC ok" "takes effect"
-later_gives 0 '{"fired":1,"hits":1,"name":"full","on":true}' '' "wait returns when it fires"
+later_gives 0 '{"fired":1,"hits":1,"name":"full","on":true,"text":"op=\"write\" error=\"ENOSPC\"","where":"control:1"}' '' "wait returns when it fires"
 is "$(memctl 'fault.get("full"):wait(600).fired')" 1 "at once if it has fired before"
 is "$(memctl 'fault.get("full"):wait("0ms").hits')" 1 "also with no time to wait"
 

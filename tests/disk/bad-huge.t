@@ -42,7 +42,7 @@ disk:bad: p: expected a probability, such as 0.001, \"1%\" or \"1:1000\"
 disk:bad has no 'q', but p, offset, count, seed
 disk:bad: count: expected a number from 0 to 0, or a string such as \"4K\", got 1
 bad argument (is negative)
-bad argument (reaches past the end of the disk)
+bad argument (reaches past the end of the disk, which has 9223372036854775807 bytes)
 bad argument (number expected, got no value)" "huge disks"
 stopped
 
@@ -67,4 +67,52 @@ PY
 is "$(python - <memory.py)" "EIO ok ok
 True 2" "the largest disk, bad as a whole, costs next to nothing"
 stopped
+# Many ranges: to list them lets others in, and stops when nobody waits for it; to
+# heal them costs next to nothing.
+serve size=2G control=ctl.sock lua='reads, lists = 0, 0
+function on.read() reads = reads + 1 end
+function on.flush()
+  local guard <close> = setmetatable({}, { __close = function() ended = true end })
+  for i = 1, 1000 do disk:bad(); lists = i end
+end'
+cat >many.py <<'PY'
+from clients import *
+control = Control()
+def cpu():
+    with open(f"/proc/{open('server.pid').read().strip()}/stat") as f:
+        return sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13])) / os.sysconf("SC_CLK_TCK")
+control("disk:bad{p=0.5, count='800M'}")
+done = False
+def read():
+    c = connect()
+    while not done:
+        outcome(c.pread, 1, 1 << 30)
+thread = threading.Thread(target=read)
+thread.start()
+until(lambda: control("reads > 0"))
+n, meanwhile = control("local before, list = reads, disk:bad() return { #list, reads - before }")
+done = True
+thread.join()
+print(n > 350000, meanwhile > 0)
+child = os.fork()
+if child == 0:
+    connect().flush()
+    os._exit(0)
+until(lambda: control("lists > 0"))
+os.kill(child, signal.SIGKILL)
+os.waitpid(child, 0)
+until(lambda: control("ended"))
+print(control("lists < 500"))
+control("disk:heal() disk:bad{p=0.5}")
+before = cpu()
+for chunk in "disk:heal(512, '1G')", "disk:heal()":
+    control(chunk)
+# As a tree it took a second.
+print(cpu() - before < 0.3 or cpu() - before, control("#disk:bad()"))
+PY
+is "$(python - <many.py)" "True True
+True
+True 0" "a million ranges"
+stopped
+
 done_testing

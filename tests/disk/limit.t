@@ -31,8 +31,15 @@ control("disk:limit()")
 print("lifted", outcome(h.pwrite, b"d" * 64 * M, 0), allocated() == 64 * M)
 control("disk:limit('64M') disk:snapshot 'then'")
 s = connect("then")
-print("snapshots", outcome(s.pwrite, b"e" * 4 * M, 100 * M), outcome(s.pwrite, b"e" * M, 3), outcome(h.pwrite, b"f" * M, 0), outcome(h.pwrite, b"f", 64 * M), allocated() == 64 * M)
-print("scripts", control("disk:write('100M', 'x') return disk:stats().allocated") - 64 * M)
+def stored():
+    return control("disk:stats().stored")
+print("snapshots", allocated() - 64 * M, outcome(s.pwrite, b"e" * 4 * M, 100 * M), outcome(s.pwrite, b"e" * M, 3), allocated() - 64 * M == 5 * M + 4096, stored() == 64 * M)
+print("what they share", outcome(h.pwrite, b"f" * M, 32 * M), outcome(h.pwrite, b"f", 64 * M), outcome(h.pwrite, b"f" * M, 4096), bytes(h.pread(1, 32 * M)))
+print("scripts", control("disk:write('100M', 'x') return disk:stats().allocated") - 69 * M - 4096)
+control("disk:drop 'then'")
+s.shutdown()
+until(lambda: allocated() == 64 * M + 4096)
+print("dropped", outcome(h.pwrite, b"f" * M, 32 * M), outcome(h.pwrite, b"f", 65 * M))
 control("disk:limit(nil)")
 print("lifted", outcome(h.pwrite, b"d", 200 * M))
 PY
@@ -46,8 +53,10 @@ after zero ok ENOSPC 4096
 no hole 0
 nothing ENOSPC ok ok
 lifted ok True
-snapshots ok ok ok ENOSPC True
+snapshots 0 ok ok True True
+what they share ENOSPC ENOSPC ok b'd'
 scripts 4096
+dropped ok ENOSPC
 lifted ok" "limits at run time, huge requests, snapshots"
 stopped
 

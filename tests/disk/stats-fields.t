@@ -100,7 +100,7 @@ hanging 1 [1, 0]
 released 0 0 1 False
 rule True True True
 rule False False True
-rule [False, 0, 0, True, True] {'fired': 0, 'hits': 0, 'name': 'never', 'on': True}
+rule [False, 0, 0, True, True] {'fired': 0, 'hits': 0, 'name': 'never', 'on': True, 'text': 'op=\"read\" error=\"EIO\"', 'where': 'control:1'}
 hooks 2 1 True
 medium [('bad_fired', 0), ('bad_ranges', 0), ('limit_fired', 0), ('readonly', False), ('readonly_fired', 0), ('throttled', 0)]
 True [('bad_fired', 2), ('bad_ranges', 2), ('limit', 8192), ('limit_fired', 1), ('readonly', True), ('readonly_fired', 1)]" "each field"

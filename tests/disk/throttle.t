@@ -129,6 +129,28 @@ only what moves bytes waits
 ok" "requests that wait follow new rates; a killed client leaves no debts"
 stopped
 
+# Clients that come, ask for much and leave do not starve one that waits for a
+# second: without the right answer it would wait for as long as they come.
+serve --threads=4 size=64M lua='disk:throttle { bps = 2000000 }'
+cat >visitors.py <<'PY'
+from clients import *
+first = h.aio_pread(nbd.Buffer(2000000), 0)
+visitors = 0
+while visitors < 60 and not h.aio_command_completed(first):
+    child = os.fork()
+    if child == 0:
+        c = connect()
+        c.aio_pread(nbd.Buffer(1000000), 0)
+        c.poll(50)
+        os._exit(0)
+    os.waitpid(child, 0)
+    visitors += 1
+    h.poll(150)
+print(visitors < 60 or visitors, visitors > 0)
+PY
+is "$(python - <visitors.py)" "True True" "clients that come and go starve nobody"
+stopped
+
 # The server ends although requests would wait for a day.  (Each thread has one,
 # because nbdkit waits for threads that wait for an idle client.)
 serve --threads=10 size=64M lua='disk:throttle { bps = 1000, iops = 1000 }'

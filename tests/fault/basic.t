@@ -133,8 +133,8 @@ python 'h.pread(512, 0)
 try: h.pread(512, 0)
 except nbd.Error: pass'
 stop
-like "$(cat log)" "error: .*fault rule idle never fired \(it matched 0 requests\)" "a rule that matched nothing"
-like "$(cat log)" "error: .*fault rule 3 never fired \(it matched 2 requests\)" "a rule that matched but never fired"
+like "$(cat log)" "error: .*fault rule idle \(lua:1: op=\"write\" error=\"EIO\"\) never fired \(it matched 0 requests\)" "a rule that matched nothing"
+like "$(cat log)" "error: .*fault rule 3 \(lua:3: op=\"read\" nth=5 error=\"EIO\"\) never fired \(it matched 2 requests\)" "a rule that matched but never fired"
 like "$(cat log)" "debug: .*fault rule busy: matched 2, fired 1" "a rule that fired"
 out=$(nbdkit_run -U nowhere/sock size=1M lua='fault { op = "read", error = "EIO" }' --run true 2>&1)
 like "$out" "nowhere/sock" "a start that fails once the rules are there"

@@ -33,5 +33,5 @@ print(len(lines), [l["seq"] for l in every] == list(range(1, len(every) + 1)),
       and sorted(l["t"] for l in every) == [l["t"] for l in every],
       len({l["conn"] for l in lines}), all(l["did"] for l in lines))
 show(last)')" "$((WORK / 8 * 8)) True True 8 True
-{\"rule\":\"slow\",\"matched\":$((WORK / 8 * 8)),\"fired\":$((WORK / 8 * 8))}" "as many lines, in order"
+{\"rule\":\"slow\",\"text\":\"op=\\\"read\\\" delay=1e-06\",\"where\":\"lua:1\",\"matched\":$((WORK / 8 * 8)),\"fired\":$((WORK / 8 * 8))}" "as many lines, in order"
 done_testing

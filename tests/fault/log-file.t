@@ -48,7 +48,7 @@ outcome(h.pread, 1, 0)'
 like "$(nbdkit_run -U x.sock size=1M log=daemon.log --run true 2>&1)" "log=.*/daemon.log: another server writes to it" "refused: that of a server in the background"
 end "$server"
 is "$(read_log daemon.log 'for l in lines: show(l)')" '{"rule":"1","op":"read","offset":0,"count":1,"conn":1,"did":{"error":"EIO"}}
-{"rule":"1","matched":1,"fired":1}' "in the background, with a relative path"
+{"rule":"1","text":"op=\"read\" error=\"EIO\"","where":"lua:1","matched":1,"fired":1}' "in the background, with a relative path"
 is "$(nbdkit_run -U - size=1M log=/dev/stdout lua='fault { op = "read", error = "EIO" }' --run true 2>/dev/null | grep matched | cut -d, -f4-)" \
-    '"rule":"1","matched":0,"fired":0,"never_fired":true}' "log=/dev/stdout"
+    '"rule":"1","text":"op=\"read\" error=\"EIO\"","where":"lua:1","matched":0,"fired":0,"never_fired":true}' "log=/dev/stdout"
 done_testing

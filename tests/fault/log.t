@@ -73,22 +73,22 @@ is "$(read_log the.log 'for l in lines: show(l)')" '{"rule":"1","op":"write","of
 {"hook":"cache","op":"cache","offset":0,"count":7,"conn":1,"did":{"error":"EINVAL"}}
 {"medium":"disk:bad","op":"read","offset":524288,"count":1,"conn":1,"did":{"error":"EIO"}}
 {"rule":"1","op":"write","offset":0,"count":1,"conn":2,"export":"the \"snapshot\"","did":{"error":"ENOSPC"}}
-{"rule":"removed","matched":0,"fired":0,"never_fired":true,"removed":true}
-{"rule":"cleared","matched":0,"fired":0,"never_fired":true,"removed":true}
+{"rule":"removed","text":"op=\"trim\" offset=40960 count=512 error=\"EIO\"","where":"actions.lua:6","matched":0,"fired":0,"never_fired":true,"removed":true}
+{"rule":"cleared","text":"op=\"trim\" offset=45056 count=512 error=\"EIO\"","where":"actions.lua:6","matched":0,"fired":0,"never_fired":true,"removed":true}
 {"medium":"disk:readonly","op":"write","offset":81920,"count":512,"conn":1,"did":{"error":"EPERM"}}
 {"medium":"disk:limit","op":"write","offset":81920,"count":512,"conn":1,"did":{"error":"ENOSPC"}}
-{"rule":"1","matched":2,"fired":2}
-{"rule":"2","matched":1,"fired":1}
-{"rule":"3","matched":1,"fired":1}
-{"rule":"4","matched":1,"fired":1}
-{"rule":"5","matched":1,"fired":1}
-{"rule":"a \"name\"\\\n\t\u0001\u007f","matched":1,"fired":1}
-{"rule":"\u00ff\u00fe\u00e9\u00ed\u00a0\u0080","matched":1,"fired":1}
-{"rule":"both","matched":1,"fired":1}
-{"rule":"hang","matched":1,"fired":1}
-{"rule":"not","matched":0,"fired":0,"never_fired":true}
-{"rule":"second flush","matched":3,"fired":1}
-{"rule":"perhaps","matched":3,"fired":0,"optional":true}' "what the log says"
+{"rule":"1","text":"op=\"write\" offset=0 count=512 export=\"*\" error=\"ENOSPC\"","where":"actions.lua:6","matched":2,"fired":2}
+{"rule":"2","text":"op=\"write\" offset=4096 count=512 delay=\"1ms\"","where":"actions.lua:6","matched":1,"fired":1}
+{"rule":"3","text":"op=\"write\" offset=8192 count=512 lose=true","where":"actions.lua:6","matched":1,"fired":1}
+{"rule":"4","text":"op=\"write\" offset=12288 count=512 keep={ { 0, 100 }, { 200, 50 } }","where":"actions.lua:6","matched":1,"fired":1}
+{"rule":"5","text":"op=\"write\" offset=16384 count=512 misdirect=-4096","where":"actions.lua:6","matched":1,"fired":1}
+{"rule":"a \"name\"\\\n\t\u0001\u007f","text":"op=\"read\" offset=20480 count=512 corrupt=3","where":"actions.lua:6","matched":1,"fired":1}
+{"rule":"\u00ff\u00fe\u00e9\u00ed\u00a0\u0080","text":"op=\"write\" offset=24576 count=512 call=function (actions.lua:14)","where":"actions.lua:6","matched":1,"fired":1}
+{"rule":"both","text":"op=\"zero\" offset=28672 count=512 delay=\"1ms\" error=\"EIO\"","where":"actions.lua:6","matched":1,"fired":1}
+{"rule":"hang","text":"op=\"read\" offset=32768 count=512 hang=true","where":"actions.lua:6","matched":1,"fired":1}
+{"rule":"not","text":"op=\"trim\" offset=36864 count=512 when=function (actions.lua:17) error=\"EIO\"","where":"actions.lua:6","matched":0,"fired":0,"never_fired":true}
+{"rule":"second flush","text":"op=\"flush\" nth=2 error=\"EIO\"","where":"actions.lua:20","matched":3,"fired":1}
+{"rule":"perhaps","text":"op=\"flush\" nth=99 optional=true error=\"EIO\"","where":"actions.lua:21","matched":3,"fired":0,"optional":true}' "what the log says"
 is "$(read_log the.log 'import re
 print([l["seq"] for l in every] == list(range(1, len(every) + 1)),
       all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", l["time"]) for l in every))')" \
@@ -101,8 +101,8 @@ python 'from clients import *
 print(outcome(h.pread, 1, 1 << 19), outcome(h.pread, 1, 0), outcome(h.flush))' >got
 is "$(cat got)" "EIO ok ok" "a rule for the second half"
 stop
-is "$(read_log clear.log 'for l in lines: show(l)' | tail -2)" '{"rule":"half","matched":1,"fired":1,"removed":true}
-{"rule":"none","matched":0,"fired":0,"never_fired":true,"removed":true}' "fault.clear() has a line for each"
+is "$(read_log clear.log 'for l in lines: show(l)' | tail -2)" '{"rule":"half","text":"op=\"read\" offset=524288.0 count=512 error=\"EIO\"","where":"lua:1","matched":1,"fired":1,"removed":true}
+{"rule":"none","text":"op=\"trim\" error=\"EIO\"","where":"lua:2","matched":0,"fired":0,"never_fired":true,"removed":true}' "fault.clear() has a line for each"
 
 # If a function fails, the other rules do nothing.  Faults of opening are logged too.
 # No more bits flip than there are.

@@ -25,7 +25,11 @@ def atleast(least, f, *args):
 print(*[atleast(.05, f, *a) for f, a in ((h.pread, (1, 0)), (h.pwrite, (b"x", 0)), (h.zero, (1, 0)), (h.trim, (1, 0)), (h.cache, (1, 0)))])
 print(atleast(.05, h.pread, 1, M), atleast(.03, h.pread, 1, M + 1), atleast(.01, h.pread, 1, 3 * M), atleast(.04, h.flush), atleast(.03, connect))
 took = [timed(h.pread, 16, 2 * M + 16 * i)[1] for i in range(100)]
-lines = [json.loads(l) for l in open("faults.log") if '"did"' in l]
+def written():
+    return [json.loads(l) for l in open("faults.log") if l.endswith("\n") and '"did"' in l]
+# The log is written by a thread.
+until(lambda: sum(l["rule"] == "between" for l in written()) == 100)
+lines = written()
 print({l["did"]["delay"] for l in lines if l["offset"] == 3 * M})
 d = [l["did"]["delay"] for l in lines if l["rule"] == "between"]
 print(len(d), all(.005 <= n <= .01 for n in d), min(d) < .006, max(d) > .009, len(set(d)) > 90, all(t >= n for t, n in zip(took, d)))

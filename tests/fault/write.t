@@ -24,7 +24,7 @@ def rule():
     r, ops = {}, {"read", "write", "zero", "trim"}
     for action in rnd.sample(["keep", "keep", "lose", "misdirect", "corrupt", "error"], 2)[:rnd.randint(1, 2)]:
         if action == "keep":
-            r["keep"] = number(5000) if rnd.random() < 0.5 else [(number(5000), number(5000)) for i in range(rnd.randrange(4))]
+            r["keep"] = rnd.choice([number(5000), "half"]) if rnd.random() < 0.5 else [(number(5000), number(5000)) for i in range(rnd.randrange(4))]
             ops &= set(KEEPS)
         if action == "lose": r["lose"] = True
         if action == "misdirect": r["misdirect"] = rnd.choice([-1, 1]) * rnd.choice([1, 512, rnd.randint(1, SIZE), rnd.randint(1, 1 << 62), 1 << 63])
@@ -44,7 +44,7 @@ def lua(v):
 def declare(rules):
     control("fault.clear() " + " ".join("fault { conn = 1, %s }" % ",".join("%s=%s" % (k, lua(v)) for k, v in r.items()) for r in rules))
 def parts(r, count):
-    keep = r["keep"] if isinstance(r["keep"], list) else [(0, r["keep"])]
+    keep = r["keep"] if isinstance(r["keep"], list) else [(0, count // 2 if r["keep"] == "half" else r["keep"])]
     return [(o, min(o + n, count)) for o, n in keep if o < count]
 
 def request(op, offset, count, rules):

@@ -25,7 +25,8 @@ is "$(start a= lua='print(#param.a)')" $'0\nstatus 0' "an empty one"
 is "$(start lua='local x = param.a' lua='local x = param.b' a=1 b=2)" "status 0" "each script may look"
 like "$(start bed=8K lua='local x = param.bad')" '^nbdkit: error: bed=8K: .*did you mean bad' "an unused one, with the nearest"
 like "$(start bed=8K lua='')" '^nbdkit: error: bed=8K: ' "an unused one, where none is like it"
-is "$(start late=1 lua='function on.read() fail(param.late) end')" "status 0" "one that only a hook looks up"
+is "$(start late=1 lua='function on.read() fail(param.late) end')" "nbdkit: error: hook on.read (lua:1) was never called
+status 0" "one that only a hook looks up"
 is "$(start late=1 lua='local get = load [[return function() return param["late"] end]] get()')" "status 0" \
    "one that only a function from load looks up"
 echo 'return { f = function() return param.late end }' >late.lua

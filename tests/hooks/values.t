@@ -73,15 +73,16 @@ says 'for _, p in ipairs {"1:", "1:abc", "1:2:100", "10%%", "0x1p0"} do
         print((pcall(fault, { op = "read", p = p, error = "EIO", optional = true })), (pcall(disk.bad, disk, { p = p, count = "1K" })))
       end' \
 "$(for _ in 1 2 3 4 5; do echo "false	false"; done; for _ in 1 2 3; do echo "true	true"; done)" "fault and disk:bad agree"
-says 'for _, d in ipairs {"1h", "1e", "0x10", "1ns", "1\u{B5}s", "1e-3"} do
+says 'for _, d in ipairs {"1h", "1e", "0x10", "1e-3", "1ns", "1\u{B5}s", "1e-3s"} do
         print((pcall(fault, { op = "read", delay = d, optional = true })))
       end' \
 "false
 false
 false
+false
 true
 true
-true" "a delay"
+true" "a delay, which needs its unit"
 for timeout in 1h 1e 0x10 -1 0; do
     like "$(nbdkit_run -U - size=1M lua='' hook-timeout=$timeout --run : 2>&1)" "^nbdkit: error: hook-timeout=$timeout: expected a time" \
         "hook-timeout=$timeout"

@@ -7,6 +7,8 @@
 
 #include "tap.h"
 #include "tiny-store.h"
+#include "lib/array.c"
+#include "lib/ranges.c"
 #include "disk/fill.c"
 
 /* 41 pages, the last one short: the bitmap ends inside a byte. */
@@ -250,9 +252,37 @@ test_clone (void)
   end_fill (f2, store2);
 }
 
+/* Memory for trims depends on their number, not on their length. */
+static void
+test_long_trims (void)
+{
+  const uint64_t step = UINT64_C (1) << 40;
+  struct store *store;
+  struct fill *f;
+  char c;
+  bool good = true;
+
+  if (store_create (STORE_MAX_SIZE, &store) != 0
+      || (f = fill_new (store, make)) == NULL)
+    abort ();
+  for (uint64_t i = 0; i < 8000; i++)
+    good = good && fill_zero (f, step / 2, i * step, &calls) == 0;
+  ok (good && f->touched.n == 8000 && f->touched.nr_blocks <= 64,
+      "8000 trims of 512 GiB take some KiB");
+  for (uint64_t i = 0; i < 8000; i++)
+    good = good && fill_read (f, &c, 1, i * step + step / 2 - 1, &calls) == 0
+      && c == 0;
+  ok (good && store_allocated (store) == 0, "all is zero there");
+  for (uint64_t i = 0; i < 8000; i++)
+    fill_zero (f, step, i * step, &calls);
+  ok (f->touched.n == 1, "what is all trimmed is one range");
+  end_fill (f, store);
+}
+
 int
 main (void)
 {
+  test_long_trims ();
   test_memory ();
   test_fail ();
   test_take_away ();

@@ -19,12 +19,15 @@ test_malloc (size_t size)
 }
 
 #include "store.c"
+#define BLOCK_RANGES 2
 #define malloc test_malloc
+#include "lib/array.c"
 #include "lib/ranges.c"
 #undef malloc
 #include "lib/sys.c"
 #include "disk/fill.c"
 #include "disk/disk.c"
+#include "disk/throttle.c"
 #include "disk/medium.c"
 
 /*--------------------------------------------------------------------*/
@@ -136,6 +139,15 @@ writes (struct disk *d, char byte, uint64_t count, uint64_t offset)
 
   memset (buf, byte, count);
   return pass (d, OP_WRITE, buf, count, offset);
+}
+
+static char
+byte_at (struct disk *d, uint64_t offset)
+{
+  char c = '?';
+
+  disk_read (d, &c, 1, offset, NULL);
+  return c;
 }
 
 /* Does the store hold COUNT times this byte? */
@@ -253,13 +265,14 @@ test_find (void)
   end_disk (d);
 }
 
-/* To mend the middle of a range takes memory for a second one. */
+/* To mend the middle of a range takes memory for another one. */
 static void
 test_memory (void)
 {
   struct disk *d = new_disk (SIZE);
 
   medium_bad (d->medium, 3 * SECTOR, SECTOR);
+  medium_bad (d->medium, SECTOR, 12 * SECTOR);
   countdown = 0;
   ok (writes (d, 'x', SECTOR, 2 * SECTOR) == ENOMEM, "mend without memory");
   countdown = -1;
@@ -289,6 +302,20 @@ count_bad (struct medium *m, uint64_t size, uint64_t *hash)
   return n;
 }
 
+static int
+spoil_share (struct medium *m, double p, uint64_t seed, uint64_t count,
+             uint64_t offset)
+{
+  struct medium_share share;
+  int err = 0;
+
+  if (!medium_share (&share, p, seed, count, offset))
+    return E2BIG;
+  while (share.sector < share.end && !err)
+    err = medium_bad_share (m, &share);
+  return err;
+}
+
 static void
 test_share (void)
 {
@@ -298,7 +325,7 @@ test_share (void)
 
   for (unsigned i = 0; i < 3; i++) {
     d = new_disk (size);
-    medium_bad_share (d->medium, 0.25, i == 2 ? 8 : 7, size, 0);
+    spoil_share (d->medium, 0.25, i == 2 ? 8 : 7, size, 0);
     n[i] = count_bad (d->medium, size, &hash[i]);
     end_disk (d);
   }
@@ -309,11 +336,11 @@ test_share (void)
   ok (hash[0] != hash[2], "another seed, others");
 
   d = new_disk (STORE_MAX_SIZE);
-  ok (medium_bad_share (d->medium, 0.5, 1, STORE_MAX_SIZE, 0) == E2BIG
+  ok (spoil_share (d->medium, 0.5, 1, STORE_MAX_SIZE, 0) == E2BIG
       && medium_wants (d) == 0, "too many ranges: none is made");
-  ok (medium_bad_share (d->medium, 0, 1, STORE_MAX_SIZE, 0) == 0
+  ok (spoil_share (d->medium, 0, 1, STORE_MAX_SIZE, 0) == 0
       && medium_wants (d) == 0, "none");
-  ok (medium_bad_share (d->medium, 1, 1, 3 * SECTOR, 1) == 0
+  ok (spoil_share (d->medium, 1, 1, 3 * SECTOR, 1) == 0
       && count_bad (d->medium, STORE_MAX_SIZE, &hash[0]) == 4,
       "all that a range touches");
   end_disk (d);
@@ -352,11 +379,68 @@ test_limit (void)
 
   d->fill = fill_new (d->store, initial);
   medium_limit (m, disk_allocated (d));
-  ok (pass (d, OP_ZERO, NULL, 1, 3 * STORE_PAGE) == ENOSPC
-      && pass (d, OP_TRIM, NULL, 1, 3 * STORE_PAGE) == ENOSPC,
-      "zero and trim of a part of initial content do");
-  ok (pass (d, OP_ZERO, NULL, STORE_PAGE, 3 * STORE_PAGE) == 0,
-      "of a whole page they do not");
+  ok (pass (d, OP_ZERO, NULL, 1, 3 * STORE_PAGE) == ENOSPC,
+      "zero of a part of initial content does");
+  ok (pass (d, OP_TRIM, NULL, 1, 3 * STORE_PAGE) == 0 && !why
+      && byte_at (d, 3 * STORE_PAGE) == 'i', "a trim leaves that part alone");
+  ok (pass (d, OP_TRIM, NULL, STORE_PAGE + 1, 2 * STORE_PAGE) == 0
+      && byte_at (d, 3 * STORE_PAGE - 1) == 0
+      && byte_at (d, 3 * STORE_PAGE) == 'i',
+      "... and does what needs no room");
+  medium_limit (m, disk_allocated (d));
+  ok (pass (d, OP_ZERO, NULL, STORE_PAGE, 3 * STORE_PAGE) == 0
+      && byte_at (d, 3 * STORE_PAGE) == 0, "a whole page needs none");
+  end_disk (d);
+}
+
+/* The limit is on what the disk and its clones hold together. */
+static void
+test_limit_clone (void)
+{
+  struct disk *d = new_disk (4 * STORE_PAGE), snapshot = { .name = NULL };
+
+  medium_limit (d->medium, 5 * STORE_PAGE);
+  writes (d, 'a', 1, 0);
+  writes (d, 'a', 1, STORE_PAGE);
+  writes (d, 'a', 1, 2 * STORE_PAGE);
+  writes (d, 'a', 1, 3 * STORE_PAGE);
+  if (store_clone (d->store, &snapshot.store) != 0)
+    abort ();
+  ok (writes (d, 'b', 1, 0) == 0 && disk_allocated (d) == 5 * STORE_PAGE
+      && disk_stored (d) == 4 * STORE_PAGE, "a page that is shared is copied");
+  ok (writes (d, 'b', 1, 3 * STORE_PAGE) == ENOSPC && writes (d, 'b', 9, 0) == 0,
+      "there is no room for another copy");
+  ok (pass (d, OP_ZERO, NULL, 9, 3 * STORE_PAGE) == ENOSPC
+      && pass (d, OP_TRIM, NULL, 9, 3 * STORE_PAGE) == 0
+      && byte_at (d, 3 * STORE_PAGE) == 'a', "nor to zero a part of one");
+  ok (pass (d, OP_ZERO, NULL, STORE_PAGE, 3 * STORE_PAGE) == 0
+      && disk_stored (d) == 3 * STORE_PAGE
+      && disk_allocated (d) == 5 * STORE_PAGE, "a whole one is dropped");
+  store_free (snapshot.store);
+  ok (writes (d, 'b', 1, 3 * STORE_PAGE) == 0
+      && disk_allocated (d) == 4 * STORE_PAGE, "a clone that ends makes room");
+  end_disk (d);
+}
+
+/* What is trimmed needs memory only to note that its content is gone: without it
+ * the content stays.
+ */
+static void
+test_trim_memory (void)
+{
+  struct disk *d = new_disk (4 * STORE_PAGE);
+
+  d->fill = fill_new (d->store, initial);
+  countdown = 0;
+  ok (pass (d, OP_TRIM, NULL, STORE_PAGE, STORE_PAGE) == 0
+      && countdown == -1 && byte_at (d, STORE_PAGE) == 'i',
+      "a trim without memory does nothing");
+  countdown = 0;
+  ok (pass (d, OP_ZERO, NULL, STORE_PAGE, STORE_PAGE) == ENOMEM
+      && byte_at (d, STORE_PAGE) == 'i', "a zero fails");
+  countdown = -1;
+  ok (pass (d, OP_TRIM, NULL, STORE_PAGE, STORE_PAGE) == 0
+      && byte_at (d, STORE_PAGE) == 0, "with memory it is done");
   end_disk (d);
 }
 
@@ -396,6 +480,36 @@ no_rate (struct medium *m)
   return 0;
 }
 
+/* While one waits, one that came before it leaves. */
+static struct ticket before;
+
+static int
+one_leaves (struct medium *m)
+{
+  while_waiting = NULL;
+  throttle_leave (&m->throttle, &before);
+  return 0;
+}
+
+static void
+test_move_up (void)
+{
+  struct disk *d = new_disk (SIZE);
+  struct medium *m = d->medium;
+  uint64_t first;
+
+  medium_throttle (m, 1, 0);
+  reads (d, 1, 0);
+  first = wait_end;
+  throttle_join (&m->throttle, &before, 500, sys_now ());
+  waits = 0;
+  while_waiting = one_leaves;
+  waiting_for = m;
+  ok (reads (d, 10, 0) == 0 && waits == 2 && wait_end == first + 10 * SECOND,
+      "who waits notices that it moves up");
+  end_disk (d);
+}
+
 static void
 test_throttle (void)
 {
@@ -420,8 +534,8 @@ test_throttle (void)
   ok (writes (d, 'z', 512, 0) == ESHUTDOWN && !why && holds (d, 0, 512, 0),
       "a client that leaves has written nothing");
   while_waiting = NULL;
-  ok (reads (d, 1, 0) == 0 && wait_end < first + 101 * SECOND,
-      "... and gives up its turn");
+  ok (reads (d, 1, 0) == 0 && wait_end == first + 102 * SECOND,
+      "... and nothing else is different");
 
   while_waiting = no_rate;
   waiting_for = d->medium;
@@ -456,8 +570,11 @@ main (void)
   test_memory ();
   test_share ();
   test_limit ();
+  test_limit_clone ();
+  test_trim_memory ();
   test_readonly ();
   test_throttle ();
+  test_move_up ();
   test_two ();
   return done_testing ();
 }

@@ -16,13 +16,42 @@ test_malloc (size_t size)
   return malloc (size);
 }
 
+static void *
+test_realloc (void *p, size_t size)
+{
+  if (countdown >= 0 && countdown-- == 0)
+    return NULL;
+  return realloc (p, size);
+}
+
+/* Blocks of four ranges. */
+#define BLOCK_RANGES 4
 #define malloc test_malloc
+#define realloc test_realloc
+#include "lib/array.c"
 #include "lib/ranges.c"
 #undef malloc
+#undef realloc
 
 #define SIZE 200
 
 static bool flags[SIZE];
+
+/* Is no block empty, and do all together have as many ranges as the set? */
+static bool
+tidy (const struct ranges *r)
+{
+  size_t n = 0;
+
+  for (size_t k = 0; k < r->nr_blocks; k++) {
+    const size_t here = r->blocks[k]->n;
+
+    if (here == 0 || here > BLOCK_RANGES)
+      return false;
+    n += here;
+  }
+  return n == r->n;
+}
 
 /* Is the set what the flags say, in ranges that do not touch? */
 static bool
@@ -46,7 +75,7 @@ same (const struct ranges *r)
   for (; at < SIZE; at++)
     if (flags[at])
       return false;
-  return n == r->n;
+  return n == r->n && tidy (r);
 }
 
 /* Each range overlaps what it should, and no more. */
@@ -61,6 +90,54 @@ finds (const struct ranges *r, uint64_t start, uint64_t end)
     return expected == end;
   return expected < end && flags[s] && s <= expected
     && (s == expected || s < start);
+}
+
+/* Is a copy the same, and a set of its own?  Without memory it is empty. */
+static bool
+copies (const struct ranges *r)
+{
+  struct ranges copy = { .n = 0 };
+  bool right;
+
+  countdown = 1;
+  right = ranges_copy (r, &copy) == (r->n > 0 ? ENOMEM : 0) && copy.n == 0
+    && !copy.blocks;
+  countdown = -1;
+  right = right && ranges_copy (r, &copy) == 0 && same (&copy);
+  ranges_add (&copy, 0, SIZE);
+  ranges_clear (&copy);
+  return right && same (r);
+}
+
+/* Millions of ranges: in any order, and each second one gone again. */
+static void
+test_many (void)
+{
+  const uint64_t n = 4 << 20;
+  struct ranges r = { .n = 0 };
+  uint64_t state = 1, start, end, at;
+  size_t most;
+  bool right = true;
+
+  for (uint64_t i = 0; i < n; i++)
+    right = right && ranges_add (&r, i * 4, i * 4 + 1) == 0;
+  ok (right && r.n == n && r.nr_blocks == n / BLOCK_RANGES,
+      "%llu in order: the blocks are full", (unsigned long long) n);
+  for (uint64_t i = 0; i < n; i += 2)
+    right = right && ranges_remove (&r, i * 4, i * 4 + 4) == 0;
+  ok (right && r.n == n / 2 && ranges_find (&r, 0, n * 4, &start, &end)
+      && start == 4 && end == 5, "each second one is removed");
+  most = r.nr_blocks;
+  for (uint64_t i = 0; i < 10000 && right; i++) {
+    at = random_below (&state, n) * 4;
+    right = ranges_find (&r, at, at + 4, &start, &end) == (at / 4 % 2 == 1)
+      && (at / 4 % 2 == 0 || start == at);
+  }
+  ok (right, "the others are found");
+  ranges_remove (&r, 8, n * 4 - 8);
+  ok (r.n == 2 && r.nr_blocks <= 2 && most <= n / BLOCK_RANGES,
+      "all but the ends are removed at once, with their blocks");
+  ranges_clear (&r);
 }
 
 static void
@@ -86,12 +163,13 @@ oracle (uint64_t seed)
       memset (flags + start, add, end - start);
     right = (err == 0 || err == ENOMEM) && same (&r) && finds (&r, start, end);
     start = random_below (&state, SIZE);
-    right = right && finds (&r, start, start + 1);
+    right = right && finds (&r, start, start + 1)
+      && (i % 16 != 0 || copies (&r));
   }
   ok (right, "%llu random changes, seed %llu", (unsigned long long) i,
       (unsigned long long) seed);
   ranges_clear (&r);
-  ok (r.n == 0 && !r.tree, "cleared");
+  ok (r.n == 0 && !r.blocks, "cleared");
 }
 
 int
@@ -109,6 +187,7 @@ main (void)
       "... which is not found");
   ranges_clear (&r);
 
+  test_many ();
   oracle (env_number ("SEED", 1));
   return done_testing ();
 }

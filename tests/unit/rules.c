@@ -524,6 +524,68 @@ delays (void)
   ok (drawn_delay (&(struct fault_spec) { .delay = 7 }, 1) == 7, "or just one");
 }
 
+static void
+percentiles (void)
+{
+  static const struct { double share; uint64_t ns; } expected[] = {
+    { 0, 0 }, { 0.25, 500 }, { 0.5, 1000 }, { 0.745, 10500 }, { 0.99, 20000 },
+    { 0.9945, 110000 }, { 0.999, 200000 }, { 0.9999, 200000 },
+  };
+  const struct fault_spec s = {
+    .points = { { 0.5, 1000 }, { 0.99, 20000 }, { 0.999, 200000 } },
+    .nr_points = 3, .delay_max = 200000,
+  };
+  unsigned up_to[3] = { 0 };
+  bool right = true;
+
+  for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
+    const uint64_t ns = delay_of (&s, expected[i].share);
+
+    right = right && ns + 1 >= expected[i].ns && ns <= expected[i].ns + 1;
+  }
+  ok (right, "between two percentiles all times are as likely");
+  for (uint64_t i = 0; i < 100000; i++)
+    for (size_t p = 0; p < 3; p++)
+      up_to[p] += drawn_delay (&s, chance_mix (i)) <= s.points[p].ns - (p == 2);
+  ok (up_to[0] > 49000 && up_to[0] < 51000 && up_to[1] > 98800
+      && up_to[1] < 99200 && up_to[2] > 99850 && up_to[2] < 99950,
+      "so many requests wait at most that: %u %u %u", up_to[0], up_to[1], up_to[2]);
+  ok (is_random (&s), "which is random");
+}
+
+/* The time passes by making the rule older. */
+static void
+times (void)
+{
+  struct fault *f = rule ((struct fault_spec) { .from = 2000 * SECOND,
+                                                .to = 5000 * SECOND, .nth = 2 });
+  int before, first_in, second_in, after;
+
+  before = read_at (0, 1);
+  ok (before == 0 && f->hits == 0, "before its time a rule matches nothing");
+  f->declared -= 3000 * SECOND;
+  first_in = read_at (0, 1);
+  second_in = read_at (0, 1);
+  ok (first_in == 0 && second_in == EIO && f->hits == 2, "then it counts from 1");
+  f->declared -= 3000 * SECOND;
+  after = read_at (0, 1);
+  ok (after == 0 && f->hits == 2, "and after it nothing again");
+  faults_clear ();
+
+  f = rule ((struct fault_spec) { .from = 2000 * SECOND });
+  before = read_at (0, 1);
+  f->declared -= 9000 * SECOND;
+  ok (before == 0 && read_at (0, 1) == EIO, "without an end");
+  faults_clear ();
+  f = rule ((struct fault_spec) { .to = 2000 * SECOND, .has_p = true, .p = 0.5 });
+  read_at (0, 1);
+  f->declared -= 2000 * SECOND;
+  read_at (0, 1);
+  ok (f->hits == 1 && tally_count (&f->came, OP_READ, 0, 1) == 2,
+      "luck counts requests at any time");
+  faults_clear ();
+}
+
 /*--------------------------------------------------------------------*/
 /* Functions. */
 
@@ -542,6 +604,38 @@ delay (const struct fault *f, struct request *req, uint64_t *ns)
   return req->offset == 2 ? EPERM : 0;
 }
 
+/* A read is never asked. */
+static int
+keep (const struct fault *f, struct request *req, struct fault_range **ranges,
+      size_t *n)
+{
+  (void) f;
+  if (req->offset == 2 || req->op == OP_READ)
+    return EPERM;
+  *n = req->offset;
+  *ranges = *n ? calloc (*n, sizeof **ranges) : NULL;
+  return 0;
+}
+
+static void
+keeping (void)
+{
+  struct request req = { .op = OP_ZERO, .count = 1, .conn = &first };
+  struct fault *f = rule ((struct fault_spec) {
+    .ops = OP (READ) | OP (ZERO), .has_keep_function = true,
+    .only_function = true, .times = 2 });
+
+  f->spec.error = 0;
+  ok (faults_pass (&req) == 0 && f->hits == 1 && f->fired == 0,
+      "to keep all does not fire");
+  req.offset = 1;
+  ok (faults_pass (&req) == 0 && f->fired == 1, "to keep a part does");
+  ok (read_at (1, 1) == 0 && f->fired == 1, "a read has no parts");
+  req.offset = 2;
+  ok (faults_pass (&req) == EPERM && f->fired == 2, "keep fails the request");
+  faults_clear ();
+}
+
 static void
 functions (void)
 {
@@ -555,7 +649,7 @@ functions (void)
   faults_clear ();
 
   f = rule ((struct fault_spec) { .has_delay_function = true,
-                                  .only_delays = true, .times = 2 });
+                                  .only_function = true, .times = 2 });
   f->spec.error = 0;
   ok (read_at (0, 1) == 0 && f->hits == 1 && f->fired == 0,
       "a delay of nothing does not fire");
@@ -691,12 +785,13 @@ stopping (void)
 {
   rule ((struct fault_spec) { .name = "fired" });
   rule ((struct fault_spec) { .name = "optional", .nth = 99, .optional = true });
-  rule ((struct fault_spec) { .name = "never", .nth = 99 });
+  rule ((struct fault_spec) { .name = "never", .nth = 99, .text = "nth=99",
+                              .where = "a.lua:4" });
   read_at (0, 1);
   errors = 0;
   faults_stop ();
-  ok (errors == 1 && strcmp (last_error, "fault rule never never fired (it "
-                             "matched 1 requests)") == 0
+  ok (errors == 1 && strcmp (last_error, "fault rule never (a.lua:4: nth=99) "
+                             "never fired (it matched 1 requests)") == 0
       && faults_list (NULL, 0) == 0, "the end: what never fired is an error");
 }
 
@@ -704,7 +799,8 @@ int
 main (void)
 {
   const struct fault_callbacks functions_of_rules = { .when = when,
-                                                      .delay = delay };
+                                                      .delay = delay,
+                                                      .keep = keep };
 
   faults_start (&functions_of_rules);
   one_request ();
@@ -716,7 +812,10 @@ main (void)
   at_the_same_time ();
   sure ();
   delays ();
+  percentiles ();
+  times ();
   functions ();
+  keeping ();
   names ();
   without_memory ();
   threads ();

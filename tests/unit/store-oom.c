@@ -88,8 +88,8 @@ test_munmap (void *p, size_t size)
 
 #define SIZE 60000
 
-/* The content that the two disks should have. */
-static char *a_bytes, *b_bytes;
+/* The content that the disks should have. */
+static char *a_bytes, *b_bytes, *c_bytes;
 
 static bool
 is_whole (struct store *s, const char *bytes)
@@ -133,6 +133,28 @@ change (struct store *s, char *bytes, uint64_t offset, uint64_t count, char c)
   return false;
 }
 
+/* A byte in each region of a clone, and a clone of that, whose slots are mixed. */
+static bool
+scatter (struct store *b)
+{
+  struct store *c = NULL;
+  bool good = true;
+
+  for (uint64_t offset = 7; offset < SIZE && good; offset += 1024)
+    good = change (b, b_bytes, offset, 1, 's');
+  if (good && store_clone (b, &c) != 0)
+    good = is_whole (b, b_bytes) && store_clone (b, &c) == 0;
+  if (!good)
+    return false;
+  memcpy (c_bytes, b_bytes, SIZE);
+  for (uint64_t offset = 7; offset < SIZE && good; offset += 512)
+    good = change (c, c_bytes, offset, 1, 't')
+      && change (b, b_bytes, offset, 65, 0);
+  good = good && is_whole (b, b_bytes) && is_whole (c, c_bytes);
+  store_free (c);
+  return good;
+}
+
 /* The life of a disk, which uses each allocation in store.c. */
 static bool
 live (struct store *a)
@@ -152,6 +174,7 @@ live (struct store *a)
     && change (a, a_bytes, 1500, 9000, 'd')
     && change (b, b_bytes, 12000, 100, 0)
     && change (a, a_bytes, 11000, 3000, 0)
+    && scatter (b)
     && change (b, b_bytes, 0, SIZE, 'e')
     && is_whole (a, a_bytes);
   if (store_reserve (a, false) != 0)
@@ -183,6 +206,7 @@ main (void)
 
   a_bytes = malloc (SIZE);
   b_bytes = malloc (SIZE);
+  c_bytes = malloc (SIZE);
   for (fail_at = 0; good && allocations >= fail_at; fail_at++) {
     allocations = 0;
     good = one_life ();
@@ -193,5 +217,6 @@ main (void)
   ok (good && fail_at > 10, "%ld allocations failed in turn", fail_at);
   free (a_bytes);
   free (b_bytes);
+  free (c_bytes);
   return done_testing ();
 }

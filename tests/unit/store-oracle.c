@@ -79,6 +79,15 @@ do_zero (unsigned d, uint64_t offset, uint64_t count)
 }
 
 static bool
+same_page (const unsigned char *a, const unsigned char *b, uint64_t page)
+{
+  uint64_t start = page * STORE_PAGE;
+  uint64_t n = size - start < STORE_PAGE ? size - start : STORE_PAGE;
+
+  return memcmp (a + start, b + start, n) == 0;
+}
+
+static bool
 do_extents (unsigned d, uint64_t offset, uint64_t count)
 {
   uint64_t end = offset + count, n;
@@ -121,6 +130,56 @@ do_clone (unsigned from, unsigned to)
   return true;
 }
 
+/* The pages that the family holds are those that can be told apart: for each page,
+ * at least as many as there are different contents, and at most one for each disk
+ * that has data there.  By its own counts, exactly those of the frames.
+ */
+static bool
+family_agrees (void)
+{
+  uint64_t least = 0, most = 0, allocated = 0;
+
+  for (unsigned d = 0; d < DISKS; d++)
+    if (disks[d].store)
+      allocated = store_allocated (disks[d].store) / STORE_PAGE;
+  for (uint64_t i = 0; i < pages (); i++)
+    for (unsigned d = 0; d < DISKS; d++) {
+      bool seen = false;
+
+      if (!disks[d].store || !disks[d].whole[i])
+        continue;
+      most++;
+      for (unsigned e = 0; e < d && !seen; e++)
+        seen = disks[e].store && disks[e].whole[i]
+          && same_page (disks[d].bytes, disks[e].bytes, i);
+      least += !seen;
+    }
+  for (unsigned d = 0; d < DISKS; d++)
+    if (disks[d].store && frames_shown (disks[d].store) != allocated)
+      return false;
+  return allocated >= least && allocated <= most;
+}
+
+/* A write allocates what was foretold, and so does a zero. */
+static bool
+do_foretold (unsigned d, uint64_t offset, uint64_t count)
+{
+  struct store *s = disks[d].store;
+  uint64_t before = store_allocated (s);
+  uint64_t growth = store_growth (s, count, offset);
+  bool good = do_write (d, offset, count)
+    && store_allocated (s) == before + growth
+    && store_growth (s, count, offset) == 0;
+
+  random_range (&offset, &count);
+  before = store_allocated (s);
+  growth = store_zero_growth (s, count, offset);
+  return good && do_zero (d, offset, count)
+    && store_allocated (s) <= before + growth
+    && (count >= STORE_PAGE || store_allocated (s) == before + growth
+        || offset + count == size);
+}
+
 /* Are the pages that are counted those in the map? */
 static bool
 counts_agree (unsigned d)
@@ -129,7 +188,7 @@ counts_agree (unsigned d)
 
   for (uint64_t i = 0; i < pages (); i++)
     n += disks[d].whole[i];
-  return store_allocated (disks[d].store) == n * STORE_PAGE;
+  return store_stored (disks[d].store) == n * STORE_PAGE;
 }
 
 static bool
@@ -145,7 +204,8 @@ one_step (void)
   switch (random_below (&rng, 16)) {
   case 0: return do_clone (d, to);
   case 1: if (d != to) drop (to); return counts_agree (d);
-  case 2: case 3: return do_extents (d, offset, count);
+  case 2: return do_extents (d, offset, count);
+  case 3: return do_foretold (d, offset, count);
   case 4: case 5: case 6: return do_zero (d, offset, count);
   case 7: case 8: case 9: return do_read (d, offset, count);
   default: return do_write (d, offset, count);
@@ -189,6 +249,7 @@ one_round (unsigned steps)
     if (disks[d].store)
       good = good && do_read (d, 0, size) && do_extents (d, 0, size)
         && counts_agree (d);
+  good = good && family_agrees ();
   return last_one_is_clean () && good;
 }
 

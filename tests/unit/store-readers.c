@@ -30,6 +30,21 @@ clone_write_free (const char *buf, uint64_t offset)
   store_free (clone);
 }
 
+/* Make the pages of a window lie in two regions, by writing one that a clone
+ * shares; they are the same as before.
+ */
+static void
+scatter (const char *buf, uint64_t offset)
+{
+  struct store *clone;
+
+  if (store_clone (disk, &clone) != 0)
+    abort ();
+  store_write (disk, buf, STORE_PAGE, offset + 5 * STORE_PAGE);
+  store_write (disk, buf, 3 * STORE_PAGE, offset + 8 * STORE_PAGE);
+  store_free (clone);
+}
+
 /* The bytes of window I lie between I * 64 + 1 and I * 64 + 63. */
 static void *
 write_window (void *arg)
@@ -47,6 +62,8 @@ write_window (void *arg)
       store_zero (disk, REGION * NODE_SLOTS, window (i));
     else if (step % 4 == 3)
       clone_write_free (buf, window (i));
+    else if (step % 8 == 0)
+      scatter (buf, window (i));
   }
   free (buf);
   return NULL;

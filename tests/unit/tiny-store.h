@@ -13,8 +13,21 @@
 
 #include "store.c"
 
+/* How many frames of a family some slot shows, by their counts. */
+static inline uint64_t
+frames_shown (const struct store *s)
+{
+  uint64_t n = 0;
+
+  for (const struct chunk *c = s->family->chunks; c; c = c->next)
+    for (size_t r = 0; r < CHUNK_REGIONS; r++)
+      for (size_t i = 0; i < REGION_PAGES; i++)
+        n += c->refs[r][i] > 0;
+  return n;
+}
+
 /* Does an empty store, the only one of its family, have every region and node
- * that was ever handed out back on a free list?
+ * that was ever handed out back on a free list, and is no frame in use?
  */
 static inline bool
 nothing_lost (const struct store *s)
@@ -23,9 +36,9 @@ nothing_lost (const struct store *s)
   uint64_t regions = 0, nodes = s->nodes;
 
   for (const struct chunk *c = f->chunks; c; c = c->next)
-    regions += CHUNK_REGIONS - 1;
+    regions += CHUNK_REGIONS - CHUNK_HEAD;
   regions -= f->unused_regions;
-  for (uintptr_t r = f->free_regions; r; r = *region_meta (r))
+  for (uintptr_t r = f->free_regions; r; r = *region_uses (r))
     regions--;
 
   for (unsigned level = 0; level < MAX_LEVELS; level++)
@@ -34,7 +47,7 @@ nothing_lost (const struct store *s)
   for (const struct slab *slab = f->slabs; slab; slab = slab->next)
     nodes -= SLAB_NODES;
   nodes += f->unused_nodes;
-  return regions == 0 && nodes == 0;
+  return regions == 0 && nodes == 0 && f->pages == 0 && frames_shown (s) == 0;
 }
 
 #endif /* TINY_STORE_H */
