@@ -37,6 +37,9 @@ extern const struct nbd_error nbd_errors[];
 /* The name of such an errno code; "EIO" for any other. */
 const char *errno_name (int err);
 
+/* The errno code that arrives where this one is sent: NBD has only some. */
+int request_sent_error (int err);
+
 struct disk;
 struct store;
 struct nbdkit_extents;
@@ -64,8 +67,10 @@ struct request {
   struct nbdkit_extents *extents;
   const struct connection *conn;
   uint64_t n;                   /* number among those of its kind; 0: not drawn */
+  uint64_t number;              /* among all, if there is a log; 0: there is none */
   bool answered;                /* extents have been added */
   bool logged;                  /* nbdkit's log says why it failed */
+  bool told;                    /* the fault log has a line about it */
   bool asked;                   /* or it was asked for, by a rule or fail */
   const char *why;              /* the medium's reason to fail it, or NULL */
 };

@@ -572,11 +572,9 @@ hooks_request (struct request *req)
 }
 
 int
-hooks_open (const struct connection *conn)
+hooks_open (struct request *req)
 {
-  struct request req = { .op = OP_OPEN, .conn = conn };
-
-  return run_hooks (&(struct pass) { .req = &req });
+  return run_hooks (&(struct pass) { .req = req });
 }
 
 /* When the server ends, many connections do.  Hooks that run without end must not
@@ -617,6 +615,7 @@ hook_run_stop (void)
       .level = level,
     };
 
+    hooks[OP_STOP].called[level] = true;
     call_run_alone (&h.call);
   }
 }

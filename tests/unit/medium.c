@@ -44,6 +44,12 @@ request_wake (void)
 {
 }
 
+void
+stats_wait (bool begins)
+{
+  (void) begins;
+}
+
 int
 request_wait_until (const struct connection *conn, uint64_t end,
                     bool (*over) (const void *context), const void *context)
