@@ -467,6 +467,10 @@ medium_info (struct medium *m)
   pthread_rwlock_rdlock (&m->bad_lock);
   info.bad_ranges = m->bad.n;
   pthread_rwlock_unlock (&m->bad_lock);
+  pthread_mutex_lock (&m->throttle_lock);
+  info.bps = m->throttle.rate[THROTTLE_BYTES];
+  info.iops = m->throttle.rate[THROTTLE_REQUESTS];
+  pthread_mutex_unlock (&m->throttle_lock);
   return info;
 }
 

@@ -109,6 +109,7 @@ struct medium_info {
   uint64_t bad_ranges;
   uint64_t limit;               /* bytes; UINT64_MAX: none */
   bool readonly;
+  uint64_t bps, iops;           /* the rates; 0: no limit */
   uint64_t bad_fired, limit_fired, readonly_fired;      /* requests that failed
                                                          * because of it */
   uint64_t throttled;           /* requests that had to wait */

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "disk/medium.h"
 #include "lib/min.h"
 #include "lua/method.h"
 
@@ -157,17 +158,49 @@ disk_method_extents (lua_State *L)
   return 1;
 }
 
+/* Set a field of the table on top of the stack, unless N is what it is where there is
+ * no limit.
+ */
+static void
+set_limit (lua_State *L, const char *name, uint64_t n, uint64_t none)
+{
+  if (n == none)
+    return;
+  lua_pushinteger (L, (lua_Integer) n);
+  lua_setfield (L, -2, name);
+}
+
+/* Set what is wrong with the medium.  What has no limit has no field. */
+static void
+set_medium (lua_State *L)
+{
+  const struct medium_info m = medium_info (disk_medium (disk_live ()));
+
+  lua_pushinteger (L, (lua_Integer) m.bad_ranges);
+  lua_setfield (L, -2, "bad_ranges");
+  lua_pushboolean (L, m.readonly);
+  lua_setfield (L, -2, "readonly");
+  set_limit (L, "limit", m.limit, UINT64_MAX);
+  if (m.bps || m.iops) {
+    lua_createtable (L, 0, 2);
+    set_limit (L, "bps", m.bps, 0);
+    set_limit (L, "iops", m.iops, 0);
+    lua_setfield (L, -2, "throttle");
+  }
+}
+
 /* A table that represents disk in an answer of the control socket. */
 static int
 disk_tojson (lua_State *L)
 {
-  lua_createtable (L, 0, 3);
+  lua_createtable (L, 0, 7);
   lua_pushinteger (L, (lua_Integer) disk_size (disk_live ()));
   lua_setfield (L, -2, "size");
   lua_pushinteger (L, (lua_Integer) disk_allocated (disk_live ()));
   lua_setfield (L, -2, "allocated");
   push_snapshots (L);
   lua_setfield (L, -2, "snapshots");
+  set_medium (L);
   return 1;
 }
 

@@ -180,5 +180,10 @@ is "$(memctl 'on.read = nil on.write = nil return on')" '[]' "on: none"
 like "$(memctl param)" '"word":"some"' "param"
 is "$(memctl '{ disk }' | tr , '\n' | grep -c 'size":1048576\|"snapshots":\[\]\|allocated":0')" 3 "disk"
 like "$(memctl 'disk:write(0, "x") disk:snapshot("b") disk:snapshot("a") return disk')" '"snapshots":\["b","a"\]' "disk: its snapshots"
+is "$(memctl 'disk:limit("8M") disk:readonly() disk:throttle{iops=500} disk:bad(0, 1) disk:bad(4096, 1) return disk')" \
+    '{"allocated":4096,"bad_ranges":2,"limit":8388608,"readonly":true,"size":1048576,"snapshots":["b","a"],"throttle":{"iops":500}}' "disk: what is wrong with its medium"
+is "$(memctl 'disk:limit() disk:readonly(false) disk:throttle{bps="1M"} disk:heal() return disk')" \
+    '{"allocated":4096,"bad_ranges":0,"readonly":false,"size":1048576,"snapshots":["b","a"],"throttle":{"bps":1048576}}' "... and what is no more"
+like "$(memctl 'disk:throttle() return disk')" '"snapshots":\["b","a"\]\}$' "... all of it"
 stopped
 done_testing
