@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include "control/client.h"
@@ -24,6 +25,16 @@ client_no_server (const char *why)
   exit (NO_SERVER);
 }
 
+/* Why there is no connection. */
+static const char *
+why_refused (void)
+{
+  struct stat st;
+
+  return errno == ECONNREFUSED && stat (path, &st) == 0 && !S_ISSOCK (st.st_mode)
+    ? "is no socket" : strerror (errno);
+}
+
 void
 client_connect (const char *socket_path)
 {
@@ -38,7 +49,7 @@ client_connect (const char *socket_path)
       || connect (fd, (struct sockaddr *) &address, sizeof address) == -1
       || (from_server = fdopen (fd, "r")) == NULL
       || (to_server = fdopen (dup (fd), "w")) == NULL)
-    client_no_server (strerror (errno));
+    client_no_server (why_refused ());
 }
 
 int

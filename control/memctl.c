@@ -103,6 +103,18 @@ run (const char *chunk, size_t len)
   return status;
 }
 
+/* Send the chunk of the command line.  Returns an exit code. */
+static int
+run_argument (const char *chunk)
+{
+  const int status = run (chunk, strlen (chunk));
+  struct stat st;
+
+  if (status == FAILED && stat (chunk, &st) == 0 && S_ISREG (st.st_mode))
+    fprintf (stderr, "memctl: CHUNK is Lua; for a file: memctl SOCKET <%s\n", chunk);
+  return status;
+}
+
 static int
 input_failed (void)
 {
@@ -322,5 +334,5 @@ main (int argc, char *argv[])
   if (asked.nr_words == 0)
     return run_input ();
   chunk = asked.words[0];
-  return strcmp (chunk, "-") == 0 ? run_lines () : run (chunk, strlen (chunk));
+  return strcmp (chunk, "-") == 0 ? run_lines () : run_argument (chunk);
 }

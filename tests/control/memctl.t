@@ -44,6 +44,15 @@ gives 1 '' "memctl: control:1: bad argument #1 to 'write' \(is negative\)" "an e
 c=("$memctl" ctl.sock '-1')
 gives 0 -1 '' "a chunk that looks like an option"
 
+echo 'x = 6' >five.lua
+c=("$memctl" ctl.sock five.lua)
+gives 1 '' $'memctl: control:1: .*\nmemctl: CHUNK is Lua; for a file: memctl SOCKET <five.lua' "the name of a file"
+c=("$memctl" ctl.sock ./five.lua)
+gives 1 '' $'memctl: control:1: .*\nmemctl: CHUNK is Lua; for a file: memctl SOCKET <./five.lua' "... with a slash"
+echo >disk.size
+c=("$memctl" ctl.sock disk.size)
+gives 0 1048576 '' "a chunk that happens to be one"
+
 # Line by line.
 c=("$memctl" ctl.sock -)
 gives 0 $'1\n[2,3]\n7' $'> > > memctl: control:1: oops\n> > > ' "interactive" $'1\n2, 3\nerror "oops"\ny = 7\ny'
@@ -81,7 +90,7 @@ is $? 1 "an error that can't be told"
 c=("$memctl" none.sock 1)
 gives 2 '' 'memctl: none.sock: No such file or directory' "no socket"
 c=("$memctl" err 1)
-gives 2 '' 'memctl: err: Connection refused' "no socket but a file"
+gives 2 '' 'memctl: err: is no socket' "no socket but a file"
 c=("$memctl" "$(printf 'x%.0s' {1..200})" 1)
 gives 2 '' 'memctl: x*: the path is too long for a socket' "too long a path"
 
