@@ -31,6 +31,19 @@ close_file (lua_State *L)
   return 0;
 }
 
+/* Raise the error ERR about a file.  nbdkit in the background is in /, where a relative
+ * name means another file than its user may think.
+ */
+static void
+file_error (lua_State *L, const char *name, int err)
+{
+  char here[2];
+
+  luaL_error (L, "%s: %s%s", name, strerror (err),
+              err == ENOENT && *name != '/' && getcwd (here, sizeof here)
+              ? " (relative to /)" : "");
+}
+
 /* Open a file that is closed at the latest when Lua collects it. */
 static int *
 open_file (lua_State *L, const char *name, int flags)
@@ -44,7 +57,7 @@ open_file (lua_State *L, const char *name, int flags)
   lua_setmetatable (L, -2);
   *fd = open (name, flags | O_CLOEXEC, 0666);
   if (*fd == -1)
-    luaL_error (L, "%s: %s", name, strerror (errno));
+    file_error (L, name, errno);
   return fd;
 }
 
@@ -198,7 +211,7 @@ static void
 check_saving (lua_State *L, const struct saving *s, bool good)
 {
   if (!good)
-    luaL_error (L, "%s: %s", s->name, strerror (errno));
+    file_error (L, s->name, errno);
 }
 
 /* Push one, which ends with the C function that runs. */
@@ -335,7 +348,7 @@ save_data (lua_State *L, struct disk *d, const struct saving *s, char *buf,
   }
 }
 
-/* disk:save (file) */
+/* disk:save (file): the path of the file, which tells where a relative name is. */
 int
 disk_method_save (lua_State *L)
 {
@@ -359,5 +372,6 @@ disk_method_save (lua_State *L)
   }
   finish_saving (L, s);
   work_end (&work);
-  return 0;
+  lua_pushstring (L, realpath (s->name, s->path) ? s->path : s->name);
+  return 1;
 }

@@ -38,4 +38,14 @@ check "a round trip" cmp c odd
 like "$(cat log)" '^false.*odd: has 1234567 bytes, but from offset 1 on the disk has 1234566' "an image that is too large"
 stopped
 
+
+# In the background, relative names are those of /, and messages say so.
+is "$(nbdkit_run -U - size=1M lua='io.stderr:write(disk:save "saved.img")' --run : 2>&1)" "$(pwd -P)/saved.img" "save returns the path"
+daemon size=1M control=ctl.sock
+memctl () { "$TOP/memctl" ctl.sock "$1" 2>&1; }
+is "$(memctl 'disk:load "none.img"')" "memctl: control:1: none.img: No such file or directory (relative to /)" "a relative name in the background"
+is "$(memctl 'disk:save "none/none.img"')" "memctl: control:1: none/none.img: No such file or directory (relative to /)" "... where to save"
+is "$(memctl 'disk:load "/none.img"')" "memctl: control:1: /none.img: No such file or directory" "an absolute one"
+end "$server"
+is "$(nbdkit_run -U - size=1M lua='disk:load "none.img"' --run : 2>&1)" "nbdkit: error: lua:1: none.img: No such file or directory" "one in the foreground"
 done_testing
