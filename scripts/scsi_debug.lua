@@ -3,7 +3,7 @@
 -- opts= is a sum.  2: sectors of 512 bytes can't be read: medium_error_count= (10) from medium_error_start= (4660)
 -- on; writing does not cure them.  4: each Nth command hangs.  16: it fails.  every_nth=N (0: none), or -N: all from
 -- the Nth on.  Bits that NBD has nothing for do nothing: 1 (noise), 8 (recovered errors), 32 and 64 (DIF, DIX), ...
--- With control=SOCKET, memctl SOCKET 'scsi_debug { opts = 4, every_nth = -1 }' changes some and counts anew.
+-- With control=SOCKET, memctl SOCKET 'scsi_debug { opts = 4, every_nth = -1 }' changes some and restarts the count.
 
 local params = require "lib.params"
 local rules, now = {}, { opts = 0, every_nth = 0, medium_error_start = 0x1234, medium_error_count = 10 }
