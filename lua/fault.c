@@ -139,8 +139,10 @@ rule_wait (lua_State *L)
 static void
 push_when (lua_State *L, uint64_t ns)
 {
+  const uint64_t us = ns / 1000;
+
   if (ns)
-    lua_pushnumber (L, (lua_Number) (ns / 1000) / 1e6);
+    lua_pushnumber (L, (lua_Number) us / 1e6);
   else
     lua_pushnil (L);
 }

@@ -33,11 +33,9 @@ indexed_req (lua_State *L)
 static struct call *
 check_req (lua_State *L, const char *method)
 {
-  struct call **handle = luaL_testudata (L, 1, "request");
-
-  if (!handle)
+  if (!luaL_testudata (L, 1, "request"))
     luaL_error (L, "call it as req:%s, with a colon", method);
-  return call_of (L, handle);
+  return call_of (L, lua_touserdata (L, 1));
 }
 
 /* A request may be on its way to the disk: only its own hook changes it.  What
