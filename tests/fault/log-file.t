@@ -29,7 +29,9 @@ python 'from clients import *
 outcome(h.pread, 1, 1)'
 stopped
 is "$(read_log both.log 'print(*[l.get("offset", "end") for l in lines])')" "0 1 end" "... which is not disturbed"
-check "when that server has ended, the next may have it" nbdkit_run -U x.sock size=1M log=both.log --run true
+serve size=1M log=both.log
+alive "when that server has ended, the next may have it"
+stopped
 is "$(read_log both.log 'print([set(l) & {"start", "stop"} for l in every])')" "[{'start'}, {'stop'}]" "and empties it"
 
 # A file that can't be opened stops the start.

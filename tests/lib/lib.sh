@@ -105,6 +105,10 @@ nbdkit_run ()
     "${watch[@]}" nbdkit -f "$SO" "$@"
 }
 
+# can_run: may nbdkit --run start something?  Under TSan that crashes, because what is
+# started has the sanitizer's library, too.
+can_run () { [ "$WATCH" != tsan ]; }
+
 # serve ARGUMENTS: start a server; sets $uri, $sock and $server (its process).
 # Its messages go to the file log.  The arguments may include nbdkit's own,
 # such as --threads=1.
