@@ -96,6 +96,24 @@ done = True
 t.join()
 print("ok")
 PY
+turns "what becomes too long by its escapes is given up where it does" "True True" <<'PY'
+c = Control()
+def work(chunk):
+    """The processor time that the server needs for a chunk five times."""
+    def ticks():
+        return sum(map(int, open(f"/proc/{server}/stat").read().rsplit(")")[1].split()[11:13]))
+    before = ticks()
+    for i in range(5): got = c(chunk)
+    return ticks() - before, got
+define(c, """fits, long = ("\\0"):rep(2700000), ("\\0"):rep(16000000)""")
+least, got = work("fits")
+assert len(got["result"]) == 2700000
+for chunk in ["long", "{[long] = 1}"]:
+    most, got = work(chunk)
+    assert got == {"error": "the result is longer than 16 MiB"}, got
+    print(most < 3 * least, end=" " if chunk == "long" else "\n")
+    if most >= 3 * least: print("#", least, most)
+PY
 turns "100 clients that do not block, while the server stands still" "100 connected" <<'PY'
 os.kill(server, signal.SIGSTOP)
 until(lambda: "T (stopped)" in open(f"/proc/{server}/status").read())
