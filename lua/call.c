@@ -182,7 +182,7 @@ pause_call (struct call *c, enum command command)
 
   host_unlock ();
   err = command == WAIT ? c->kind->wait (c, c->ns) : wait_fired (c);
-  host_lock ();
+  host_lock_for (c);
   c->cut = err != 0;
   return err;
 }
@@ -243,7 +243,7 @@ call_run_alone (struct call *c)
 {
   int err;
 
-  host_lock ();
+  host_lock_for (c);
   err = call_run (c);
   if (!err)
     call_release (c);

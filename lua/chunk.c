@@ -446,7 +446,7 @@ chunk_gone (const struct call *call)
 static const struct call_kind chunk_kind = {
   .push = chunk_push, .results = LUA_MULTRET, .done = chunk_done,
   .title = chunk_title, .failed = chunk_failed, .wait = chunk_wait,
-  .gone = chunk_gone,
+  .gone = chunk_gone, .takes_turns = true,
 };
 
 char *
