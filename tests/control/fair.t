@@ -13,7 +13,7 @@ serve size=1M control=ctl.sock lua='n = 0
 # While a chunk holds the lock, inside of C, a read begins to wait, and each of the
 # control clients has many chunks.  How many of those come before the read?
 cat >chunks.py <<'PY'
-import time
+import nbd, time
 from control import *
 from clients import connect
 others, rounds = 10, 9
@@ -43,7 +43,6 @@ got = [before() for i in range(rounds)]
 early = sum(n <= 1 for n in got)
 print("most reads" if early > rounds / 2 else got, "come first")
 PY
-sed -i 's/^import time/import nbd, time/' chunks.py
 is "$(python "$(cat chunks.py)")" "most reads come first" "a read waits for one chunk at most"
 
 cat >reads.py <<'PY'

@@ -8,7 +8,7 @@ need python3
 # hold: Lua that holds the lock until the file "go" appears, inside of C.
 hold='os.execute [[touch held; until [ -e go ]; do sleep 0.01; done]]'
 cat >turns.py <<'PY'
-import json, signal, sys, threading
+import fcntl, json, signal, struct, sys, termios, threading, time
 from control import *
 server = int(sys.argv[1])
 hold = sys.argv[2].encode()
@@ -131,14 +131,17 @@ PY
 stopped
 
 serve size=1M control=ctl.sock hook-timeout=1000
-turns "chunks that wait while the server ends are not begun" "closed closed" <<'PY'
-first, second = Control(), Control()
-n = threads()
+turns "chunks that wait while the server ends are not begun" "{'closed'}" <<'PY'
+def taken(client):
+    """Has the server received all that the client has sent?"""
+    return struct.unpack("i", fcntl.ioctl(client.socket, termios.TIOCOUTQ, b"\0" * 4))[0] == 0
+first, *others = clients = [Control() for i in range(30)]
 held(first, hold + b" return 1\n" + b"print 'NEVER'\n" * 1000)
-second.send(b"print 'NEVER'\n" * 1000)
+for c in others: c.send(b"print 'NEVER'\n")
+until(lambda: all(taken(c) for c in others))
 stop()
 go()
-print(first.answer(), second.answer())
+print({c.answer() for c in clients})
 PY
 wait "$server"
 is "$? $(cat log)" "0 " "the server has ended, and none was begun"
@@ -150,6 +153,7 @@ define(c, """all = {setmetatable({}, {__tojson = function() """ + hold.decode() 
      for i = 2, 200000 do all[i] = setmetatable({}, {__tojson = print}) end""")
 held(c, b"all\n")
 stop()
+time.sleep(0.1)                 # until it is due that others have their turn
 go()
 print(c.answer())
 PY
