@@ -45,7 +45,7 @@ $(BUILD)/%.o: %.c Makefile
 
 # memctl is built once: watched runs use it too.
 memctl: $(MEMCTL) $(wildcard control/*.h) Makefile
-	$(CC) $(CPPFLAGS) $(filter-out -MMD -MP,$(OUR_CFLAGS)) $(CFLAGS) $(LDFLAGS) -o $@ $(MEMCTL)
+	$(CC) $(CPPFLAGS) $(filter-out -MMD -MP,$(OUR_CFLAGS)) $(CFLAGS) $(LDFLAGS) -o $@ $(MEMCTL) -lm
 
 # Unit tests include the source that they test, built with tiny pages.
 $(BUILD)/tests/%.t: tests/%.c Makefile

@@ -37,7 +37,7 @@
 NBDKIT_DLL_PUBLIC int memory_debug_stats;
 
 static bool scripted;           /* there is Lua: a script, control= or log= */
-static bool counting;           /* somebody may ask for statistics */
+static bool logging;            /* there is log=, so requests have numbers */
 static bool served;             /* the start is over */
 
 /*--------------------------------------------------------------------*/
@@ -62,6 +62,7 @@ run_scripts (void)
 static int
 memory_config_complete (void)
 {
+  stats_start ();
   if (config_complete (&scripted) == -1)
     return -1;
   if (disk_start (config.size) != 0) {
@@ -70,7 +71,9 @@ memory_config_complete (void)
   }
   if (scripted && run_scripts () == -1)
     return -1;
-  counting = config.control || (scripted && hooks_may_ask_stats ());
+  logging = config.log != NULL;
+  stats_counting = config.control || logging
+    || (scripted && hooks_may_ask_stats ());
   return 0;
 }
 
@@ -162,6 +165,22 @@ with_log (int err)
   return err ? -1 : 0;
 }
 
+/* The first line of the log, and one for each rule that scripts have declared. */
+static void
+begin_log (void)
+{
+  struct json j = { .text = NULL };
+
+  json_member (&j, "start", "{");
+  json_member_string (&j, "version", VERSION);
+  json_member (&j, "size", "%llu", (unsigned long long) config.size);
+  json_member (&j, "sector", "%d", MEDIUM_SECTOR);
+  json_member (&j, "seed", "%llu", (unsigned long long) config.hooks.seed);
+  json_add (&j, "}", 1);
+  log_add (&j);
+  faults_log ();
+}
+
 /* Before the fork, so that an error stops the start. */
 static int
 memory_get_ready (void)
@@ -177,6 +196,8 @@ memory_after_fork (void)
 {
   if (config.log && with_log (log_start ()) == -1)
     return -1;
+  if (config.log)
+    begin_log ();
   served = reserve () == 0 && start_control () == 0;
   return served ? 0 : -1;
 }
@@ -189,11 +210,27 @@ memory_dump_plugin (void)
   printf ("zstd=no\n");
 }
 
+/* The last line of the log. */
+static void
+end_log (void)
+{
+  struct json j = { .text = NULL };
+
+  json_member (&j, "stop", "{");
+  stats_tell (&j);
+  json_add (&j, "}", 1);
+  log_add (&j);
+}
+
 static void
 stop_log (void)
 {
+  uint64_t lost;
   int err;
-  uint64_t lost = log_stop (&err);
+
+  if (log_wanted ())
+    end_log ();
+  lost = log_stop (&err);
 
   if (lost > 0 || err)
     nbdkit_error ("log=%s: %llu lines were lost: %s", config.log,
@@ -359,13 +396,27 @@ tell_refusal (const char *who, int err)
     nbdkit_debug ("%s refused the connection: %s", who, strerror (err));
 }
 
+/* Number a request among all. */
+static void
+number (struct request *req)
+{
+  static _Atomic uint64_t last;
+
+  if (logging)
+    req->number = ++last;
+}
+
 /* May this client come in? */
 static int
 admit (const struct connection *c)
 {
+  const uint64_t start = sys_now ();
   struct request req = { .op = OP_OPEN, .conn = c };
   const char *who = "on.open";
-  int err = hooks_wants (OP_OPEN) ? hooks_open (c) : 0;
+  int err;
+
+  number (&req);
+  err = hooks_wants (OP_OPEN) ? hooks_open (&req) : 0;
 
   if (!err) {
     who = "a fault rule";
@@ -373,6 +424,8 @@ admit (const struct connection *c)
   }
   if (err)
     tell_refusal (who, err);
+  if (req.told)
+    log_result (&req, err, sys_now () - start);
   return err;
 }
 
@@ -380,17 +433,17 @@ admit (const struct connection *c)
 static struct connection *
 connection_new (struct disk *disk, bool readonly)
 {
-  static _Atomic uint64_t connections;
   struct connection *c = calloc (1, sizeof *c);
 
   if (!c)
     return NULL;
   *c = (struct connection) {
-    .id = ++connections, .readonly = readonly, .disk = disk,
+    .id = stats_connect (), .readonly = readonly, .disk = disk,
     .store = disk_store (disk), .export_name = disk_name (disk),
   };
   if (request_connect (c))
     return c;
+  stats_disconnect ();
   free (c);
   return NULL;
 }
@@ -402,6 +455,7 @@ connection_free (struct connection *c)
     hooks_forget (c);
   disk_put (c->disk);
   request_disconnect (c);
+  stats_disconnect ();
   free (c);
 }
 
@@ -443,6 +497,7 @@ memory_close (void *handle)
 {
   struct connection *c = handle;
 
+  stats_idle ();                /* if on.close sleeps, that is no request */
   if (scripted && hooks_wants (OP_CLOSE))
     hooks_close (c);
   connection_free (c);
@@ -505,7 +560,7 @@ memory_can_cache (void *handle)
 __attribute__ ((always_inline)) static inline bool
 wrapped (const struct connection *c, enum op op)
 {
-  return scripted && (counting || hooks_wants (op) || faults_want (op)
+  return scripted && (stats_counting || hooks_wants (op) || faults_want (op)
                       || medium_wants (c->disk) >> op & 1 || !c->store);
 }
 
@@ -523,7 +578,7 @@ was_asked_for (int err, const struct request *req)
  * the end of a request that waited: no errors.
  */
 static void
-tell_failure (int err, const struct request *req)
+tell_failure (int err, struct request *req)
 {
   char text[200];
 
@@ -544,7 +599,7 @@ tell_failure (int err, const struct request *req)
 
 /* Report an errno code to nbdkit. */
 static int
-result (int err, const struct request *req)
+result (int err, struct request *req)
 {
   if (!err)
     return 0;
@@ -565,15 +620,34 @@ route (struct request *req)
 }
 
 /* Send a request on its way, and report how that went. */
-static int
-submit (struct request req)
+__attribute__ ((always_inline)) static inline int
+submit (struct request *req)
 {
-  const uint64_t start = counting ? sys_now () : 0;
-  const int err = route (&req);
+  uint64_t start;
+  int err, r;
 
-  if (counting)
-    stats_add (&req, err, sys_now () - start);
-  return result (err, &req);
+  if (!stats_counting)
+    return result (route (req), req);
+  start = sys_now ();
+  number (req);
+  stats_begin (req);
+  err = route (req);
+  start = sys_now () - start;
+  stats_end (req, err, start);
+  r = result (err, req);
+  if (req->told)
+    log_result (req, err, start);
+  return r;
+}
+
+/* The same, apart from where a request need not travel: then it is not made. */
+__attribute__ ((noinline)) static int
+dispatch (const struct connection *c, enum op op, void *buf, uint32_t count,
+          uint64_t offset, uint32_t flags)
+{
+  return submit (&(struct request) {
+    .op = op, .conn = c, .buf = buf, .count = count, .offset = offset,
+    .flags = flags });
 }
 
 /* For requests that need not travel, and failed.  Apart, so that those that did
@@ -582,7 +656,7 @@ submit (struct request req)
 __attribute__ ((noinline)) static int
 report (int err, enum op op, uint32_t count, uint64_t offset)
 {
-  const struct request req = { .op = op, .count = count, .offset = offset };
+  struct request req = { .op = op, .count = count, .offset = offset };
 
   return result (err, &req);
 }
@@ -594,9 +668,7 @@ memory_pread (void *handle, void *buf, uint32_t count, uint64_t offset,
   const struct connection *c = handle;
 
   if (wrapped (c, OP_READ))
-    return submit ((struct request) {
-      .op = OP_READ, .conn = c, .buf = buf, .count = count,
-      .offset = offset, .flags = flags });
+    return dispatch (c, OP_READ, buf, count, offset, flags);
   store_read (c->store, buf, count, offset);
   return 0;
 }
@@ -609,9 +681,7 @@ memory_pwrite (void *handle, const void *buf, uint32_t count, uint64_t offset,
   int err;
 
   if (wrapped (c, OP_WRITE))
-    return submit ((struct request) {
-      .op = OP_WRITE, .conn = c, .buf = (void *) buf, .count = count,
-      .offset = offset, .flags = flags });
+    return dispatch (c, OP_WRITE, (void *) buf, count, offset, flags);
   err = store_write (c->store, buf, count, offset);
   return err ? report (err, OP_WRITE, count, offset) : 0;
 }
@@ -622,8 +692,7 @@ memory_flush (void *handle, uint32_t flags)
   const struct connection *c = handle;
 
   if (wrapped (c, OP_FLUSH))
-    return submit ((struct request) {
-      .op = OP_FLUSH, .conn = c, .flags = flags });
+    return dispatch (c, OP_FLUSH, NULL, 0, 0, flags);
   return 0;
 }
 
@@ -635,10 +704,8 @@ memory_trim (void *handle, uint32_t count, uint64_t offset, uint32_t flags)
   int err;
 
   if (wrapped (c, OP_TRIM))
-    return submit ((struct request) {
-      .op = OP_TRIM, .conn = c, .count = count, .offset = offset,
-      .flags = flags });
-  err = store_zero (c->store, count, offset);
+    return dispatch (c, OP_TRIM, NULL, count, offset, flags);
+  err = disk_trim (c->disk, count, offset);
   return err ? report (err, OP_TRIM, count, offset) : 0;
 }
 
@@ -649,9 +716,7 @@ memory_zero (void *handle, uint32_t count, uint64_t offset, uint32_t flags)
   int err;
 
   if (wrapped (c, OP_ZERO))
-    return submit ((struct request) {
-      .op = OP_ZERO, .conn = c, .count = count, .offset = offset,
-      .flags = flags });
+    return dispatch (c, OP_ZERO, NULL, count, offset, flags);
   err = store_zero (c->store, count, offset);
   return err ? report (err, OP_ZERO, count, offset) : 0;
 }
@@ -662,9 +727,7 @@ memory_cache (void *handle, uint32_t count, uint64_t offset, uint32_t flags)
   const struct connection *c = handle;
 
   if (wrapped (c, OP_CACHE))
-    return submit ((struct request) {
-      .op = OP_CACHE, .conn = c, .count = count, .offset = offset,
-      .flags = flags });
+    return dispatch (c, OP_CACHE, NULL, count, offset, flags);
   return 0;
 }
 
@@ -672,7 +735,7 @@ static int
 memory_extents (void *handle, uint32_t count, uint64_t offset, uint32_t flags,
                 struct nbdkit_extents *extents)
 {
-  return submit ((struct request) {
+  return submit (&(struct request) {
     .op = OP_EXTENTS, .conn = handle, .count = count, .offset = offset,
     .flags = flags, .extents = extents });
 }

@@ -42,6 +42,12 @@ errno_name (int err)
   return "EIO";
 }
 
+int
+request_sent_error (int err)
+{
+  return err == EROFS ? EPERM : err == EDQUOT || err == EFBIG ? ENOSPC : err;
+}
+
 /*--------------------------------------------------------------------*/
 /* The threads of a connection: how they leave, and how they wait.
  *

@@ -37,6 +37,9 @@ extern const struct nbd_error nbd_errors[];
 /* The name of such an errno code; "EIO" for any other. */
 const char *errno_name (int err);
 
+/* The errno code that arrives where this one is sent: NBD has only some. */
+int request_sent_error (int err);
+
 struct disk;
 struct store;
 struct nbdkit_extents;
@@ -64,8 +67,10 @@ struct request {
   struct nbdkit_extents *extents;
   const struct connection *conn;
   uint64_t n;                   /* number among those of its kind; 0: not drawn */
+  uint64_t number;              /* among all, if there is a log; 0: there is none */
   bool answered;                /* extents have been added */
   bool logged;                  /* nbdkit's log says why it failed */
+  bool told;                    /* the fault log has a line about it */
   bool asked;                   /* or it was asked for, by a rule or fail */
   const char *why;              /* the medium's reason to fail it, or NULL */
 };
@@ -86,14 +91,14 @@ void request_disconnect (struct connection *c);
 unsigned request_clients (void);
 
 /* Let NS nanoseconds pass for a request of CONN (UINT64_MAX: for ever; NULL: not
- * known, as in on.fill).  0, or ESHUTDOWN: the client has gone, or the server ends, which even a wait of 0 finds
- * out.  Only on a thread that serves a request of that connection, without a lock
+ * known, as in on.fill).  0, or ESHUTDOWN: the client has gone, or the server ends,
+ * which even a wait of 0 finds out.  Only on a thread that serves a request of that connection, without a lock
  * held.
  */
 int request_wait (const struct connection *conn, uint64_t ns);
 
 /* The same until END (a time of sys_now; UINT64_MAX: for ever), or until OVER is
- * true of CONTEXT, which is checked every SYS_STEP and at each request_wake.  OVER
+ * true of CONTEXT, which is checked at each request_wake, and now and then.  OVER
  * takes no lock that others hold while they call request_wake.
  */
 int request_wait_until (const struct connection *conn, uint64_t end,

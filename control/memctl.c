@@ -21,6 +21,7 @@ static const char usage[] =
   "usage: memctl [SOCKET] [CHUNK | -]\n"
   "       memctl --status [SOCKET]\n"
   "       memctl --stop [--timeout SECONDS] [SOCKET]\n"
+  "       memctl --top [-n COUNT] [-d SECONDS] [SOCKET]\n"
   "\n"
   "Runs CHUNK, a piece of Lua, in the server that was started with\n"
   "control=SOCKET, and prints its result as JSON on standard output.  Without\n"
@@ -39,6 +40,8 @@ static const char usage[] =
   "  --status   show one table of what the disk and the fault rules have done\n"
   "  --stop     end the server, and show which rules fired.  If clients are still\n"
   "             connected after 5 seconds, say how many; give up after SECONDS (30)\n"
+  "  --top      show what happens each second (or SECONDS), COUNT times or until q;\n"
+  "             where standard output is no terminal, as lines with tabs\n"
   "\n"
   "Without SOCKET it is $control, which nbdkit's --run sets.  Then a single\n"
   "argument is the SOCKET if it is a socket, or has a / and no blank, and\n"
@@ -170,7 +173,9 @@ fill_streams (void)
 /* The command line. */
 
 static struct {
-  enum { CHUNK, STOP, STATUS } what;
+  enum { CHUNK, STOP, STATUS, TOP } what;
+  unsigned long count;          /* of --top; 0: not given */
+  double every;                 /* seconds; 0: not given */
   double timeout;               /* seconds; 0: not given */
   const char *words[3];         /* what is no option */
   int nr_words;
@@ -187,8 +192,8 @@ static void
 choose (int what)
 {
   if (asked.what != CHUNK && (int) asked.what != what)
-    wrong_usage ("--stop and --status are two commands");
-  asked.what = what == STOP ? STOP : STATUS;
+    wrong_usage ("--stop, --status and --top are three commands");
+  asked.what = what == STOP ? STOP : what == TOP ? TOP : STATUS;
 }
 
 static void
@@ -199,6 +204,23 @@ take_timeout (const char *value)
   asked.timeout = value ? strtod (value, &end) : 0;
   if (!(asked.timeout > 0 && asked.timeout < 1e9) || *end)
     wrong_usage ("--timeout: expected a number of seconds");
+}
+
+/* Take an option of --top and its value. */
+static void
+take_pace (const char *option, const char *value)
+{
+  char *end = NULL;
+
+  if (option[1] == 'n')
+    asked.count = value ? strtoul (value, &end, 10) : 0;
+  else
+    asked.every = value ? strtod (value, &end) : 0;
+  if (!end || *end || *value == '-'
+      || (option[1] == 'n' ? asked.count == 0
+                           : !(asked.every >= 0.01 && asked.every < 1e6)))
+    wrong_usage (option[1] == 'n' ? "-n: expected a number from 1 on"
+                                  : "-d: expected a number of seconds from 0.01 on");
 }
 
 /* Take an option, which may stand anywhere.  A chunk of that text would be a comment.
@@ -216,6 +238,10 @@ take_option (const char *arg, const char *next)
     return choose (STOP), 1;
   else if (strcmp (arg, "--status") == 0)
     return choose (STATUS), 1;
+  else if (strcmp (arg, "--top") == 0)
+    return choose (TOP), 1;
+  else if (strcmp (arg, "-n") == 0 || strcmp (arg, "-d") == 0)
+    return take_pace (arg, next), 2;
   else if (strcmp (arg, "--timeout") == 0)
     return take_timeout (next), 2;
   else if (strncmp (arg, "--timeout=", 10) == 0)
@@ -237,6 +263,8 @@ take_arguments (int argc, char *argv[])
   }
   if (asked.timeout > 0 && asked.what != STOP)
     wrong_usage ("--timeout is for --stop");
+  if ((asked.count > 0 || asked.every > 0) && asked.what != TOP)
+    wrong_usage ("-n and -d are for --top");
 }
 
 /* Is it the name of a socket, rather than a chunk? */
@@ -274,16 +302,19 @@ take_socket (void)
 int
 main (int argc, char *argv[])
 {
-  const char *chunk;
+  const char *path, *chunk;
 
   fill_streams ();
   take_arguments (argc, argv);
   if (asked.nr_words > 2)
     wrong_usage ("CHUNK is one argument: put it into quotes");
   if (asked.what != CHUNK && asked.nr_words > 1)
-    wrong_usage ("--stop and --status take a SOCKET only");
+    wrong_usage ("--stop, --status and --top take a SOCKET only");
   signal (SIGPIPE, SIG_IGN);
-  client_connect (take_socket ());
+  path = take_socket ();
+  client_connect (path);
+  if (asked.what == TOP)
+    return command_top (path, asked.count, asked.every > 0 ? asked.every : 1);
   if (asked.what == STOP)
     return command_stop (asked.timeout > 0 ? asked.timeout : TIMEOUT);
   if (asked.what == STATUS)

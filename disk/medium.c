@@ -19,6 +19,7 @@
 #include "lib/min.h"
 #include "lib/ranges.h"
 #include "lib/sys.h"
+#include "report/stats.h"
 
 #define READS (OP (READ) | OP (CACHE))
 #define THROTTLED (OP (READ) | OP (FLUSH) | CHANGES)
@@ -38,6 +39,9 @@ struct medium {
 
   _Atomic uint64_t limit;       /* UINT64_MAX: none */
   pthread_mutex_t limit_lock;
+
+  /* Requests that failed because of it, or had to wait. */
+  _Atomic uint64_t bad_fired, limit_fired, readonly_fired, throttled;
 
   struct throttle throttle;
   pthread_mutex_t throttle_lock;
@@ -347,6 +351,7 @@ perform_in_limit (struct medium *m, struct request *req)
     err = perform_without_room (req);
   else
     err = disk_perform (req);
+  m->limit_fired += req->why != NULL;
   pthread_mutex_unlock (&m->limit_lock);
   return err;
 }
@@ -369,6 +374,7 @@ medium_throttle (struct medium *m, uint64_t bytes, uint64_t requests)
       || m->throttle.rate[THROTTLE_REQUESTS] != requests)
     throttle_set (&m->throttle, bytes, requests, sys_now ());
   pthread_mutex_unlock (&m->throttle_lock);
+  request_wake ();
   update_wanted (m);
 }
 
@@ -417,6 +423,8 @@ leave_queue (struct medium *m, struct ticket *ticket, bool passes)
   else if (!ticket->lost)
     throttle_leave (&m->throttle, ticket);
   pthread_mutex_unlock (&m->throttle_lock);
+  if (!passes)
+    request_wake ();            /* others move up */
 }
 
 /* Wait for a request's turn, and queue up again if the rates change. */
@@ -425,22 +433,42 @@ wait_for_turn (struct medium *m, const struct request *req)
 {
   struct ticket ticket;
   struct waiting w = { .ticket = &ticket };
+  bool waits = false;
   int err;
 
+  stats_wait (true);
   queue_up (m, req, &ticket);
   do {
     if (ticket.lost)
       queue_up (m, req, &ticket);
     w.turn = ticket.turn;
+    waits = waits || w.turn > sys_now ();
     err = request_wait_until (req->conn, w.turn, is_over, &w);
   }
   while (!err && is_over (&w));
+  stats_wait (false);
+  m->throttled += waits;
   leave_queue (m, &ticket, !err);
   return err;
 }
 
 /*--------------------------------------------------------------------*/
 /* Requests. */
+
+struct medium_info
+medium_info (struct medium *m)
+{
+  struct medium_info info = {
+    .bad_fired = m->bad_fired, .limit = m->limit, .limit_fired = m->limit_fired,
+    .readonly = m->readonly, .readonly_fired = m->readonly_fired,
+    .throttled = m->throttled,
+  };
+
+  pthread_rwlock_rdlock (&m->bad_lock);
+  info.bad_ranges = m->bad.n;
+  pthread_rwlock_unlock (&m->bad_lock);
+  return info;
+}
 
 static int
 perform (struct medium *m, struct request *req)
@@ -452,10 +480,12 @@ perform (struct medium *m, struct request *req)
     return err;
   if (op & CHANGES && m->readonly) {
     req->why = "disk:readonly";
+    m->readonly_fired++;
     return EPERM;
   }
   if (m->any_bad && op & (READS | CHANGES) && meets_bad (m, req)) {
     req->why = "disk:bad";
+    m->bad_fired++;
     return EIO;
   }
   err = m->limit != UINT64_MAX && op & CHANGES ? perform_in_limit (m, req)

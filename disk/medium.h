@@ -105,4 +105,16 @@ void medium_throttle (struct medium *m, uint64_t bytes, uint64_t requests);
 /* Is a rate set, so that requests wait? */
 bool medium_may_wait (struct medium *m);
 
+struct medium_info {
+  uint64_t bad_ranges;
+  uint64_t limit;               /* bytes; UINT64_MAX: none */
+  bool readonly;
+  uint64_t bad_fired, limit_fired, readonly_fired;      /* requests that failed
+                                                         * because of it */
+  uint64_t throttled;           /* requests that had to wait */
+};
+
+/* What is wrong with the medium, and how often that mattered. */
+struct medium_info medium_info (struct medium *m);
+
 #endif /* MEDIUM_H */

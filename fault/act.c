@@ -29,6 +29,7 @@
 #include "lib/chance.h"
 #include "lib/min.h"
 #include "report/log.h"
+#include "report/stats.h"
 
 /*--------------------------------------------------------------------*/
 /* Plan. */
@@ -173,7 +174,7 @@ tell_keep (struct json *did, const struct fired *c)
 
 /* Tell what a rule did, or, if only that is still to be told, how it ended. */
 static void
-tell_one (const struct fired *c, const struct request *req)
+tell_one (const struct fired *c, struct request *req)
 {
   const struct fault_spec *s = &c->fault->spec;
   struct json did = { .text = NULL };
@@ -201,7 +202,7 @@ tell_one (const struct fired *c, const struct request *req)
 }
 
 static void
-tell (const struct fired *fired, size_t n, const struct request *req)
+tell (const struct fired *fired, size_t n, struct request *req)
 {
   if (!log_wanted ())
     return;
@@ -221,6 +222,33 @@ released (const void *fired)
   return f->fault->releases != f->seen;
 }
 
+/* Hang until the rule lets go.  0 or ESHUTDOWN. */
+static int
+wait_hang (struct fired *c, const struct request *req)
+{
+  int err;
+
+  stats_wait (true);
+  c->fault->hanging++;
+  err = request_wait_until (req->conn, UINT64_MAX, released, c);
+  c->fault->hanging--;
+  stats_wait (false);
+  c->ended = c->fault->removed ? "removed" : "released";
+  return err;
+}
+
+static int
+wait_delay (struct fired *c, const struct request *req)
+{
+  int err;
+
+  c->fault->delayed += c->delay;
+  stats_wait (true);
+  err = request_wait (req->conn, c->delay);
+  stats_wait (false);
+  return err;
+}
+
 static int
 act_wait (struct fired *fired, size_t n, const struct request *req)
 {
@@ -230,11 +258,9 @@ act_wait (struct fired *fired, size_t n, const struct request *req)
     struct fired *c = &fired[i];
 
     if (c->does & ACT (DELAY))
-      err = request_wait (req->conn, c->delay);
-    if (c->does & ACT (HANG) && !err) {
-      err = request_wait_until (req->conn, UINT64_MAX, released, c);
-      c->ended = c->fault->removed ? "removed" : "released";
-    }
+      err = wait_delay (c, req);
+    if (c->does & ACT (HANG) && !err)
+      err = wait_hang (c, req);
     if (err && log_wanted ())
       c->ended = log_why_cut ();
   }
@@ -251,7 +277,7 @@ plan_cut (struct fired *fired, size_t n)
 
 /* Tell how the waiting ended, of which the beginning was told. */
 static void
-tell_ended (struct fired *fired, size_t n, const struct request *req)
+tell_ended (struct fired *fired, size_t n, struct request *req)
 {
   if (!log_wanted ())
     return;

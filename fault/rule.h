@@ -96,6 +96,9 @@ struct fault {
   _Atomic bool on, removed;
   _Atomic unsigned releases;    /* a request that hangs goes on when it changes */
   _Atomic uint64_t hits, fired; /* requests matched, and acted on */
+  _Atomic uint64_t first, last; /* when it fired (stats_clock); 0: never */
+  _Atomic uint64_t delayed;     /* nanoseconds that it has made requests wait */
+  _Atomic uint64_t hanging;     /* requests that hang in it */
 };
 
 #endif /* FAULT_RULE_H */

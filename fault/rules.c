@@ -45,6 +45,7 @@
 #include "lib/chance.h"
 #include "lib/sys.h"
 #include "report/log.h"
+#include "report/stats.h"
 
 /* Connections share this many locks. */
 #define LOCKS 16
@@ -134,7 +135,29 @@ fault_put (struct fault *f)
     fault_free (f);
 }
 
-/* The last line of a rule in the log. */
+/* The first line of a rule in the log. */
+static void
+log_declared (const struct fault *f)
+{
+  struct json j = { .text = NULL };
+
+  if (!log_wanted ())
+    return;
+  json_member_string (&j, "rule", f->name);
+  json_member_string (&j, "text", f->text);
+  json_member_string (&j, "where", f->where);
+  json_member (&j, "declared", "true");
+  log_add (&j);
+}
+
+void
+faults_log (void)
+{
+  for (const struct fault *f = faults; f; f = f->next)
+    log_declared (f);
+}
+
+/* Its last line. */
 static void
 log_counts (const struct fault *f)
 {
@@ -147,6 +170,8 @@ log_counts (const struct fault *f)
   json_member_string (&j, "where", f->where);
   json_member (&j, "matched", "%llu", (unsigned long long) f->hits);
   json_member (&j, "fired", "%llu", (unsigned long long) f->fired);
+  if (f->spec.optional)
+    json_member (&j, "optional", "true");
   if (f->fired == 0 && !f->spec.optional)
     json_member (&j, "never_fired", "true");
   if (f->removed)
@@ -319,6 +344,7 @@ link_locked (struct fault *f)
     return err;
   last_number++;
   *link = f;
+  log_declared (f);             /* before it can fire */
   return 0;
 }
 
@@ -451,6 +477,8 @@ fault_info (const struct fault *f)
     .name = f->name, .text = f->text, .where = f->where, .number = f->number,
     .hash = f->hash, .on = f->on, .removed = f->removed,
     .optional = f->spec.optional, .hits = f->hits, .fired = f->fired,
+    .first = f->first, .last = f->last, .delayed = f->delayed,
+    .hanging = f->hanging,
   };
 }
 
@@ -548,6 +576,17 @@ fault_wait (struct fault *f, uint64_t times, uint64_t ns)
   return f->fired >= times;
 }
 
+/* Note when a rule has fired. */
+static void
+note_time (struct fault *f)
+{
+  const uint64_t now = stats_clock ();
+  uint64_t never = 0;
+
+  atomic_compare_exchange_strong (&f->first, &never, now);
+  f->last = now;
+}
+
 /* Count one more request for which the rule fires.  False: it may not fire again. */
 static bool
 take_turn (struct fault *f)
@@ -558,6 +597,7 @@ take_turn (struct fault *f)
     if (f->spec.times && fired >= f->spec.times)
       return false;
   while (!atomic_compare_exchange_weak (&f->fired, &fired, fired + 1));
+  note_time (f);
   if (waiters > 0) {
     pthread_mutex_lock (&fired_lock);
     pthread_cond_broadcast (&fired_cond);

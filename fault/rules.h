@@ -56,6 +56,9 @@ void faults_start (const struct fault_callbacks *callbacks);
  */
 void faults_stop (void);
 
+/* The log begins, which gets a line for each rule that there is. */
+void faults_log (void);
+
 /* Add a rule.  Everything SPEC points to is copied.  The caller shares the
  * rule and gives it up with fault_put.  0; EEXIST: there is a rule of this
  * name; ENOMEM.
@@ -100,6 +103,9 @@ struct fault_info {
   bool on, removed;
   bool optional;                /* it is no mistake if it never fires */
   uint64_t hits, fired;         /* requests matched, and acted on */
+  uint64_t first, last;         /* when it fired (stats_clock); 0: never */
+  uint64_t delayed;             /* its delays in all, in nanoseconds */
+  uint64_t hanging;             /* requests that hang in it */
 };
 
 /* What is known of a rule.  The texts live as long as the rule. */

@@ -1,6 +1,7 @@
 /* sys.c - time and threads. */
 
 #include <signal.h>
+#include <stdio.h>
 #include <time.h>
 
 #include "lib/sys.h"
@@ -24,6 +25,19 @@ uint64_t
 sys_cpu (void)
 {
   return read_clock (CLOCK_THREAD_CPUTIME_ID);
+}
+
+void
+sys_utc (char text[SYS_UTC])
+{
+  struct timespec now;
+  struct tm tm;
+
+  clock_gettime (CLOCK_REALTIME, &now);
+  gmtime_r (&now.tv_sec, &tm);
+  snprintf (text, SYS_UTC, "%04d-%02d-%02dT%02d:%02d:%02d.%06ldZ",
+            tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min,
+            tm.tm_sec, now.tv_nsec / 1000);
 }
 
 void

@@ -21,6 +21,10 @@ uint64_t sys_now (void);
 /* The processor time that the calling thread has used. */
 uint64_t sys_cpu (void);
 
+/* Write the time of day in UTC, such as "2026-01-31T23:59:59.123456Z". */
+#define SYS_UTC 92              /* the compiler wants room for any number */
+void sys_utc (char text[SYS_UTC]);
+
 /* Make a condition for which sys_cond_wait can wait. */
 void sys_cond_init (pthread_cond_t *cond);
 

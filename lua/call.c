@@ -30,6 +30,7 @@
 #include <errno.h>
 
 #include "lua/host.h"
+#include "report/stats.h"
 
 /* Coroutines kept for use again. */
 #define MAX_IDLE 64
@@ -181,7 +182,9 @@ pause_call (struct call *c, enum command command)
   int err;
 
   host_unlock ();
+  stats_wait (true);
   err = command == WAIT ? c->kind->wait (c, c->ns) : wait_fired (c);
+  stats_wait (false);
   host_lock_for (c);
   c->cut = err != 0;
   return err;
@@ -210,6 +213,26 @@ obey (struct call *c)
   return c->kind->failed (c);
 }
 
+/* Let the coroutine run until it returns or yields N values.  Its time counts,
+ * unless it is a chunk's.
+ */
+static int
+resume (struct call *c, int *n)
+{
+  const bool counts = stats_counting && c->req->op != OP_COUNT;
+  const uint64_t start = counts ? sys_now () : 0;
+  int status;
+
+  host.call = c;
+  status = lua_resume (c->co, host.L, 0, n);
+  host.call = NULL;
+  if (counts) {
+    stats_hooks.ns += sys_now () - start;
+    stats_hooks.calls += status != LUA_YIELD;
+  }
+  return status;
+}
+
 int
 call_run (struct call *c)
 {
@@ -222,9 +245,7 @@ call_run (struct call *c)
   lua_rawgeti (c->co, LUA_REGISTRYINDEX, start_ref);
   do {
     host_begin (c->co);
-    host.call = c;
-    status = lua_resume (c->co, host.L, 0, &n);
-    host.call = NULL;
+    status = resume (c, &n);
     if (status == LUA_YIELD) {
       lua_pop (c->co, n);
       err = obey (c);

@@ -12,6 +12,7 @@
 #include <nbdkit-plugin.h>
 
 #include "lua/host.h"
+#include "report/stats.h"
 
 /* Places of errors that are told apart. */
 #define MAX_PLACES 100
@@ -220,6 +221,7 @@ error_code (struct call *c)
     return e->code;
   }
   c->req->logged = true;
+  stats_hooks.errors++;
   if (!c->co) {
     tell_simply (c, "", c->why);
     return EIO;

@@ -1,7 +1,8 @@
 /* fault.c - the function fault, and the rules that it gives.
  *
  * A rule's functions stay in Lua: rules[number] = { when = f, delay = f,
- * keep = f, call = f }.  The rules below know only the number, and ask for a function by it.
+ * keep = f, call = f }.  The rules below know only the number, and ask for a
+ * function by it.
  */
 
 #include <errno.h>
@@ -125,13 +126,46 @@ rule_wait (lua_State *L)
   return lua_yieldk (L, 0, (lua_KContext) times, wait_done);
 }
 
+/* Push when a rule has fired, in seconds of now(), or nil: never. */
+static void
+push_when (lua_State *L, uint64_t ns)
+{
+  if (ns)
+    lua_pushnumber (L, (lua_Number) (ns / 1000) / 1e6);
+  else
+    lua_pushnil (L);
+}
+
+/* What only some rules have, to the table on top of the stack. */
+static void
+add_rare (lua_State *L, const struct fault_info *info)
+{
+  if (info->optional) {
+    lua_pushboolean (L, true);
+    lua_setfield (L, -2, "optional");
+  }
+  if (info->hanging) {
+    lua_pushinteger (L, (lua_Integer) info->hanging);
+    lua_setfield (L, -2, "hanging");
+  }
+  if (info->delayed) {
+    lua_pushnumber (L, (lua_Number) info->delayed / 1e9);
+    lua_setfield (L, -2, "delay_sum");
+  }
+  push_when (L, info->first);
+  lua_setfield (L, -2, "first");
+  push_when (L, info->last);
+  lua_setfield (L, -2, "last");
+}
+
 /* A table that represents a rule in an answer of the control socket. */
 static int
 rule_tojson (lua_State *L)
 {
   struct fault_info info = fault_info (check_rule (L));
 
-  lua_createtable (L, 0, 6);
+  lua_createtable (L, 0, 11);
+  add_rare (L, &info);
   lua_pushstring (L, info.name);
   lua_setfield (L, -2, "name");
   lua_pushstring (L, info.text);
@@ -157,8 +191,8 @@ static const luaL_Reg rule_methods[] = {
 };
 
 static const char *const rule_names[] = {
-  "name", "text", "where", "state", "hits", "fired", "off", "on", "release",
-  "remove", "wait", NULL
+  "name", "text", "where", "state", "hits", "fired", "optional", "hanging",
+  "delay_sum", "first", "last", "off", "on", "release", "remove", "wait", NULL
 };
 
 static int
@@ -182,16 +216,26 @@ rule_index (lua_State *L)
   }
   if (strcmp (name, "name") == 0)
     lua_pushstring (L, info.name);
+  else if (strcmp (name, "state") == 0)
+    lua_pushstring (L, info.removed ? "removed" : info.on ? "on" : "off");
   else if (strcmp (name, "text") == 0)
     lua_pushstring (L, info.text);
   else if (strcmp (name, "where") == 0)
     lua_pushstring (L, info.where);
-  else if (strcmp (name, "state") == 0)
-    lua_pushstring (L, info.removed ? "removed" : info.on ? "on" : "off");
   else if (strcmp (name, "hits") == 0)
     lua_pushinteger (L, (lua_Integer) info.hits);
   else if (strcmp (name, "fired") == 0)
     lua_pushinteger (L, (lua_Integer) info.fired);
+  else if (strcmp (name, "optional") == 0)
+    lua_pushboolean (L, info.optional);
+  else if (strcmp (name, "hanging") == 0)
+    lua_pushinteger (L, (lua_Integer) info.hanging);
+  else if (strcmp (name, "delay_sum") == 0)
+    lua_pushnumber (L, (lua_Number) info.delayed / 1e9);
+  else if (strcmp (name, "first") == 0)
+    push_when (L, info.first);
+  else if (strcmp (name, "last") == 0)
+    push_when (L, info.last);
   else
     return unknown_name (L, "a rule", name, rule_names);
   return 1;

@@ -572,31 +572,31 @@ hooks_request (struct request *req)
 }
 
 int
-hooks_open (const struct connection *conn)
+hooks_open (struct request *req)
 {
-  struct request req = { .op = OP_OPEN, .conn = conn };
-
-  return run_hooks (&(struct pass) { .req = &req });
+  return run_hooks (&(struct pass) { .req = req });
 }
 
 /* When the server ends, many connections do.  Hooks that run without end must not
- * take a hook-timeout each: the time that others take while this one waits for
+ * take a hook-timeout each: the time that such ones take while this one waits for
  * its turn is taken from its own.
  */
 void
 hooks_close (const struct connection *conn)
 {
-  static _Atomic uint64_t taken;        /* processor time by all on.close */
+  static _Atomic uint64_t taken;        /* processor time by those stopped */
   const uint64_t before = taken;
   struct request req = { .op = OP_CLOSE, .conn = conn };
   struct pass p = { .req = &req };
-  uint64_t start;
+  uint64_t start, cpu;
 
   host_lock ();
   start = sys_cpu ();
   p.used = taken - before;
   run_level (&p, 0);
-  taken += sys_cpu () - start;
+  cpu = sys_cpu () - start;
+  if (cpu + p.used > host.config.timeout)
+    taken += cpu;
   host_unlock ();
 }
 
@@ -615,6 +615,7 @@ hook_run_stop (void)
       .level = level,
     };
 
+    hooks[OP_STOP].called[level] = true;
     call_run_alone (&h.call);
   }
 }

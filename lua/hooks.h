@@ -62,8 +62,8 @@ bool hooks_may_wait (void);
 bool hooks_may_ask_stats (void);
 
 /* Run the hooks of a request, and send it on to the faults unless they fail or
- * skip it.  Returns 0 or an errno code that NBD can carry.  Where a hook failed by mistake,
- * nbdkit_error was called and REQ->logged set.
+ * skip it.  Returns 0 or an errno code that NBD can carry.  Where a hook failed by
+ * mistake, nbdkit_error was called and REQ->logged set.
  */
 int hooks_request (struct request *req);
 
@@ -74,8 +74,10 @@ int hooks_request (struct request *req);
 char *hooks_chunk (const char *text, size_t len,
                    int (*wait) (void *context, uint64_t ns), void *context);
 
-/* Run the hooks on.open.  0, or an errno code: the connection is refused. */
-int hooks_open (const struct connection *conn);
+/* Run the hooks on.open for a request of that operation.  0, or an errno code: the
+ * connection is refused.
+ */
+int hooks_open (struct request *req);
 
 /* Run the hooks on.close. */
 void hooks_close (const struct connection *conn);

@@ -1,12 +1,11 @@
 /* medium.c - the methods of the object disk that say what is wrong with the
- * medium, and disk:stats.
+ * medium.
  */
 
 #include <errno.h>
 
 #include "disk/medium.h"
 #include "lua/method.h"
-#include "report/stats.h"
 
 static struct medium *
 medium (void)
@@ -205,45 +204,4 @@ disk_method_throttle (lua_State *L)
   }
   medium_throttle (medium (), bps, iops);
   return 0;
-}
-
-/*--------------------------------------------------------------------*/
-/* Statistics. */
-
-static void
-set_integer (lua_State *L, const char *name, uint64_t n)
-{
-  lua_pushinteger (L, (lua_Integer) n);
-  lua_setfield (L, -2, name);
-}
-
-static void
-set_seconds (lua_State *L, const char *name, double ns)
-{
-  lua_pushnumber (L, ns / 1e9);
-  lua_setfield (L, -2, name);
-}
-
-/* disk:stats () */
-int
-disk_method_stats (lua_State *L)
-{
-  check_self (L, "stats()");
-  lua_newtable (L);
-  set_integer (L, "size", disk_size (disk_live ()));
-  set_integer (L, "allocated", disk_allocated (disk_live ()));
-  set_integer (L, "stored", disk_stored (disk_live ()));
-  for (enum op op = OP_READ; op <= OP_CACHE; op++) {
-    const struct stats s = stats_get (op);
-
-    lua_createtable (L, 0, 5);
-    set_integer (L, "requests", s.requests);
-    set_integer (L, "bytes", s.bytes);
-    set_integer (L, "errors", s.errors);
-    set_seconds (L, "latency",
-                 s.requests ? (double) s.ns / (double) s.requests : 0);
-    set_seconds (L, "latency_max", (double) s.ns_max);
-    lua_setfield (L, -2, op_names[op]);
-  }
-  return 1;
 }

@@ -96,12 +96,14 @@ void push_snapshots (lua_State *L);
 int disk_method_load (lua_State *L);
 int disk_method_save (lua_State *L);
 
-/* lua/medium.c: what is wrong with the medium, and statistics. */
+/* lua/medium.c: what is wrong with the medium. */
 int disk_method_bad (lua_State *L);
 int disk_method_heal (lua_State *L);
 int disk_method_limit (lua_State *L);
 int disk_method_readonly (lua_State *L);
 int disk_method_throttle (lua_State *L);
+
+/* lua/stats.c: what was counted. */
 int disk_method_stats (lua_State *L);
 
 #endif /* LUA_METHOD_H */

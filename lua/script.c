@@ -18,6 +18,7 @@
 #include "lib/text.h"
 #include "lua/host.h"
 #include "lua/spec.h"
+#include "report/stats.h"
 
 /*--------------------------------------------------------------------*/
 /* param: what the command line says. */
@@ -209,14 +210,13 @@ check_params (lua_State *L)
 /*--------------------------------------------------------------------*/
 /* Start and end. */
 
-static uint64_t start;          /* of the clock that now() shows */
 static char *directory;         /* the working directory then, or NULL */
 
 /* now (): seconds since the start, to the microsecond. */
 static int
 lua_now (lua_State *L)
 {
-  const uint64_t us = (sys_now () - start) / 1000;
+  const uint64_t us = stats_clock () / 1000;
 
   lua_pushnumber (L, (lua_Number) us / 1e6);
   return 1;
@@ -245,7 +245,6 @@ open_all (lua_State *L)
 int
 hooks_start (const struct hooks_config *config)
 {
-  start = sys_now ();
   directory = getcwd (NULL, 0);
   return host_start (config, open_all);
 }

@@ -7,8 +7,8 @@
 
 #include "fault/rule.h"
 
-/* Fill in S, which is all 0, its text and place included, from the table at stack index 2, and check that the
- * rule can match a request and does something to all that it matches; raises an
+/* Fill in S, which is all 0, its text and place included, from the table at stack
+ * index 2, and check that the rule can match a request and does something to all that it matches; raises an
  * error that names the key otherwise.  S points into values that are left on the
  * stack.  With the host's lock held.
  */

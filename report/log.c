@@ -16,14 +16,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#define NBDKIT_API_VERSION 2
+#include <nbdkit-plugin.h>
+
 #include "lib/sys.h"
 #include "report/log.h"
+#include "report/stats.h"
 
 #define BUFFER_MAX ((size_t) 8 << 20)
 
@@ -52,7 +55,7 @@ static bool stopping;
 static struct json draining;
 static struct json torn;        /* the rest of a line that is half written */
 static uint64_t unreported;     /* lost lines that no {"dropped": N} counts yet */
-static uint64_t lost;           /* all lost lines */
+static _Atomic uint64_t lost;   /* all lost lines */
 static int write_error;         /* the first */
 static unsigned waited;         /* ms at the end in which the file took nothing */
 
@@ -323,19 +326,18 @@ has_room (size_t n)
   return filling.len + n <= BUFFER_MAX && dropped == 0;
 }
 
-/* Begin a line with the time and its number.  The lock is held. */
+/* Begin a line with both times and its number.  The lock is held. */
 static void
 begin_line (void)
 {
-  struct timespec now;
-  struct tm tm;
+  const uint64_t us = stats_clock () / 1000;
+  char utc[SYS_UTC];
 
-  clock_gettime (CLOCK_REALTIME, &now);
-  gmtime_r (&now.tv_sec, &tm);
+  sys_utc (utc);
   json_add (&filling, "{", 1);
-  json_member (&filling, "time", "\"%04d-%02d-%02dT%02d:%02d:%02d.%06ldZ\"",
-               tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
-               tm.tm_min, tm.tm_sec, now.tv_nsec / 1000);
+  json_member_string (&filling, "time", utc);
+  json_member (&filling, "t", "%llu.%06llu", (unsigned long long) us / 1000000,
+               (unsigned long long) us % 1000000);
   json_member (&filling, "seq", "%llu", (unsigned long long) last_number);
 }
 
@@ -367,16 +369,20 @@ log_add (struct json *members)
 }
 
 void
-log_request (const char *who, const char *name, const struct request *req,
+log_request (const char *who, const char *name, struct request *req,
              struct json *did)
 {
   struct json j = { .text = NULL };
 
+  req->told = true;
   json_member_string (&j, who, name);
+  json_member (&j, "req", "%llu", (unsigned long long) req->number);
   json_member_string (&j, "op", op_names[req->op]);
   json_member (&j, "offset", "%llu", (unsigned long long) req->offset);
   json_member (&j, "count", "%lu", (unsigned long) req->count);
   json_member (&j, "conn", "%llu", (unsigned long long) req->conn->id);
+  if (req->flags & NBDKIT_FLAG_FUA)
+    json_member (&j, "fua", "true");
   if (*req->conn->export_name)
     json_member_string (&j, "export", req->conn->export_name);
   json_member (&j, "did", "{");
@@ -394,7 +400,7 @@ log_why_cut (void)
 }
 
 void
-log_cut (const char *who, const char *name, const struct request *req)
+log_cut (const char *who, const char *name, struct request *req)
 {
   struct json did = { .text = NULL };
 
@@ -403,11 +409,31 @@ log_cut (const char *who, const char *name, const struct request *req)
 }
 
 void
-log_error (const char *who, const char *name, const struct request *req,
-           int err)
+log_error (const char *who, const char *name, struct request *req, int err)
 {
   struct json did = { .text = NULL };
 
   json_member_string (&did, "error", errno_name (err));
   log_request (who, name, req, &did);
+}
+
+void
+log_result (const struct request *req, int err, uint64_t ns)
+{
+  struct json j = { .text = NULL };
+
+  json_member (&j, "req", "%llu", (unsigned long long) req->number);
+  json_member_string (&j, "result", err ? errno_name (request_sent_error (err))
+                                        : "ok");
+  json_member_number (&j, "latency", (double) ns / 1e9);
+  log_add (&j);
+}
+
+void
+log_figures (uint64_t *lines, uint64_t *missing)
+{
+  pthread_mutex_lock (&lock);
+  *lines = last_number;
+  *missing = lost + dropped;
+  pthread_mutex_unlock (&lock);
 }

@@ -36,17 +36,18 @@ uint64_t log_stop (int *err);
 bool log_wanted (void);
 
 /* Add a line with MEMBERS, which is the inside of a JSON object, and free it.  The
- * line begins with the time (UTC) and a number, which is one more than that of the
- * line before.  If there is no room for it within 10 ms, the line is dropped.  A
+ * line begins with the time (UTC, and seconds since the start) and a number, which is
+ * one more than that of the line before.  If there is no room for it within 10 ms, the line is dropped.  A
  * line {"dropped": N} stands where lines are missing, both dropped ones and those
  * that the file did not take.
  */
 void log_add (struct json *members);
 
 /* Add a line about a request: who did it (such as "rule", and its NAME), and DID,
- * the inside of a JSON object that says what was done.  Frees DID.
+ * the inside of a JSON object that says what was done.  Frees DID, and sets
+ * REQ->told.
  */
-void log_request (const char *who, const char *name, const struct request *req,
+void log_request (const char *who, const char *name, struct request *req,
                   struct json *did);
 
 /* Why a wait of the request that this thread serves was cut short, for the member
@@ -55,10 +56,17 @@ void log_request (const char *who, const char *name, const struct request *req,
 const char *log_why_cut (void);
 
 /* Such a line where that is all that is to be said. */
-void log_cut (const char *who, const char *name, const struct request *req);
+void log_cut (const char *who, const char *name, struct request *req);
 
 /* The same where all that was done is to fail with the errno code ERR. */
-void log_error (const char *who, const char *name, const struct request *req,
-                int err);
+void log_error (const char *who, const char *name, struct request *req, int err);
+
+/* Add the last line about a request: how it ended for the client (ERR: an errno
+ * code, or 0), after NS nanoseconds.
+ */
+void log_result (const struct request *req, int err, uint64_t ns);
+
+/* How many lines there were so far, and how many of them are lost. */
+void log_figures (uint64_t *lines, uint64_t *missing);
 
 #endif /* LOG_H */

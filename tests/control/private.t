@@ -5,6 +5,7 @@
 # shellcheck disable=SC2016
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdinfo
+[ "$WATCH" != tsan ] || skip_all "the commands of --run do not work under tsan"
 
 memctl=$TOP/memctl
 export memctl

@@ -43,8 +43,10 @@ odd?\"hits\":7,\\                      0         0   never fired" \
 wait "$server"
 is $? 0 "the server has ended in good order, too"
 
-# The exit code of --run is what memctl says; the server has ended by itself.
+# The exit code of --run is what memctl says; the server has ended by itself.  (Under tsan, programs that
+# the server starts do not work.)
 for nth in 1 2; do
+    [ "$WATCH" != tsan ] || continue
     "${watch[@]}" nbdkit -U - "$SO" size=1M control=- lua="fault { op = 'flush', nth = $nth, error = 'EIO' }" \
         --run "nbdsh -u \$uri -c 'try: h.flush()
 except nbd.Error: pass'; $memctl --stop" >out 2>err
@@ -66,61 +68,56 @@ stops 1 "$heading
 last                                0         0   never fired" 'memctl: fault rule last never .*' "what on.stop did counts" ctl.sock
 wait "$server"
 
-# A client that stays.
-cat >stays.py <<'PY'
-import os, time
-h.pwrite(b"x", 0)
-open("ready", "w").close()
-while not os.path.exists("leave"): time.sleep(0.02)
-PY
-serve size=1M control=ctl.sock
-at_work nbdsh -u "$uri" -c "$(cat stays.py)"
+# A client that stays.  (One that is idle may be sent away: so this one waits for an
+# answer, in a way that nothing ends.)
+mkfifo fifo
+stays='function on.read() print "begun" io.open("fifo"):read() end'
+serve size=1M control=ctl.sock lua="fault { op = 'read', error = 'EIO', optional = true } $stays"
+python 'try: h.pread(1, 0)
+except nbd.Error: pass' &
+client=$!
+begun 1
 stops 2 "" "memctl: gave up after 0.2 s: 1 client of the disk is connected; the server ends when none is" \
     "a client stays: it gives up" --timeout=0.2 ctl.sock
-rm err
-timeout 600 "$memctl" --stop ctl.sock >out 2>err &
-stopper=$!
-await grep -qs . err
-is "$(cat err)" "memctl: waiting: 1 client of the disk is connected" "after 5 s it says how many clients there are"
-touch leave
-wait "$stopper"
-is $? 0 "and goes on when it has left"
-wait "$client" "$server"
-
-# Two may ask at once, and one that leaves before the end changes nothing.
-rm leave
-serve size=1M control=ctl.sock lua='fault { op = "read", error = "EIO", optional = true }'
-at_work nbdsh -u "$uri" -c "$(cat stays.py)"
+# Two ask at once.
 for i in 1 2; do
-    timeout 600 "$memctl" --stop ctl.sock >"out.$i" 2>&1 &
+    timeout 600 "$memctl" --stop ctl.sock >"out.$i" 2>"err.$i" &
     stoppers[i]=$!
 done
-python3 - <<'PY'
+for i in 1 2; do
+    await grep -qs . "err.$i"
+    is "$(cat "err.$i")" "memctl: waiting: 1 client of the disk is connected" "after 5 s it says how many clients there are: $i"
+done
+# One that leaves before the end, and one that does not read, change nothing.
+is "$(python3 - <<'PY'
 from control import *
-first, second = Control(), Control()
-print(first("!stop"), second("1 + 1"))
+first, second, third = Control(), Control(), Control()
+print(first("!stop"))
 first.close()
-for i in 1, 2, 3: print(second("!stop"))
-# It does not read its answer.
-c = Control()
-c.send(b"!stop\nstring.rep('x', 15 << 20)\n")
-open("leave", "w").close()
+for i in 1, 2: print(second("!stop"))
+third.send(b"!stop\nstring.rep('x', 15 << 20)\n")
+with open("fifo", "w") as f: f.write("\n")
 PY
+)" "{'connections': 1}
+{'connections': 1}
+{'connections': 1}" "the protocol"
 for i in 1 2; do
     wait "${stoppers[i]}"
     is "$? $(cat "out.$i")" "0 $heading
-1                                   0         0" "two ask at once: $i"
+1                                   1         1" "and goes on when the client has left: $i"
 done
 wait "$client" "$server"
 is $? 0 "the server has ended in good order, whoever did not listen"
 
 # The server dies.
-# shellcheck disable=SC2016 # for the shell of os.execute
-serve size=1M control=ctl.sock lua='function on.stop() os.execute "kill -KILL $PPID" end'
-{
-    stops 2 "" "memctl: ctl.sock: the server has ended without saying which rules fired" "the server dies" ctl.sock
-    wait "$server"
-} 2>/dev/null
+if [ "$WATCH" != tsan ]; then
+    # shellcheck disable=SC2016 # for the shell of os.execute
+    serve size=1M control=ctl.sock lua='function on.stop() os.execute "kill -KILL $PPID" end'
+    {
+        stops 2 "" "memctl: ctl.sock: the server has ended without saying which rules fired" "the server dies" ctl.sock
+        wait "$server"
+    } 2>/dev/null
+fi
 serve size=1M control=ctl.sock
 kill -KILL "$server"
 { wait "$server"; } 2>/dev/null

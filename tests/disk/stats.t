@@ -19,7 +19,7 @@ def show():
     print(s["size"], s["allocated"], *[f"{op}:{s[op]['requests']}/{s[op]['bytes']}/{s[op]['errors']}" for op in ops if s[op]["requests"]])
     return s
 s = show()
-print(sorted(s, key=str), *{tuple(sorted(s[op].items())) for op in ops})
+print(sorted(s, key=str), *{str(sorted(s[op].items())) for op in ops})
 h.pread(1000, 5)
 h.pwrite(b"x" * 1000, 5)
 outcome(h.pwrite, b"x", 4096)
@@ -54,7 +54,7 @@ except RuntimeError as e:
     print("disk:stats" in str(e))
 PY
 is "$(python - <stats.py)" "1048576 0
-['allocated', 'cache', 'extents', 'flush', 'read', 'size', 'stored', 'trim', 'write', 'zero'] (('bytes', 0), ('errors', 0), ('latency', 0), ('latency_max', 0), ('requests', 0))
+['allocated', 'cache', 'connections', 'connections_total', 'exports', 'extents', 'flush', 'hooks', 'medium', 'read', 'seed', 'size', 'started', 'stored', 'time', 'trim', 'version', 'write', 'zero'] [('bytes', 0), ('errors', 0), ('errors_by', []), ('fua', 0), ('histogram', []), ('in_flight', 0), ('latency', 0), ('latency_max', 0), ('latency_sum', 0), ('requests', 0), ('waiting', 0)]
 1048576 4096 read:1/1000/0 write:2/1000/1 flush:1/0/0 trim:4/2048/0 zero:1/5000/0 extents:1/4096/0 cache:1/7/0
 delays True True True True True
 EIO ENOSPC

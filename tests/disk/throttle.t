@@ -151,6 +151,36 @@ PY
 is "$(python - <visitors.py)" "True True" "clients that come and go starve nobody"
 stopped
 
+# A request moves up, and follows a new rate, also beside one that hangs on the same
+# connection and is the one that notices when the client leaves.
+serve size=16M control=ctl lua='fault { op = "write", hang = true, optional = true } disk:throttle { bps = "4K" }'
+cat >beside.py <<'PY'
+from clients import *
+h.aio_pwrite(nbd.Buffer(512), 0)
+until(lambda: control("fault.list()")[0]["fired"] == 1)
+child = os.fork()
+if child == 0:
+    connect().pread(12 << 20, 0)
+until(lambda: control("disk:stats().read") is not None)
+time.sleep(0.3)                 # so that it is first in the queue, or nearly
+read = h.aio_pread(nbd.Buffer(4096), 0)
+h.poll(300)
+os.kill(child, signal.SIGKILL)
+os.waitpid(child, 0)
+# Hours at this rate, if it does not move up.
+while not h.aio_command_completed(read):
+    h.poll(100)
+slow = h.aio_pread(nbd.Buffer(8 << 20), 0)
+h.poll(300)
+control("disk:throttle()")
+while not h.aio_command_completed(slow):
+    h.poll(100)
+print("done")
+os._exit(0)
+PY
+is "$(python - <beside.py)" "done" "a request beside one that hangs moves up"
+stopped
+
 # The server ends although requests would wait for a day.  (Each thread has one,
 # because nbdkit waits for threads that wait for an idle client.)
 serve --threads=10 size=64M lua='disk:throttle { bps = 1000, iops = 1000 }'

@@ -70,7 +70,7 @@ requests ()
     serve size=4M hooks=fill.lua log="$name.log" "$@"
     nbdsh -u "$uri" -c - <set.py >"$name" 2>&1
     stop || ok 1 "$name: the server ends in good order"
-    grep '"op"' "$name.log" | sed -E 's/.*"rule"/"rule"/; s/"conn":[0-9]+,//' | sort >"$name.faults"
+    grep '"op"' "$name.log" | sed -E 's/.*"rule"/"rule"/; s/"(req|conn)":[0-9]+,//g' | sort >"$name.faults"
 }
 export CLIENTS=1 ORDER=a DEPTH=1
 requests one hooks=chance.lua seed=7

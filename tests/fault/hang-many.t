@@ -19,7 +19,8 @@ print([o for c, r in zip(cs, reads) for o in finish(c, r)].count("ok"))
 PY
 at_work python "$(cat hang.py)"
 hanging () { "$TOP/memctl" ctl 'fault.get("h").fired'; }
-await eval '[ "$(hanging)" -ge 60 ]'
+enough () { [ "$(hanging)" -ge 60 ]; }
+await enough
 sleep 1                         # let all of them arrive
 ticks () { awk '{ print $14 + $15 }' "/proc/$server/stat"; }
 before=$(ticks)

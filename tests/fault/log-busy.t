@@ -28,8 +28,9 @@ PY
 is "$(python - <load.py)" "{0}" "eight clients, $WORK faults"
 stopped
 is "$(read_log load.log 'last = lines.pop()
-print(len(lines), [l["seq"] for l in lines] == list(range(1, len(lines) + 1)),
-      sorted(l["time"] for l in lines) == [l["time"] for l in lines],
+print(len(lines), [l["seq"] for l in every] == list(range(1, len(every) + 1)),
+      sorted(l["time"] for l in every) == [l["time"] for l in every]
+      and sorted(l["t"] for l in every) == [l["t"] for l in every],
       len({l["conn"] for l in lines}), all(l["did"] for l in lines))
 show(last)')" "$((WORK / 8 * 8)) True True 8 True
 {\"rule\":\"slow\",\"text\":\"op=\\\"read\\\" delay=1e-06\",\"where\":\"lua:1\",\"matched\":$((WORK / 8 * 8)),\"fired\":$((WORK / 8 * 8))}" "as many lines, in order"

@@ -28,13 +28,13 @@ stop
 wait "$reader"
 is "$(read_log slow.log 'events = [l for l in lines if "did" in l]
 dropped = [l["dropped"] for l in lines if "dropped" in l]
-print(len(events) + sum(dropped), len(events) > 150 or len(events), len(dropped) > 0)
+print(len(events) > 150 or len(events), len(dropped) > 0)
 seq = 0
-for l in lines:
+for l in every:
     seq += l.get("dropped", 1)
     if "dropped" not in l and l["seq"] != seq: print("at", seq, l["seq"])
-print([(l["matched"], l["fired"]) for l in lines if "matched" in l])')" "1101 True True
-[(1100, 1100), (1, 1)]" "the lines and what was dropped add up"
+print(seq, [(l["matched"], l["fired"]) for l in lines if "matched" in l])')" "True True
+2208 [(1100, 1100), (1, 1)]" "the lines and what was dropped add up"
 like "$(cat log)" "log=.*/pipe: [0-9]+ lines were lost: they came faster" "the server says so"
 
 # The reader is slow but reads, and several clients wait for it: each line has its
@@ -52,10 +52,10 @@ open("go on", "w").close()')" "" "eight clients that wait for the log"
 stop
 wait "$reader"
 is "$(read_log sips.log 'seq = 0
-for l in lines:
+for l in every:
     seq += l.get("dropped", 1)
     if "dropped" not in l and l["seq"] != seq: print("at", seq, l["seq"])
-print(seq)')" "8001" "no number comes twice, and none is left out"
+print(seq)')" "16004" "no number comes twice, and none is left out"
 
 # Nobody ever reads: the server ends all the same.
 read_pipe sleeps /dev/null
@@ -75,5 +75,5 @@ is "$(python 'from clients import *
 for i in range(100): outcome(h.pread, 512, 0)
 print(outcome(h.flush))')" "ok" "the reader goes"
 stopped
-is "$(grep -c "log=.*/pipe: 101 lines were lost: Broken pipe" log)" 1 "said once"
+is "$(grep -Ec "log=.*/pipe: 20[0-4] lines were lost: Broken pipe" log)" 1 "said once"
 done_testing

@@ -26,7 +26,7 @@ print(*[atleast(.05, f, *a) for f, a in ((h.pread, (1, 0)), (h.pwrite, (b"x", 0)
 print(atleast(.05, h.pread, 1, M), atleast(.03, h.pread, 1, M + 1), atleast(.01, h.pread, 1, 3 * M), atleast(.04, h.flush), atleast(.03, connect))
 took = [timed(h.pread, 16, 2 * M + 16 * i)[1] for i in range(100)]
 def written():
-    return [json.loads(l) for l in open("faults.log") if l.endswith("\n")]
+    return [json.loads(l) for l in open("faults.log") if l.endswith("\n") and '"did"' in l]
 # The log is written by a thread.
 until(lambda: sum(l["rule"] == "between" for l in written()) == 100)
 lines = written()

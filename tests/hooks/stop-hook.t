@@ -24,6 +24,7 @@ said () { grep ^said: log; }
 
 serve size=1M hooks=one.lua hooks=two.lua
 python 'h.pwrite(b"hello", 0)'
+await grep -q "said: close" log
 is "$(said)" "said: close" "not before the end"
 stopped
 is "$(said)" "said: close
@@ -33,21 +34,19 @@ said: one	hello" "the last declared is the first, and one that fails harms no ot
 like "$(cat log)" "error: on.stop: two.lua:1: oops" "its error is told"
 is "$(head -c 5 saved.img)" hello "what it has saved"
 
-# A client that is still there holds up nbdkit, and so the hook.
-serve size=1M lua='function on.stop() print "said: stop" end'
-cat >client.py <<'PY'
-import os, signal, time
-h.pwrite(b"x", 0)
-os.kill(int(os.environ["server"]), signal.SIGTERM)
-open("ready", "w").close()
-while not os.path.exists("leave"): time.sleep(0.02)
-PY
-export server
-at_work nbdsh -u "$uri" -c "$(cat client.py)"
-is "$(said)" "" "not while a client is connected"
-touch leave
+# A client that is still there holds up nbdkit, and so the hook.  (One that is idle
+# may be sent away: so this one waits for an answer, in a way that nothing ends.)
+mkfifo fifo
+serve size=1M lua='function on.read() print "begun" io.open("fifo"):read() print "said: read" end
+                   function on.stop() print "said: stop" end'
+python 'h.pread(1, 0)' &
+client=$!
+begun 1
+kill "$server"
+echo >fifo
 wait "$client" "$server"
-is "$(said)" "said: stop" "after the last client has left"
+is "$(said)" "said: read
+said: stop" "after the last client has left"
 
 # A server in the background has gone to /.
 rm -f saved.img
@@ -55,12 +54,15 @@ daemon size=1M hooks=one.lua
 end "$server"
 check "a relative name in the background" [ -s saved.img ]
 
-# A directory that has gone is no reason to do nothing.
-mkdir gone
-(cd gone && "${watch[@]}" nbdkit -f -P pid "$SO" -U sock size=1M \
-    lua="function on.stop() disk:save '$scratch/other.img' end" --run 'rmdir "$PWD" 2>/dev/null || rm -rf "$PWD"' >../log 2>&1)
-like "$(cat log)" "error: on.stop: relative names of files are those of /: .*gone: No such file" "the directory has gone"
-check "and the hook has run" [ -s other.img ]
+# A directory that has gone is no reason to do nothing.  (The commands of --run do not
+# work under tsan.)
+if [ "$WATCH" != tsan ]; then
+    mkdir gone
+    (cd gone && "${watch[@]}" nbdkit -f -P pid "$SO" -U sock size=1M \
+        lua="function on.stop() disk:save '$scratch/other.img' end" --run 'rm -r "$PWD"' >../log 2>&1)
+    like "$(cat log)" "error: on.stop: relative names of files are those of /: .*gone: No such file" "the directory has gone"
+    check "and the hook has run" [ -s other.img ]
+fi
 
 # It can't run without end.
 for code in 'while true do end' 'while true do pcall(function() while true do end end) end'; do

@@ -10,8 +10,8 @@ refused ()
     like "$(nbdkit_run -U refused.sock size=1M lua="$2" --run true 2>&1)" "$1" "refused: $2"
 }
 
-# read_log FILE CODE: run Python on the lines of a log, a list of objects called
-# lines.  A line that is not JSON stops it.
+# read_log FILE CODE: run Python on the lines of a log about faults, a list of objects
+# called lines; all are in the list every.  A line that is not JSON stops it.
 read_log () { python3 "$TOP/tests/lib/read_log.py" "$@" 2>&1; }
 
 # read_pipe HOW FILE: read the file "pipe" into FILE in the background, as

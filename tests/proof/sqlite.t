@@ -59,7 +59,7 @@ insert ()
 }
 
 # no_space: for how many writes the disk had no room.
-no_space () { grep -c '"medium":"disk:limit","op":"write".*"error":"ENOSPC"' faults.log; }
+no_space () { grep -c '"medium":"disk:limit",.*"op":"write".*"error":"ENOSPC"' faults.log; }
 
 # fills_up WAY JOURNAL ROOM [used]: in a file system mounted in that way, an
 # SQLite database with that journal mode grows until there is no more room.  If

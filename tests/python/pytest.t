@@ -51,8 +51,7 @@ results=$(sed -n 's/^test_disk.py::\(test_[a-z_]*\) \([A-Z]*\).*/\1 \2/p' report
 is "$results" "test_fires PASSED
 test_optional PASSED
 test_never_fires FAILED
-test_script_never_fires PASSED
-test_script_never_fires ERROR
+test_script_never_fires FAILED
 test_fails_itself FAILED
 test_is_skipped SKIPPED
 test_fails_as_expected XFAIL" "each as it should"

@@ -36,7 +36,7 @@ serve size=1M hooks=scripts/nbdkit-delay.lua wdelay=20ms delay-trim=10ms log=del
 sees 'print(t(h.zero, 512, 0), t(h.trim, 512, 0))' "ok ok" "one of those that wdelay= is for"
 stopped
 no_complaints
-is "$(sed -n 's/.*"rule":"\(.*\)","op".*"delay":\(.*\)}}/\1 \2/p' delays)" "wdelay 0.02
+is "$(sed -n 's/.*"rule":"\([^"]*\)",.*"op".*"delay":\(.*\)}}/\1 \2/p' delays)" "wdelay 0.02
 delay-trim 0.01" "rules have the names of the parameters"
 serve size=1M hooks=scripts/nbdkit-delay.lua rdelay=20ms wdelay=20ms
 sees 'print(r(0))' ok "no writes"

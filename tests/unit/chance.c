@@ -30,7 +30,8 @@ came (struct tally *t, uint64_t n, uint64_t count)
   bool right = true;
 
   for (uint64_t i = 0; i < n; i++)
-    right = tally_count (t, (unsigned) (i % 7), i / 7 % 50 * 512, i / 350) == count && right;
+    right = tally_count (t, (unsigned) (i % 7), i / 7 % 50 * 512, i / 350) == count
+      && right;
   return right;
 }
 
