@@ -279,15 +279,26 @@ nap_thread (void *context)
   return NULL;
 }
 
-/* nbdkit_nanosleep cares for the connection of its thread, so another one naps. */
+/* nbdkit_nanosleep cares for the connection of its thread, so another one naps.  As
+ * long as there can be no other, this one sleeps, and can't tell whether the
+ * server ends.
+ */
 int
 request_wait_server (uint64_t ns)
 {
+  const struct timespec step = { 0, SYS_STEP };
+  const uint64_t start = sys_now ();
   struct nap nap = { .ns = ns };
   pthread_t thread;
 
-  if (sys_thread (&thread, nap_thread, &nap) != 0)
-    return ESHUTDOWN;
+  while (sys_thread (&thread, nap_thread, &nap) != 0) {
+    const uint64_t passed = sys_now () - start;
+
+    if (passed >= ns)
+      return 0;
+    nanosleep (&step, NULL);
+    nap.ns = ns == UINT64_MAX ? ns : ns - min_u64 (ns, sys_now () - start);
+  }
   pthread_join (thread, NULL);
   return nap.err;
 }

@@ -108,7 +108,8 @@ int request_wait_until (const struct connection *conn, uint64_t end,
 void request_wake (void);
 
 /* Let NS nanoseconds pass, whether or not the client of the connection that this
- * thread serves has gone.  0, or ESHUTDOWN: the server ends.
+ * thread serves has gone.  0, or ESHUTDOWN: the server ends.  As long as no thread
+ * can be made, the end is not noticed.
  */
 int request_wait_server (uint64_t ns);
 

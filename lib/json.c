@@ -192,11 +192,10 @@ add_escape (struct json *j, char c)
 }
 
 void
-json_string (struct json *j, const char *s, size_t n)
+json_piece (struct json *j, const char *s, size_t n)
 {
   size_t run;
 
-  json_add (j, "\"", 1);
   while (n > 0) {
     run = run_length (s, n);
     json_add (j, s, run);
@@ -205,6 +204,13 @@ json_string (struct json *j, const char *s, size_t n)
     s += run;
     n -= run;
   }
+}
+
+void
+json_string (struct json *j, const char *s, size_t n)
+{
+  json_add (j, "\"", 1);
+  json_piece (j, s, n);
   json_add (j, "\"", 1);
 }
 

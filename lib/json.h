@@ -54,6 +54,11 @@ void json_member_number (struct json *j, const char *key, double d);
  */
 void json_string (struct json *j, const char *s, size_t n);
 
+/* The same without the quotes, for one that is added in pieces.  No UTF-8 character
+ * may be cut.
+ */
+void json_piece (struct json *j, const char *s, size_t n);
+
 /* The length of the UTF-8 character at S, where N bytes are left, at least one.
  * 0: there is none (RFC 3629 has no longer forms than needed, no surrogates, and
  * nothing above U+10FFFF).

@@ -185,7 +185,7 @@ pause_call (struct call *c, enum command command)
   stats_wait (true);
   err = command == WAIT ? c->kind->wait (c, c->ns) : wait_fired (c);
   stats_wait (false);
-  host_lock ();
+  host_lock_for (c);
   c->cut = err != 0;
   return err;
 }
@@ -264,7 +264,7 @@ call_run_alone (struct call *c)
 {
   int err;
 
-  host_lock ();
+  host_lock_for (c);
   err = call_run (c);
   if (!err)
     call_release (c);

@@ -16,8 +16,8 @@
 /* How deep tables may be nested. */
 #define DEPTH_MAX 50
 
-/* A text of so many bytes is encoded without the lock. */
-#define LONG_TEXT ((size_t) 64 << 10)
+/* A text of more bytes is encoded without the lock, in pieces of so many. */
+#define PIECE ((size_t) 64 << 10)
 
 /* The longest text of an error, in bytes. */
 #define ERROR_MAX ((size_t) 1 << 20)
@@ -58,6 +58,62 @@ check_length (lua_State *L, const struct chunk *c, size_t more)
 {
   if (c->answer.len > ANSWER_MAX || more > ANSWER_MAX - c->answer.len)
     luaL_error (L, "the result is longer than 16 MiB");
+}
+
+/* The length of the next piece of a text, which cuts no UTF-8 character. */
+static size_t
+piece_length (const char *s, size_t len)
+{
+  if (len <= PIECE)
+    return len;
+  for (size_t back = 1; back < 4; back++) {
+    const size_t start = PIECE - back;
+
+    if (json_utf8_length ((const unsigned char *) s + start, len - start) > back)
+      return start;
+  }
+  return PIECE;
+}
+
+/* Add a long string, until the answer is too long.  Escapes may make it six times
+ * as long.  False: nobody waits for it any more.
+ */
+static bool
+add_long (struct chunk *c, const char *s, size_t len)
+{
+  size_t n;
+
+  json_add (&c->answer, "\"", 1);
+  for (; len > 0 && c->answer.len <= ANSWER_MAX; s += n, len -= n) {
+    if (c->wait (c->context, 0) != 0)
+      return false;
+    n = piece_length (s, len);
+    json_piece (&c->answer, s, n);
+  }
+  json_add (&c->answer, "\"", 1);
+  return true;
+}
+
+/* Add a string that is on the stack all the time, so that a long one needs no
+ * lock.
+ */
+static void
+encode_string (lua_State *L, struct chunk *c, const char *s, size_t len)
+{
+  struct call *call;
+  bool waits;
+
+  check_length (L, c, len);
+  if (len <= PIECE) {
+    json_string (&c->answer, s, len);
+    return;
+  }
+  call = host_leave ();
+  waits = add_long (c, s, len);
+  host_return (call);
+  if (!waits)
+    luaL_error (L, "nobody waits for the result");
+  check_length (L, c, 0);
 }
 
 static void encode (lua_State *L, struct chunk *c, int depth);
@@ -133,8 +189,9 @@ encode_member (lua_State *L, struct chunk *c, int depth)
   size_t len;
   const char *key = luaL_tolstring (L, -2, &len);
 
-  check_length (L, c, len);
-  json_key (&c->answer, key, len);
+  json_comma (&c->answer);
+  encode_string (L, c, key, len);
+  json_add (&c->answer, ":", 1);
   lua_pop (L, 1);
   encode (L, c, depth);
   lua_pop (L, 1);
@@ -185,22 +242,13 @@ encode_table (lua_State *L, struct chunk *c, int depth)
     encode_object (L, c, keys, depth);
 }
 
-/* A long text is on the stack all the time, so that it needs no lock. */
 static void
 encode_text (lua_State *L, struct chunk *c)
 {
   size_t len;
   const char *s = luaL_tolstring (L, -1, &len);
-  struct call *call;
 
-  check_length (L, c, len);
-  if (len < LONG_TEXT)
-    json_string (&c->answer, s, len);
-  else {
-    call = host_leave ();
-    json_string (&c->answer, s, len);
-    host_return (call);
-  }
+  encode_string (L, c, s, len);
   lua_pop (L, 1);
 }
 
@@ -420,7 +468,7 @@ chunk_gone (const struct call *call)
 static const struct call_kind chunk_kind = {
   .push = chunk_push, .results = LUA_MULTRET, .done = chunk_done,
   .title = chunk_title, .failed = chunk_failed, .wait = chunk_wait,
-  .gone = chunk_gone,
+  .gone = chunk_gone, .takes_turns = true,
 };
 
 char *

@@ -41,10 +41,39 @@ static struct {
 } running;
 
 /*--------------------------------------------------------------------*/
-/* The lock. */
+/* The lock.
+ *
+ * A mutex is not fair: one thread that gives it back and takes it again, chunk
+ * after chunk, would keep all others from it.  So chunks and requests take turns.
+ * All requests that wait when a chunk gives back the lock have it before the next
+ * chunk.  Those that come later do not hold up that chunk, because there may
+ * always be some.
+ */
+
+/* Requests asleep until they have the lock: those that the next chunk must let go
+ * first are in waiting[!phase], later ones in waiting[phase].  A chunk that gives
+ * back the lock begins another phase.  Guarded by the lock, except that requests
+ * read the phase and count themselves without it: one may be counted in the phase
+ * before, and hold up a chunk that it came too late for.
+ */
+static _Atomic unsigned waiting[2], phase;
+static bool chunk_has_it;
+static pthread_cond_t passed = PTHREAD_COND_INITIALIZER;
 
 /* How often to try it before going to sleep: for some microseconds. */
 #define SPINS 300
+
+/* Sleep until the lock is there. */
+static void
+wait_for_lock (void)
+{
+  const unsigned mine = phase;
+
+  waiting[mine]++;
+  pthread_mutex_lock (&host.lock);
+  if (--waiting[mine] == 0)
+    pthread_cond_broadcast (&passed);
+}
 
 /* It is mostly held for a fraction of a microsecond, so it is better to try again
  * than to go to sleep.
@@ -61,12 +90,29 @@ host_lock (void)
     __asm__ volatile ("yield");
 #endif
   }
+  wait_for_lock ();
+}
+
+void
+host_lock_for (const struct call *c)
+{
+  if (!c->kind->takes_turns) {
+    host_lock ();
+    return;
+  }
   pthread_mutex_lock (&host.lock);
+  while (waiting[!phase] > 0)
+    pthread_cond_wait (&passed, &host.lock);
+  chunk_has_it = true;
 }
 
 void
 host_unlock (void)
 {
+  if (chunk_has_it) {
+    chunk_has_it = false;
+    phase = !phase;
+  }
   pthread_mutex_unlock (&host.lock);
 }
 
@@ -148,7 +194,7 @@ host_leave (void)
 void
 host_return (struct call *c)
 {
-  host_lock ();
+  host_lock_for (c);
   host.call = c;
   host_begin (c->co);
 }

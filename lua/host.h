@@ -52,7 +52,11 @@ extern struct host host;
 int host_start (const struct hooks_config *config, lua_CFunction open);
 void host_stop (void);
 
+/* Take the lock, and give it back.  host_lock_for takes it for a call, where that may
+ * be a chunk's: requests that wait then have their turn first.
+ */
 void host_lock (void);
+void host_lock_for (const struct call *c);
 void host_unlock (void);
 
 /* Call FN with ARG as a light userdata.  0, or -1 with the message, if there is
@@ -173,6 +177,8 @@ struct call_kind {
   int (*wait) (const struct call *c, uint64_t ns);
   /* Has the client gone, or does the server end, so that it must stop? */
   bool (*gone) (const struct call *c);
+  /* Do requests that wait have the lock before it?  (A chunk.) */
+  bool takes_turns;
 };
 
 /* Run a call to its end.  0, or the errno code with which it failed.  Where it

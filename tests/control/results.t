@@ -72,6 +72,16 @@ setmetatable({}, {__tojson = function() error "no JSON" end})	!control:1: no JSO
 ("x"):rep(17 << 20)	!the result is longer than 16 MiB
 ("\0"):rep(2 << 20)	"\0" * (2 << 20)
 ("\0"):rep(3 << 20)	!the result is longer than 16 MiB
+("\0"):rep(10922) .. ("\0"):rep(2^16)	"\0" * (10922 + 2**16)
+("x"):rep(2^16 - 1) .. ("\u{e9}"):rep(2^16)	"x" * (2**16 - 1) + "\u00e9" * 2**16
+("x"):rep(2^16 - 1) .. ("\u{20ac}"):rep(2^16)	"x" * (2**16 - 1) + "\u20ac" * 2**16
+("\u{20ac}"):rep(2^18)	"\u20ac" * 2**18
+("x"):rep(2^16 - 2) .. ("\u{10ffff}"):rep(2^16)	"x" * (2**16 - 2) + "\U0010ffff" * 2**16
+("x"):rep(2^16 - 3) .. ("\u{10ffff}"):rep(2^16)	"x" * (2**16 - 3) + "\U0010ffff" * 2**16
+("x"):rep(2^16 - 1) .. ("\xe2\x82"):rep(2^16)	"x" * (2**16 - 1) + "\xe2\x82" * 2**16
+("x"):rep(2^16 - 1) .. "\xe2" .. ("\x82"):rep(2^16)	"x" * (2**16 - 1) + b"\xe2\x82\x82".decode() + "\x82" * (2**16 - 2)
+{[("k\u{20ac}"):rep(2^16)] = {1}, [("\0"):rep(2^16 + 1)] = 2}	{"k\u20ac" * 2**16: [1], "\0" * (2**16 + 1): 2}
+{[("\0"):rep(3 << 20)] = 1}	!the result is longer than 16 MiB
 (function() local t = {} for i = 1, 40 do t = {t, t} end return t end)()	!the result is longer than 16 MiB
 error "boom"	!control:1: boom
 error("boom", 0)	!boom

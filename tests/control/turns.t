@@ -8,7 +8,7 @@ need python3
 # hold: Lua that holds the lock until the file "go" appears, inside of C.
 hold='os.execute [[touch held; until [ -e go ]; do sleep 0.01; done]]'
 cat >turns.py <<'PY'
-import json, signal, sys, threading
+import fcntl, json, signal, struct, sys, termios, threading, time
 from control import *
 server = int(sys.argv[1])
 hold = sys.argv[2].encode()
@@ -96,6 +96,24 @@ done = True
 t.join()
 print("ok")
 PY
+turns "what becomes too long by its escapes is given up where it does" "True True" <<'PY'
+c = Control()
+def work(chunk):
+    """The processor time that the server needs for a chunk five times."""
+    def ticks():
+        return sum(map(int, open(f"/proc/{server}/stat").read().rsplit(")")[1].split()[11:13]))
+    before = ticks()
+    for i in range(5): got = c(chunk)
+    return ticks() - before, got
+define(c, """fits, long = ("\\0"):rep(2700000), ("\\0"):rep(16000000)""")
+least, got = work("fits")
+assert len(got["result"]) == 2700000
+for chunk in ["long", "{[long] = 1}"]:
+    most, got = work(chunk)
+    assert got == {"error": "the result is longer than 16 MiB"}, got
+    print(most < 3 * least, end=" " if chunk == "long" else "\n")
+    if most >= 3 * least: print("#", least, most)
+PY
 turns "100 clients that do not block, while the server stands still" "100 connected" <<'PY'
 os.kill(server, signal.SIGSTOP)
 until(lambda: "T (stopped)" in open(f"/proc/{server}/status").read())
@@ -113,14 +131,17 @@ PY
 stopped
 
 serve size=1M control=ctl.sock hook-timeout=1000
-turns "chunks that wait while the server ends are not begun" "closed closed" <<'PY'
-first, second = Control(), Control()
-n = threads()
+turns "chunks that wait while the server ends are not begun" "{'closed'}" <<'PY'
+def taken(client):
+    """Has the server received all that the client has sent?"""
+    return struct.unpack("i", fcntl.ioctl(client.socket, termios.TIOCOUTQ, b"\0" * 4))[0] == 0
+first, *others = clients = [Control() for i in range(30)]
 held(first, hold + b" return 1\n" + b"print 'NEVER'\n" * 1000)
-second.send(b"print 'NEVER'\n" * 1000)
+for c in others: c.send(b"print 'NEVER'\n")
+until(lambda: all(taken(c) for c in others))
 stop()
 go()
-print(first.answer(), second.answer())
+print({c.answer() for c in clients})
 PY
 wait "$server"
 is "$? $(cat log)" "0 " "the server has ended, and none was begun"
@@ -132,6 +153,7 @@ define(c, """all = {setmetatable({}, {__tojson = function() """ + hold.decode() 
      for i = 2, 200000 do all[i] = setmetatable({}, {__tojson = print}) end""")
 held(c, b"all\n")
 stop()
+time.sleep(0.1)                 # until it is due that others have their turn
 go()
 print(c.answer())
 PY
