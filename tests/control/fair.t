@@ -4,13 +4,13 @@
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdsh python3
 
-serve size=1M control=ctl.sock lua='n = 0
+serve size=1M control=ctl.sock hook-timeout=1000 lua='n = 0
     function on.read(req)
       if req.offset == 0 then seen = n return end
       for i = 1, 500000 do end
     end'
 
-# While a chunk holds the lock, inside of C, a read begins to wait, and each of the
+# While a chunk holds the lock, a read begins to wait, and each of the
 # control clients has many chunks.  How many of those come before the read?
 cat >chunks.py <<'PY'
 import nbd, time
@@ -24,7 +24,7 @@ def before():
     for name in ("go", "held"):
         if os.path.exists(name): os.unlink(name)
     first("n = 0")
-    first.send(b"os.execute [[touch held; until [ -e go ]; do sleep 0.01; done]]\n"
+    first.send(b'io.open("held", "w"):close() repeat local f = io.open "go" until f\n'
                + b"n = n + 1 for i = 1, 100000 do end\n" * 50)
     until(lambda: os.path.exists("held"))
     for c in clients: c.send(b"n = n + 1 for i = 1, 100000 do end\n" * 50)
