@@ -10,7 +10,7 @@
 /* Bytes. */
 
 /* disk:read (offset, count) */
-int
+static int
 disk_method_read (lua_State *L)
 {
   struct disk *d = check_disk (L, "read(offset, count)", 2);
@@ -142,7 +142,7 @@ next_extent (lua_State *L)
 }
 
 /* disk:extents ([offset, count]) */
-int
+static int
 disk_method_extents (lua_State *L)
 {
   const uint64_t size = disk_size (check_disk (L, "extents()", 2));
@@ -203,6 +203,14 @@ disk_tojson (lua_State *L)
   set_medium (L);
   return 1;
 }
+
+/* Those that snapshots have, too. */
+static const luaL_Reg snapshot_methods[] = {
+  { "read", disk_method_read },
+  { "save", disk_method_save },
+  { "extents", disk_method_extents },
+  { NULL, NULL }
+};
 
 static const luaL_Reg methods[] = {
   { "read", disk_method_read },
@@ -267,5 +275,5 @@ open_disk (lua_State *L)
   lua_setmetatable (L, -2);
   lua_pushvalue (L, -1);
   lua_rawsetp (L, LUA_REGISTRYINDEX, &disk_object);
-  open_snapshot (L);
+  open_snapshot (L, snapshot_methods);
 }

@@ -78,18 +78,14 @@ void work_end (struct work *w);
  */
 void random_bytes (uint8_t *buf, uint64_t words, uint64_t offset, uint64_t seed);
 
-/* lua/disk.c: those that snapshots have as well. */
-int disk_method_read (lua_State *L);
-int disk_method_extents (lua_State *L);
-
-/* lua/snapshot.c: methods that make and end snapshots; the class of their objects;
- * push a list of their names.
+/* lua/snapshot.c: methods that make and end snapshots; the class of their objects,
+ * which has METHODS; push a list of their names.
  */
 int disk_method_snapshot (lua_State *L);
 int disk_method_get (lua_State *L);
 int disk_method_revert (lua_State *L);
 int disk_method_drop (lua_State *L);
-void open_snapshot (lua_State *L);
+void open_snapshot (lua_State *L, const luaL_Reg *methods);
 void push_snapshots (lua_State *L);
 
 /* lua/image.c: methods that load and save files. */

@@ -556,18 +556,11 @@ tame_coroutine (lua_State *L)
   lua_setfield (L, -2, "wrap");
 }
 
-void
-open_libraries (lua_State *L)
+/* Text only, wherever code is loaded from. */
+static void
+tame_loading (lua_State *L)
 {
-  luaL_openlibs (L);
-  lua_newtable (L);
-  lua_setfield (L, LUA_REGISTRYINDEX, WORDS);
-  lua_newtable (L);
-  lua_setfield (L, LUA_REGISTRYINDEX, MODULES);
-  guards_ref = host_ref_weak (L);
-  lua_register (L, "print", lua_print);
   lua_register (L, "dofile", lua_dofile);
-
   lua_getglobal (L, "load");
   lua_pushinteger (L, 3);
   lua_pushcclosure (L, load_text, 2);
@@ -582,6 +575,19 @@ open_libraries (lua_State *L)
   lua_pushvalue (L, -2);
   lua_pushcclosure (L, search_module, 1);
   lua_rawseti (L, -2, 2);
+}
+
+void
+open_libraries (lua_State *L)
+{
+  luaL_openlibs (L);
+  lua_newtable (L);
+  lua_setfield (L, LUA_REGISTRYINDEX, WORDS);
+  lua_newtable (L);
+  lua_setfield (L, LUA_REGISTRYINDEX, MODULES);
+  guards_ref = host_ref_weak (L);
+  lua_register (L, "print", lua_print);
+  tame_loading (L);
 
   /* Lua itself would draw another seed each time. */
   lua_getglobal (L, "math");

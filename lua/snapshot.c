@@ -91,13 +91,6 @@ new_snapshot (lua_State *L, int index)
   return s;
 }
 
-static const luaL_Reg methods[] = {
-  { "read", disk_method_read },
-  { "save", disk_method_save },
-  { "extents", disk_method_extents },
-  { NULL, NULL }
-};
-
 static const char *const names[] = {
   "read", "save", "extents", "name", "size", NULL
 };
@@ -146,7 +139,7 @@ snapshot_tojson (lua_State *L)
 }
 
 void
-open_snapshot (lua_State *L)
+open_snapshot (lua_State *L, const luaL_Reg *methods)
 {
   luaL_newmetatable (L, HOLD);
   lua_pushcfunction (L, let_go);
@@ -155,7 +148,8 @@ open_snapshot (lua_State *L)
   lua_setfield (L, -2, "__gc");
   lua_pop (L, 1);
 
-  luaL_newlib (L, methods);
+  lua_newtable (L);
+  luaL_setfuncs (L, methods, 0);
   new_class (L, CLASS, snapshot_index, snapshot_newindex, 1);
   lua_pushcfunction (L, snapshot_tojson);
   lua_setfield (L, -2, "__tojson");
