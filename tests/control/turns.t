@@ -4,6 +4,7 @@
 # clients is not refused.
 . "$(dirname "$0")/../lib/lib.sh"
 need python3
+[ "$WATCH" != tsan ] || skip_all "what os.execute starts does not bear the sanitizer"
 
 # hold: Lua that holds the lock until the file "go" appears, inside of C.
 hold='os.execute [[touch held; until [ -e go ]; do sleep 0.01; done]]'

@@ -69,7 +69,7 @@ True 2" "the largest disk, bad as a whole, costs next to nothing"
 stopped
 # Many ranges: to list them lets others in, and stops when nobody waits for it; to
 # heal them costs next to nothing.
-serve size=2G control=ctl.sock lua='reads, lists = 0, 0
+serve size=2G control=ctl.sock lua='reads, lists, ended = 0, 0, false
 function on.read() reads = reads + 1 end
 function on.flush()
   local guard <close> = setmetatable({}, { __close = function() ended = true end })
