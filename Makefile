@@ -23,8 +23,7 @@ WARNINGS = -Wall -Wextra -Wshadow -Wvla -Wconversion -Wstrict-prototypes \
 	   -Wwrite-strings -Wformat=2 -Wundef
 INCLUDES = -I. $(shell pkg-config --cflags nbdkit $(LUA_PC))
 SHAREDIR = $(PREFIX)/share/nbdkit-memory-plugin
-OUR_CFLAGS = -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' \
-	     -DSHAREDIR='"$(SHAREDIR)"' -fPIC -pthread \
+OUR_CFLAGS = -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -fPIC -pthread \
 	     -fvisibility=hidden $(WARNINGS) $(WERROR) -MMD -MP $(INCLUDES)
 LIBS = -pthread -ldl -lm $(shell pkg-config --libs $(LUA_PC))
 

@@ -101,39 +101,41 @@ is_bare (const char *value)
     && (stat (value, &st) == -1 || S_ISDIR (st.st_mode));
 }
 
-/* Where the ready-made scripts may be: beside the plugin, as in the source tree, or
- * where "make install" puts them.
- */
+/* The folder of the plugin, without its last slash. */
 static void
-find_scripts (char beside[PATH_MAX])
+find_plugin (char folder[PATH_MAX])
 {
   const char *slash;
   Dl_info info;
 
-  snprintf (beside, PATH_MAX, "scripts");
+  snprintf (folder, PATH_MAX, ".");
   if (dladdr (&config, &info) == 0 || !info.dli_fname)
     return;
   slash = strrchr (info.dli_fname, '/');
   if (slash)
-    snprintf (beside, PATH_MAX, "%.*s/scripts",
-              (int) (slash - info.dli_fname), info.dli_fname);
+    snprintf (folder, PATH_MAX, "%.*s", (int) (slash - info.dli_fname),
+              info.dli_fname);
 }
 
 static int
 add_ready_made (const char *value)
 {
-  char beside[PATH_MAX], file[PATH_MAX];
-  const char *const places[] = { beside, SHAREDIR "/scripts" };
+  /* As in the source tree, and as "make install" has it below any PREFIX. */
+  static const char *const places[] = {
+    "scripts", "../../share/nbdkit-memory-plugin/scripts",
+  };
+  char folder[PATH_MAX], file[PATH_MAX];
 
-  find_scripts (beside);
+  find_plugin (folder);
   for (size_t i = 0; i < 2; i++) {
-    const int n = snprintf (file, sizeof file, "%s/%s.lua", places[i], value);
+    const int n = snprintf (file, sizeof file, "%s/%s/%s.lua", folder, places[i],
+                            value);
 
     if (n < PATH_MAX && access (file, R_OK) == 0)
       return add_script (file, NULL);
   }
-  nbdkit_error ("hooks=%.200s: there is no such file, and no %.200s.lua in %s or in %s",
-                value, value, places[0], places[1]);
+  nbdkit_error ("hooks=%.200s: there is no such file, and no %.200s.lua in %s/%s or in %s/%s",
+                value, value, folder, places[0], folder, places[1]);
   return -1;
 }
 

@@ -170,7 +170,7 @@ take_keys (void)
     case 'r':
       top.since_start = !top.since_start;
       break;
-    case 'c':
+    case 'C':
       top.clear = true;         /* and show that at once */
       top.due = 0;
       break;

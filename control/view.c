@@ -378,7 +378,7 @@ put_all (const struct sample *old, const struct sample *new, const char *path,
     put_line (NULL, "");
   if (drop <= KEYS)
     put_line (DIM, "q quit   p pause   space now   r since start/rates   "
-              "c clear rules");
+              "C clear rules");
 }
 
 char *

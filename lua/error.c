@@ -184,11 +184,13 @@ tell (lua_State *L)
 
   c->kind->title (c, title, sizeof title);
   text = error_push_text (L, c, &placed);
-  /* Where there is no Lua function, and in chunks, which are all line 1 of
-   * "control", the place tells too little.
+  /* Where there is no Lua function, and in code of one line, as of the command line
+   * and of chunks, the place tells too little.
    */
   if (*place == '?' || strncmp (place, "control:", 8) == 0)
     place = lua_pushfstring (L, "%s: %s", title, text);
+  else if (strncmp (place, "lua", 3) == 0)
+    place = lua_pushfstring (L, "%s (%s)", place, title);
   n = count_place (L, place);
   if (n == 1) {
     luaL_traceback (L, c->co, text, 0);

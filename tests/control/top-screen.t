@@ -80,7 +80,7 @@ shows "paused" "... although time passes"
 keys ' '
 shows "^flush .* 0 +1 +0\$" "space: one look"
 shows paused "it still pauses"
-keys p c
+keys p C
 shows "^trim|^write" "it goes on"
 until ! pane | grep -q lücky; do sleep 0.05; done
 is "$("$TOP/memctl" ctl.sock '#fault.list()')" 0 "c: the rules are cleared"

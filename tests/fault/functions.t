@@ -93,5 +93,5 @@ serve size=1M lua='fault { op = "read", when = function() error "again" end, err
 python 'from clients import *
 for i in range(25): outcome(h.pread, 1, i)'
 stop
-is "$(grep -c again log) $(grep -c '(10 times so far)' log) $(grep -c 'lua:1: it failed 25 times' log)" "2 1 1" "mistakes are not logged each time"
+is "$(grep -c again log) $(grep -c '(10 times so far)' log) $(grep -c 'lua:1 (fault rule 1: when): it failed 25 times' log)" "2 1 1" "mistakes are not logged each time"
 done_testing

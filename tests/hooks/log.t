@@ -21,7 +21,7 @@ is "$(grep -o 'lua:1: oops [0-9]*.*' log)" "lua:1: oops 1
 lua:1: oops 10 (10 times so far)
 lua:1: oops 100 (100 times so far)
 lua:1: oops 1000 (1000 times so far)" "counted"
-like "$(cat log)" '^nbdkit: .*lua:1: .*1000 times$' "and summed up at the end"
+like "$(cat log)" '^nbdkit: .*lua:1 .on.read.: .*1000 times$' "and summed up at the end"
 flood "errors in two places" 40 'function on.read(req)
   if req.n % 2 == 0 then error "even" end
   error "odd"
