@@ -184,6 +184,7 @@ struct store {
   size_t root_slots;
   unsigned shift;               /* bits of a region's number below the root */
   bool keep;                    /* reserved: give nothing back */
+  bool lock;                    /* and locked into RAM */
   uint64_t size;
   _Atomic uint64_t pages;       /* that its slots show */
   _Atomic uint64_t nodes;       /* in the tree */
@@ -1293,7 +1294,10 @@ store_assign (struct store *to, struct store *from)
   }
   unlock_all (f);
   store_free (s);
-  return ok ? 0 : ENOMEM;
+  if (!ok)
+    return ENOMEM;
+  /* All of a reserved disk stays allocated. */
+  return to->keep ? store_reserve (to, to->lock) : 0;
 }
 
 uint64_t
@@ -1569,6 +1573,7 @@ store_reserve (struct store *s, bool lock)
   if (stored < s->size && !can_reserve (s->size - stored))
     return ENOMEM;
   s->keep = true;
+  s->lock = lock;
   for (uint64_t offset = 0; offset < s->size; offset += REGION) {
     uint64_t r = offset / REGION;
     struct stripe *stripe = stripe_lock (s, r);

@@ -56,9 +56,10 @@ int store_clone (struct store *from, struct store **out);
  * either that is under way at that moment, each 64 KiB comes before it or after it.
  * TO stays the same store for those that use it, and FROM is as it was.  Costs what a
  * clone of FROM costs, and what freeing TO would, and copies no data: the two share all
- * pages.  A reserved TO stays reserved, but what store_reserve says of later clones
- * is true from then on, and what is a hole in FROM is one.  ENOMEM: both are as they
- * were.
+ * pages.  A reserved TO is reserved anew, as by store_reserve, whose errors then mean
+ * that it is what FROM is, but that a part of it is not allocated; and what that
+ * function says of later clones is true from then on.  Otherwise ENOMEM: both are as
+ * they were.
  */
 int store_assign (struct store *to, struct store *from);
 

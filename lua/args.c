@@ -84,6 +84,17 @@ new_class (lua_State *L, const char *name, lua_CFunction index,
 }
 
 void
+push_object (lua_State *L)
+{
+  lua_newtable (L);
+  if (luaL_newmetatable (L, "object")) {
+    lua_pushboolean (L, 1);
+    lua_setfield (L, -2, "__object");
+  }
+  lua_setmetatable (L, -2);
+}
+
+void
 make_strict (lua_State *L, const char *what, const char *const *names,
              lua_CFunction call)
 {

@@ -217,6 +217,17 @@ encode_object (lua_State *L, struct chunk *c, lua_Integer n, int depth)
   lua_settop (L, table);
 }
 
+/* Is the table on top of the stack an object even if it is empty? */
+static bool
+is_object (lua_State *L)
+{
+  const bool is = luaL_getmetafield (L, -1, "__object") != LUA_TNIL;
+
+  if (is)
+    lua_pop (L, 1);
+  return is;
+}
+
 /* An array if its keys are 1 to n, otherwise an object.  Even an array has no more
  * than ANSWER_MAX / 2 of them in an answer, so that they can be counted at once.
  */
@@ -236,7 +247,7 @@ encode_table (lua_State *L, struct chunk *c, int depth)
     array = array && lua_isinteger (L, -1) && lua_tointeger (L, -1) >= 1
       && lua_tointeger (L, -1) <= n;
   }
-  if (array && keys == n)
+  if (array && keys == n && !is_object (L))
     encode_array (L, c, n, depth);
   else
     encode_object (L, c, keys, depth);

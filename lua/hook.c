@@ -117,7 +117,7 @@ on_tojson (lua_State *L)
 {
   lua_Debug ar;
 
-  lua_newtable (L);
+  push_object (L);
   for (enum op op = 0; op < OP_COUNT; op++) {
     const unsigned count = hooks[op].count;
 
@@ -467,8 +467,20 @@ static const struct call_kind fill_hook = {
   .gone = call_gone,
 };
 
+/* There is no request to fail, so what fail says is told, too. */
+static int
+stop_failed (struct call *c)
+{
+  const int err = error_code (c);
+
+  if (c->req->asked)
+    nbdkit_error ("on.stop: failed with %s", errno_name (err));
+  c->req->asked = false;
+  return err;
+}
+
 static const struct call_kind stop_hook = {
-  .push = push_stop_hook, .title = hook_title, .failed = hook_failed,
+  .push = push_stop_hook, .title = hook_title, .failed = stop_failed,
   .wait = stop_wait, .gone = never_gone,
 };
 
@@ -615,6 +627,8 @@ hook_run_stop (void)
       .level = level,
     };
 
+    if (level >= hooks[OP_STOP].count)
+      continue;                 /* one that ran before has taken it away */
     hooks[OP_STOP].called[level] = true;
     call_run_alone (&h.call);
   }

@@ -335,6 +335,11 @@ void check_keys (lua_State *L, int arg, const char *what,
 void new_class (lua_State *L, const char *name, lua_CFunction index,
                 lua_CFunction newindex, int upvalues);
 
+/* Push a new table that is an object in answers of the control socket, also where it
+ * is empty.
+ */
+void push_object (lua_State *L);
+
 /* Give the table on top of the stack a metatable by which looking up or
  * setting anything that is not in it is such an error.  NAMES must be static.
  * Calling the table calls CALL, unless that is NULL.

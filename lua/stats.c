@@ -85,7 +85,7 @@ set_histogram (lua_State *L, const struct stats *s)
 static void
 set_errors (lua_State *L, const struct stats *s)
 {
-  lua_newtable (L);
+  push_object (L);
   for (unsigned i = 0; nbd_errors[i].name; i++)
     if (s->errors_by[i])
       set_integer (L, nbd_errors[i].name, s->errors_by[i]);

@@ -186,7 +186,7 @@ LUA
 serve size=1M control=ctl.4 hooks=two.lua lua='_ = param.word, param.list function on.read() end' word=some
 memctl () { "$TOP/memctl" ctl.4 "$1" 2>&1; }
 is "$(memctl on)" '{"read":["two.lua:1","lua:1"],"write":["two.lua:3"]}' "on: where the hooks are"
-is "$(memctl 'on.read = nil on.write = nil return on')" '[]' "on: none"
+is "$(memctl 'on.read = nil on.write = nil return on')" '{}' "on: none"
 like "$(memctl param)" '"word":"some"' "param"
 is "$(memctl '{ disk }' | tr , '\n' | grep -c 'size":1048576\|"snapshots":\[\]\|allocated":0')" 3 "disk"
 like "$(memctl 'disk:write(0, "x") disk:snapshot("b") disk:snapshot("a") return disk')" '"snapshots":\["b","a"\]' "disk: its snapshots"

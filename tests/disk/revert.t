@@ -105,4 +105,10 @@ is "$(cat log)" "true	true
 true	f
 true	true" "initial content that one of them has"
 stopped
+# What was all allocated stays so.
+serve 1M allocator=malloc control=ctl lua='disk:snapshot "a" disk:write(0, "x") disk:revert "a"'
+is "$(python 'from clients import *
+print(extents(connect(), 1 << 20), h.pread(1, 0))')" "[(1048576, 0)] bytearray(b'\\x00')" "allocator=malloc"
+is "$("$TOP/memctl" ctl 'disk:stats().read.errors_by')" "{}" "no errors: an object"
+stopped
 done_testing

@@ -95,4 +95,13 @@ for wrong in 'lua=error "oops"' nonsense=1 control=directory log=directory; do
         --run true >log 2>&1
     is "$? $(said)" "1 " "not when the start failed: $wrong"
 done
+# A hook that takes the others away takes no other function's place; fail is told.
+serve 1M lua='function other() print "WRONG" end
+on.stop = function() print "outer" end
+on.stop = function() on.stop = nil on.write = other end'
+stop
+is "$(grep -c 'WRONG\|outer' log)" 0 "on.stop = nil"
+serve 1M lua='function on.stop() fail "EIO" end'
+stop
+like "$(cat log)" 'error: on.stop: failed with EIO' "fail"
 done_testing
