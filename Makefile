@@ -43,8 +43,8 @@ $(BUILD)/%.o: %.c Makefile
 	$(CC) $(CPPFLAGS) $(OUR_CFLAGS) $(CFLAGS) -c -o $@ $<
 
 # memctl is built once: watched runs use it too.
-memctl: $(MEMCTL) $(wildcard control/*.h) Makefile
-	$(CC) $(CPPFLAGS) $(filter-out -MMD -MP,$(OUR_CFLAGS)) $(CFLAGS) $(LDFLAGS) -o $@ $(MEMCTL) -lm
+memctl: $(MEMCTL) lib/text.c lib/text.h $(wildcard control/*.h) Makefile
+	$(CC) $(CPPFLAGS) $(filter-out -MMD -MP,$(OUR_CFLAGS)) $(CFLAGS) $(LDFLAGS) -o $@ $(MEMCTL) lib/text.c -lm
 
 # Unit tests include the source that they test, built with tiny pages.
 $(BUILD)/tests/%.t: tests/%.c Makefile

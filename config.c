@@ -1,5 +1,6 @@
 /* config.c - what the command line says: one row for each parameter. */
 
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
@@ -101,54 +102,129 @@ is_bare (const char *value)
     && (stat (value, &st) == -1 || S_ISDIR (st.st_mode));
 }
 
-/* The folder of the plugin, without its last slash. */
-static void
-find_plugin (char folder[PATH_MAX])
-{
-  const char *slash;
-  Dl_info info;
+/* Where the ready-made scripts may be: beside the plugin, as in the source tree, and
+ * where "make install" puts them below any PREFIX.
+ */
+struct places { char name[2][PATH_MAX]; };
 
-  snprintf (folder, PATH_MAX, ".");
-  if (dladdr (&config, &info) == 0 || !info.dli_fname)
-    return;
-  slash = strrchr (info.dli_fname, '/');
-  if (slash)
-    snprintf (folder, PATH_MAX, "%.*s", (int) (slash - info.dli_fname),
-              info.dli_fname);
-}
-
-static int
-add_ready_made (const char *value)
+static struct places
+find_scripts (void)
 {
-  /* As in the source tree, and as "make install" has it below any PREFIX. */
-  static const char *const places[] = {
+  static const char *const there[2] = {
     "scripts", "../../share/nbdkit-memory-plugin/scripts",
   };
-  char folder[PATH_MAX], file[PATH_MAX];
+  const char *plugin = "./memory.so", *slash;
+  struct places p;
+  Dl_info info;
 
-  find_plugin (folder);
+  if (dladdr (&config, &info) != 0 && info.dli_fname
+      && strchr (info.dli_fname, '/'))
+    plugin = info.dli_fname;
+  slash = strrchr (plugin, '/');
+  for (size_t i = 0; i < 2; i++)
+    snprintf (p.name[i], PATH_MAX, "%.*s/%s", (int) (slash - plugin), plugin,
+              there[i]);
+  return p;
+}
+
+/* Where a ready-made script is, in FILE.  False: it is nowhere. */
+static bool
+find_ready_made (const char *value, char file[PATH_MAX])
+{
+  const struct places p = find_scripts ();
+
   for (size_t i = 0; i < 2; i++) {
-    const int n = snprintf (file, sizeof file, "%s/%s/%s.lua", folder, places[i],
-                            value);
+    const int n = snprintf (file, PATH_MAX, "%s/%s.lua", p.name[i], value);
 
     if (n < PATH_MAX && access (file, R_OK) == 0)
-      return add_script (file, NULL);
+      return true;
   }
-  nbdkit_error ("hooks=%.200s: there is no such file, and no %.200s.lua in %s/%s or in %s/%s",
-                value, value, folder, places[0], folder, places[1]);
+  return false;
+}
+
+/* Is NAME nearer to VALUE than OTHER?  Of two that are as near it is the first in the
+ * alphabet, because files come in no order.
+ */
+static bool
+is_nearer (const char *value, const char *name, const char *other)
+{
+  const bool first = strcmp (name, other) < 0 || !*other;
+  const char *const both[] = { first ? name : other, first ? other : name, NULL };
+
+  return text_nearest (value, both) == name;
+}
+
+/* Find the ready-made script in directory PLACE whose name is nearest to VALUE, if one
+ * is near.  NEAREST is that of another place, or "".
+ */
+static void
+find_nearest (const char *place, const char *value, char nearest[NAME_MAX + 1])
+{
+  DIR *dir = opendir (place);
+  const struct dirent *entry;
+  char name[NAME_MAX + 1];
+
+  while (dir && (entry = readdir (dir))) {
+    const size_t len = strlen (entry->d_name);
+
+    if (len <= 4 || strcmp (entry->d_name + len - 4, ".lua") != 0)
+      continue;
+    snprintf (name, sizeof name, "%.*s", (int) (len - 4), entry->d_name);
+    if (is_nearer (value, name, nearest))
+      memcpy (nearest, name, sizeof name);
+  }
+  if (dir)
+    closedir (dir);
+}
+
+/* Say that there is no such ready-made script. */
+static int
+no_ready_made (const char *value)
+{
+  const struct places p = find_scripts ();
+  char nearest[NAME_MAX + 1] = "";
+
+  for (size_t i = 0; i < 2; i++)
+    find_nearest (p.name[i], value, nearest);
+  nbdkit_error ("hooks=%.200s: there is no such file, and no %.200s.lua in %s or in "
+                "%s%s%s%s", value, value, p.name[0], p.name[1],
+                *nearest ? "; did you mean hooks=" : "", nearest,
+                *nearest ? "?" : "");
+  return -1;
+}
+
+/* A file that can't be read: say why, or how a ready-made script of that name is
+ * written.
+ */
+static int
+no_file (const char *value)
+{
+  const int err = errno;
+  const size_t len = strlen (value);
+  char name[NAME_MAX + 1], file[PATH_MAX];
+
+  if (err == ENOENT && len > 4 && len < sizeof name && !strchr (value, '/')
+      && strcmp (value + len - 4, ".lua") == 0) {
+    snprintf (name, sizeof name, "%.*s", (int) (len - 4), value);
+    if (find_ready_made (name, file)) {
+      nbdkit_error ("hooks=%s: %s; for the ready-made script, write hooks=%s", value,
+                    strerror (err), name);
+      return -1;
+    }
+  }
+  nbdkit_error ("hooks=%s: %s", value, strerror (err));
   return -1;
 }
 
 static int
 config_hooks (const char *value)
 {
+  char file[PATH_MAX];
+
   if (is_bare (value))
-    return add_ready_made (value);
-  if (access (value, R_OK) == -1) {
-    nbdkit_error ("hooks=%s: %s", value, strerror (errno));
-    return -1;
-  }
-  return add_script (value, NULL);
+    return find_ready_made (value, file) ? add_script (file, NULL)
+                                         : no_ready_made (value);
+  return access (value, R_OK) == -1 ? no_file (value) : add_script (value, NULL);
 }
 
 /* Errors call the first one lua, the second one lua2, and so on. */

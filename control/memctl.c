@@ -13,9 +13,12 @@
 
 #include "control/client.h"
 #include "control/commands.h"
+#include "lib/text.h"
 
 /* How long --stop waits for the end of the server, in seconds. */
 #define TIMEOUT 30
+
+#define BLANKS " \t\r\n"
 
 static const char usage[] =
   "usage: memctl [SOCKET] [CHUNK | -]\n"
@@ -44,8 +47,8 @@ static const char usage[] =
   "             where standard output is no terminal, as lines with tabs\n"
   "\n"
   "Without SOCKET it is $control, which nbdkit's --run sets.  Then a single\n"
-  "argument is the SOCKET if it is a socket, or has a / and no blank, and\n"
-  "otherwise the CHUNK.\n"
+  "argument is the SOCKET if it is a socket, or the name of another file with\n"
+  "a / and no blank in it, and otherwise the CHUNK.\n"
   "\n"
   "Exit code: 0; 1 if the chunk failed (its error is on standard error), a rule\n"
   "never fired before --stop (except optional ones), or the command line is\n"
@@ -103,15 +106,22 @@ run (const char *chunk, size_t len)
   return status;
 }
 
-/* Send the chunk of the command line.  Returns an exit code. */
+/* Send the chunk of the command line, which is ALONE there: it might have been meant
+ * as the socket.  Returns an exit code.
+ */
 static int
-run_argument (const char *chunk)
+run_argument (const char *chunk, bool alone)
 {
   const int status = run (chunk, strlen (chunk));
   struct stat st;
 
-  if (status == FAILED && stat (chunk, &st) == 0 && S_ISREG (st.st_mode))
+  if (status != FAILED)
+    return status;
+  if (stat (chunk, &st) == 0 && S_ISREG (st.st_mode))
     fprintf (stderr, "memctl: CHUNK is Lua; for a file: memctl SOCKET <%s\n", chunk);
+  else if (alone && strchr (chunk, '/') && !strpbrk (chunk, BLANKS))
+    fprintf (stderr, "memctl: %s was taken as the CHUNK, because there is no such file "
+             "and $control is set\n", chunk);
   return status;
 }
 
@@ -263,6 +273,31 @@ take_option (const char *arg, const char *next)
   exit (OK);
 }
 
+/* Refuse an argument that looks like a long option: a chunk of that text would be a
+ * comment.
+ */
+static void
+refuse_option (const char *arg)
+{
+  static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-";
+  static const char *const options[] = {
+    "--help", "--version", "--status", "--stop", "--top", "--timeout", NULL
+  };
+  const size_t len = strspn (arg, letters);
+  char name[32], why[128];
+  const char *nearest;
+
+  if (strncmp (arg, "--", 2) != 0 || len == 2 || len >= sizeof name
+      || (arg[len] && arg[len] != '=') || strpbrk (arg, BLANKS))
+    return;
+  snprintf (name, sizeof name, "%.*s", (int) len, arg);
+  nearest = text_nearest (name, options);
+  snprintf (why, sizeof why, "unknown option %s%s%s%s", name,
+            nearest ? "; did you mean " : "", nearest ? nearest : "",
+            nearest ? "?" : "");
+  wrong_usage (why);
+}
+
 static void
 take_arguments (int argc, char *argv[])
 {
@@ -270,6 +305,8 @@ take_arguments (int argc, char *argv[])
 
   for (int i = 1; i < argc; i += n ? n : 1) {
     n = take_option (argv[i], argv[i + 1]);
+    if (n == 0)
+      refuse_option (argv[i]);
     if (n == 0 && asked.nr_words < 3)
       asked.words[asked.nr_words++] = argv[i];
   }
@@ -279,14 +316,31 @@ take_arguments (int argc, char *argv[])
     wrong_usage ("-n and -d are for --top");
 }
 
-/* Is it the name of a socket, rather than a chunk? */
+/* Is it the name of a socket, rather than a chunk such as 10/2? */
 static bool
 is_socket (const char *arg)
 {
   struct stat st;
 
-  return (strchr (arg, '/') && !strpbrk (arg, " \t\r\n"))
-    || (stat (arg, &st) == 0 && S_ISSOCK (st.st_mode));
+  if (stat (arg, &st) != 0)
+    st.st_mode = 0;
+  return S_ISSOCK (st.st_mode)
+    || ((st.st_mode || errno == EACCES)
+        && strchr (arg, '/') && !strpbrk (arg, BLANKS));
+}
+
+/* Without $control a single argument is the socket.  If there is no such file, it may
+ * be meant as a chunk.
+ */
+static void
+check_alone (const char *arg)
+{
+  if (access (arg, F_OK) == 0)
+    return;
+  if (strpbrk (arg, " (){}=\"'"))
+    wrong_usage ("a chunk needs a SOCKET before it, or in $control");
+  fprintf (stderr, "memctl: %s is taken as the SOCKET, because $control is not set\n",
+           arg);
 }
 
 /* The socket: the first word, or $control where that is no socket, and there would
@@ -296,16 +350,16 @@ static const char *
 take_socket (void)
 {
   const char *control = getenv ("control"), *first = asked.words[0];
+  const bool alone = asked.nr_words == 1 && asked.what == CHUNK;
 
-  if (control && *control
-      && (!first || (asked.nr_words == 1 && asked.what == CHUNK && !is_socket (first))))
+  if (control && *control && (!first || (alone && !is_socket (first))))
     return control;
   if (!first)
     wrong_usage ("which SOCKET? ($control is not set)");
   if (*first == '-')
     wrong_usage ("the first argument is the SOCKET");
-  if (asked.nr_words == 1 && strpbrk (first, " (){}=\"'") && access (first, F_OK) != 0)
-    wrong_usage ("a chunk needs a SOCKET before it, or in $control");
+  if (alone && (!control || !*control))
+    check_alone (first);
   asked.nr_words--;
   asked.words[0] = asked.words[1];
   return first;
@@ -315,6 +369,7 @@ int
 main (int argc, char *argv[])
 {
   const char *path, *chunk;
+  bool alone;
 
   fill_streams ();
   take_arguments (argc, argv);
@@ -323,6 +378,7 @@ main (int argc, char *argv[])
   if (asked.what != CHUNK && asked.nr_words > 1)
     wrong_usage ("--stop, --status and --top take a SOCKET only");
   signal (SIGPIPE, SIG_IGN);
+  alone = asked.nr_words == 1;
   path = take_socket ();
   client_connect (path);
   if (asked.what == TOP)
@@ -334,5 +390,5 @@ main (int argc, char *argv[])
   if (asked.nr_words == 0)
     return run_input ();
   chunk = asked.words[0];
-  return strcmp (chunk, "-") == 0 ? run_lines () : run_argument (chunk);
+  return strcmp (chunk, "-") == 0 ? run_lines () : run_argument (chunk, alone);
 }

@@ -470,6 +470,13 @@ fault_release (struct fault *f)
   request_wake ();
 }
 
+/* Is the time over in which the rule may fire? */
+static bool
+is_over (const struct fault *f)
+{
+  return f->spec.to && sys_now () - f->declared >= f->spec.to;
+}
+
 struct fault_info
 fault_info (const struct fault *f)
 {
@@ -478,7 +485,7 @@ fault_info (const struct fault *f)
     .hash = f->hash, .on = f->on, .removed = f->removed,
     .optional = f->spec.optional, .hits = f->hits, .fired = f->fired,
     .first = f->first, .last = f->last, .delayed = f->delayed,
-    .hanging = f->hanging,
+    .hanging = f->hanging, .over = is_over (f),
   };
 }
 

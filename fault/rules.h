@@ -101,6 +101,7 @@ struct fault_info {
   uint64_t number;
   uint64_t hash;                /* of the name */
   bool on, removed;
+  bool over;                    /* its time (to) is over: it never fires again */
   bool optional;                /* it is no mistake if it never fires */
   uint64_t hits, fired;         /* requests matched, and acted on */
   uint64_t first, last;         /* when it fired (stats_clock); 0: never */

@@ -140,8 +140,17 @@ call_gone (const struct call *c)
   return request_is_over ();
 }
 
-/* Wait for a rule, and check every SYS_STEP whether it and the client are still
- * there.
+/* Is there a reason to wait no longer for this rule, though it has not fired? */
+static bool
+is_vain (const struct fault *f)
+{
+  const struct fault_info info = fault_info (f);
+
+  return info.removed || info.over;
+}
+
+/* Wait for a rule, and check every SYS_STEP whether it may still fire, and whether the
+ * client is still there.
  */
 static int
 wait_fired (const struct call *c)
@@ -151,7 +160,7 @@ wait_fired (const struct call *c)
   int err = 0;
 
   while (!err && (now = sys_now ()) < end
-         && !fault_info (c->fault).removed
+         && !is_vain (c->fault)
          && !fault_wait (c->fault, c->times,
                          end - now < SYS_STEP ? end - now : SYS_STEP))
     err = c->kind->wait (c, 1);

@@ -390,6 +390,9 @@ chunk_done (lua_State *L, struct call *call)
   const int n = lua_gettop (L);
 
   check_objects (L, "");
+  if (n == 1 && is_extents (L, 1))
+    luaL_error (L, "the result is an iterator for a for loop: for offset, count, kind "
+                "in disk:extents() do ... end");
   /* A test that only names a function arms nothing. */
   if (n == 1 && lua_isfunction (L, 1))
     luaL_error (L, "the result is a function: is its call, with parentheses, "

@@ -141,6 +141,12 @@ next_extent (lua_State *L)
   return 3;
 }
 
+bool
+is_extents (lua_State *L, int index)
+{
+  return lua_tocfunction (L, index) == next_extent;
+}
+
 /* disk:extents ([offset, count]) */
 static int
 disk_method_extents (lua_State *L)

@@ -107,6 +107,10 @@ wait_done (lua_State *L, int status, lua_KContext times)
   if ((lua_KContext) info.fired < times && info.removed)
     return luaL_error (L, "fault rule '%s' was removed before it fired",
                        info.name);
+  if ((lua_KContext) info.fired < times && info.over)
+    return luaL_error (L, "fault rule '%s' did not fire%s, and its time is over (it "
+                       "matched %I requests)", info.name,
+                       info.fired ? " so often" : "", (lua_Integer) info.hits);
   if ((lua_KContext) info.fired < times)
     return luaL_error (L, "fault rule '%s' did not fire%s within %s%s (it matched "
                        "%I requests)", info.name,

@@ -360,6 +360,9 @@ void open_bulk (lua_State *L);
 
 void open_disk (lua_State *L);          /* leaves the object on the stack */
 
+/* Is the value at INDEX the iterator that disk:extents gives? */
+bool is_extents (lua_State *L, int index);
+
 /*--------------------------------------------------------------------*/
 /* safe.c: the standard library, made safe. */
 

@@ -88,6 +88,12 @@ int disk_method_drop (lua_State *L);
 void open_snapshot (lua_State *L, const luaL_Reg *methods);
 void push_snapshots (lua_State *L);
 
+/* lua/snapshot.c: if the value at INDEX is the object of a snapshot, replace it by its
+ * name, so that it can stand where a name can.  A snapshot that was dropped is an
+ * error.
+ */
+void snapshot_to_name (lua_State *L, int index);
+
 /* lua/image.c: methods that load and save files. */
 int disk_method_load (lua_State *L);
 int disk_method_save (lua_State *L);

@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -419,6 +420,43 @@ run_without_output (const struct script *s)
   return r;
 }
 
+/* Room for two names of parameters, and what is said about them. */
+#define HINT_MAX 200
+
+/* Write a hint to the buffer that is the argument, if there is a parameter that no
+ * script has mentioned yet, but something like it: that may be why a script failed.
+ */
+static int
+find_misspelt (lua_State *L)
+{
+  char *hint = lua_touserdata (L, 1);
+  const struct param *p = host.config.params;
+
+  for (size_t i = 0; i < host.config.nr_params; i++) {
+    const char *nearest = is_noted (L, WORDS, p[i].key)
+      ? NULL : nearest_word (L, p[i].key);
+
+    if (nearest) {
+      snprintf (hint, HINT_MAX, " (%.80s: did you mean %.80s?)", p[i].key, nearest);
+      break;
+    }
+  }
+  return 0;
+}
+
+/* Say that the script failed, with host_message. */
+static void
+say_failed (void)
+{
+  char hint[HINT_MAX] = "";
+  char *message = strdup (host_message ());
+
+  if (host.config.nr_params > 0)
+    host_protected (find_misspelt, hint);
+  nbdkit_error ("%s%s", message ? message : "out of memory", hint);
+  free (message);
+}
+
 int
 hooks_run (const char *name, const char *code)
 {
@@ -426,7 +464,7 @@ hooks_run (const char *name, const char *code)
   const int r = run_without_output (&s);
 
   if (r == -1 && strchr (host_message (), ':'))
-    nbdkit_error ("%s", host_message ());
+    say_failed ();
   else if (r == -1)             /* no memory, or no stack, to say where */
     nbdkit_error ("%s: %s%s", name + (*name == '='), host_message (),
                   strstr (host_message (), "memory")

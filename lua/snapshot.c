@@ -187,6 +187,29 @@ find_number (struct snapshot *s, const char *name)
   return true;
 }
 
+void
+snapshot_to_name (lua_State *L, int index)
+{
+  const struct snapshot *s = luaL_testudata (L, index, CLASS);
+  struct snapshot now;
+
+  if (!s)
+    return;
+  index = lua_absindex (L, index);
+  lua_getiuservalue (L, index, 1);
+  if (!find_number (&now, lua_tostring (L, -1)) || now.number != s->number)
+    luaL_error (L, "the snapshot '%s' was dropped", lua_tostring (L, -1));
+  lua_replace (L, index);
+}
+
+/* The argument of a method that takes a snapshot: its name, or an object. */
+static const char *
+check_named (lua_State *L)
+{
+  snapshot_to_name (L, 2);
+  return luaL_checkstring (L, 2);
+}
+
 /* disk:snapshot (name) */
 int
 disk_method_snapshot (lua_State *L)
@@ -218,20 +241,20 @@ no_snapshot (lua_State *L, const char *method, const char *name)
   return luaL_error (L, "disk:%s: there is no snapshot '%s'", method, name);
 }
 
-/* disk:get (name) */
+/* disk:get (name or object) */
 int
 disk_method_get (lua_State *L)
 {
   const char *name;
 
   check_self (L, "get(name)");
-  name = luaL_checkstring (L, 2);
+  name = check_named (L);
   if (!find_number (new_snapshot (L, 2), name))
     return no_snapshot (L, "get", name);
   return 1;
 }
 
-/* disk:revert (name) */
+/* disk:revert (name or object) */
 int
 disk_method_revert (lua_State *L)
 {
@@ -241,7 +264,7 @@ disk_method_revert (lua_State *L)
   int err;
 
   check_self (L, "revert(name)");
-  name = luaL_checkstring (L, 2);
+  name = check_named (L);
   from = hold_named (L, name);
   if (!from)
     return no_snapshot (L, "revert", name);
@@ -251,14 +274,14 @@ disk_method_revert (lua_State *L)
   return 0;
 }
 
-/* disk:drop (name) */
+/* disk:drop (name or object) */
 int
 disk_method_drop (lua_State *L)
 {
   const char *name;
 
   check_self (L, "drop(name)");
-  name = luaL_checkstring (L, 2);
+  name = check_named (L);
   if (disk_drop (name) != 0)
     return no_snapshot (L, "drop", name);
   return 0;

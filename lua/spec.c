@@ -10,6 +10,7 @@
 #include "disk/disk.h"
 #include "lib/text.h"
 #include "lua/host.h"
+#include "lua/method.h"
 #include "lua/spec.h"
 
 /* A key of fault {...}.  TAKE finds its value on top of the stack, and leaves it
@@ -405,6 +406,7 @@ take_misdirect (lua_State *L, const struct key *key, struct fault_spec *s)
 static void
 take_stale (lua_State *L, const struct key *key, struct fault_spec *s)
 {
+  snapshot_to_name (L, -1);     /* which a rule shows, too */
   s->stale = string (L, key->name);
   if (*s->stale == '\0')
     wrong (L, key->name, "the name of a snapshot");

@@ -66,6 +66,12 @@ for args in '' '--nonsense' 'ctl.sock a b'; do
     c=("$memctl" "${words[@]}")
     gives 1 '' 'memctl: .*; try memctl --help' "refused: memctl $args"
 done
+c=("$memctl" --nonsense)
+gives 1 '' 'memctl: unknown option --nonsense; try memctl --help' "an unknown option"
+c=("$memctl" ctl.sock --timout=5)
+gives 1 '' 'memctl: unknown option --timout; did you mean --timeout\?; try memctl --help' "... like another, with a value"
+c=("$memctl" ctl.sock '--x = 5')
+gives 0 '' '' "a comment"
 like "$("$memctl" --help)" "^usage: memctl \\[SOCKET\\] " "--help"
 like "$("$memctl" ctl.sock --help)" "^usage: memctl \\[SOCKET\\] " "--help behind the socket"
 like "$("$memctl" --version)" "^memctl [0-9.]+$" "--version"

@@ -28,8 +28,14 @@ is "$(private '$memctl --stop; echo $?')" 0 "so does --stop"
 is "$(private '$memctl $control 3+3; cd /; $memctl ${control#/} 4+4; cd ${control%/*}; $memctl control 5+5')" \
     $'6\n8\n10' "a SOCKET: it has a slash, or is one"
 is "$(private '$memctl "10 / 2"; $memctl "return 7"; $memctl -1')" $'5\n7\n-1' "a chunk: it has a blank, or is none"
-like "$(private '$memctl /none 1; $memctl nosuch/sock; echo $?')" \
-    "memctl: nosuch/sock: No such file" "the SOCKET is not there"
+like "$(private '$memctl nosuch/sock 1; echo $?')" \
+    "^memctl: nosuch/sock: No such file" "the SOCKET is not there"
+like "$(private '$memctl --status nosuch/sock; echo $?')" \
+    "^memctl: nosuch/sock: No such file" "nor for --status"
+is "$(private '$memctl disk.size/2; $memctl "#disk:read(0,16)/4"')" $'524288\n4' "a chunk: it has a slash, and names no file"
+like "$(private '$memctl nosuch/sock; echo $?' | tr '\n' ' ')" \
+    "'nosuch'.* memctl: nosuch/sock was taken as the CHUNK, because there is no such file and .control is set 1 $" "... which says that it was taken as one"
+is "$(private '$memctl --stat; echo $?')" $'memctl: unknown option --stat; did you mean --status?; try memctl --help\n1' "a misspelt option"
 is "$(private 'stat -c "%a %F" "$control" "${control%/*}"')" $'600 socket\n700 directory' "nobody else may use it"
 }
 
@@ -61,6 +67,9 @@ is "$("${watch[@]}" nbdkit -U - "$SO" size=1M control=ctl.sock --run 'cd /; $mem
 unset control
 "$memctl" 'fault.list()' >out 2>&1
 is "$? $(cat out)" '1 memctl: a chunk needs a SOCKET before it, or in $control; try memctl --help' "no \$control"
+"$memctl" 10/2 >out 2>&1
+is "$? $(cat out)" "2 memctl: 10/2 is taken as the SOCKET, because \$control is not set
+memctl: 10/2: No such file or directory" "it says what a single argument is"
 "$memctl" >out 2>&1
 is "$? $(cat out)" '1 memctl: which SOCKET? ($control is not set); try memctl --help' "nothing at all"
 done_testing

@@ -55,6 +55,7 @@ disk:read(0, 3)	"\0\0\0"
 x = 7 return x, x	[7, 7]
 x	7
 ...	!.*the result is a function: is its call, with parentheses, missing\?
+disk:extents(0, 4096)	!.*the result is an iterator for a for loop: for offset, count, kind in disk:extents\(\) do \.\.\. end
 fault.clear	!.*the result is a function: is its call, with parentheses, missing\?
 {print} ~= nil	True
 #("x"):rep(2^20)	1 << 20

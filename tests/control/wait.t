@@ -53,6 +53,12 @@ done
 later 'local r = fault { op = "read", error = "EIO" } r:remove() r:wait(600)'
 later_gives 1 '' "memctl: control:1: fault rule '4' was removed before it fired" "a rule that is gone is not waited for"
 
+# The time limit of the test is less than that of the wait.
+later 'local r = fault { op = "read", error = "EIO", to = "1ms", name = "brief" } sleep "2ms" r:wait(3600)'
+later_gives 1 '' "memctl: control:1: fault rule 'brief' did not fire, and its time is over (it matched 0 requests)" "a rule whose time is over"
+later 'fault { op = "read", error = "EIO", to = "50ms", name = "ends" }:wait(3600)'
+later_gives 1 '' "memctl: control:1: fault rule 'ends' did not fire, and its time is over (it matched 0 requests)" "... while it is waited for"
+
 # Many chunks wait for one rule; when it fires, all of them go on.
 memctl 'r = fault { op = "flush", error = "EIO" }'
 cat >many.py <<'PY'

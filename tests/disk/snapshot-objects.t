@@ -50,6 +50,31 @@ print(disk:stats().allocated)'
 is "$(cat log)" 67108864 "dropped snapshots take no memory"
 stopped
 
+# An object can stand where the name can.
+serve size=1M lua='
+disk:write(0, "old")
+local s = disk:snapshot "one"
+disk:write(0, "new")
+print(fault { op = "read", stale = s, name = "f" }.text)
+print(disk:get(s).name)
+disk:revert(s)
+print(disk:read(0, 3))
+disk:drop(s)
+disk:snapshot "one"
+for _, f in ipairs { disk.get, disk.revert, disk.drop } do print(select(2, pcall(f, disk, s))) end
+print(select(2, pcall(fault, { op = "read", stale = s })))
+print(pcall(disk.drop, disk, {}))'
+gone="the snapshot 'one' was dropped"
+is "$(grep -v "got table" log)" "op=\"read\" stale=\"one\"
+one
+old
+$gone
+$gone
+$gone
+$gone" "an object instead of the name"
+is "$(grep -c "string expected, got table" log)" 1 "nothing else"
+stopped
+
 # A function on.fill that fails lets go of the snapshot that it was about.
 serve size=1M lua='
 function on.fill(offset, count) if bad then fail "EIO" end return ("f"):rep(count) end

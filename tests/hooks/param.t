@@ -34,6 +34,8 @@ is "$(start late=1 lua='package.path = "./?.lua" require "late"')" "status 0" "o
 like "$(start lete=1 lua='function on.read() fail(param.late) end')" '^nbdkit: error: lete=1: .*did you mean late' \
      "the nearest of those"
 like "$(start hook=1 lua='')" '^nbdkit: error: hook=1: .*did you mean hooks' "the nearest of the plugin's own"
+like "$(start bed=8K lua='error(param.bad or "no bad=")')" 'lua:1: no bad= \(bed: did you mean bad\?\)' "a script that fails because of it"
+is "$(start bed=8K lua='error("no " .. tostring(param.xyzzy), 0)' 2>&1 | grep -c mean)" 0 "... and where none is like it"
 like "$(start lua='param.a = 1')" "lua:1: param\.a can't be set" "they can't be set"
 is "$(start lua='print(bytes("4K"), bytes(12), bytes("1s"), bytes("2M"))')" \
    $'4096\t12\t512\t2097152\nstatus 0' "bytes reads sizes"

@@ -133,6 +133,7 @@ for i in range(100): h.pwrite(bytes(512), i * 512)
 print(20 < bits(h.pread(51200, 0)) < 80)" "True" "random_write_corrupt"
 stopped
 
+refused '.*\(down_intervall: did you mean down_interval\?\)$' down_intervall=1
 refused 'dm-flakey.lua: up_interval= and down_interval= are both 0'
 refused 'up_interval=x: expected a whole number of seconds' up_interval=x
 refused 'corrupt_bio_byte=32 r: expected such as "32 r 255 0"' up_interval=1 corrupt_bio_byte='32 r'
