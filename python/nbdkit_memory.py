@@ -133,15 +133,23 @@ def _parameters(parameters):
 
 class Rule:
     """A fault rule, which Disk.fault has declared.  As a context manager it is
-    removed at the end of the block, which is an AssertionError if it never fired."""
+    removed at the end of the block, which is an AssertionError if it never fired.
 
-    def __init__(self, disk, name, keys):
+    text, where    what the server says of it: its keys, and where it was declared
+    """
+
+    def __init__(self, disk, name, keys, text, where):
         self.disk, self.name, self.keys = disk, name, keys
+        self.text, self.where = text, where
+
+    def __repr__(self):
+        return f"<Rule {self.name}: {self.text}>"
 
     def __str__(self):
         return "fault { " + ", ".join(f"{k} = {lua(v)}" for k, v in self.keys.items()) + " }"
 
     def _call(self, what, timeout=60):
+        __tracebackhide__ = True
         return self.disk.run(f"fault.get({lua(self.name)}){what}", timeout=timeout)
 
     @property
@@ -153,6 +161,16 @@ class Rule:
     def fired(self):
         """For how many requests it has fired."""
         return self._counts()[1]
+
+    @property
+    def first(self):
+        """When it fired first, as in Lua, or None.  An Error if it is gone."""
+        return self._call(".first")
+
+    @property
+    def last(self):
+        """When it fired last, as in Lua, or None.  An Error if it is gone."""
+        return self._call(".last")
 
     def off(self):
         """It does nothing, and counts nothing."""
@@ -168,7 +186,12 @@ class Rule:
 
     def wait(self, seconds, times=1):
         """Return when it has fired so many times, or raise Error after SECONDS."""
-        self._call(f":wait({lua(seconds)}, {lua(times)})", timeout=seconds + 60)
+        __tracebackhide__ = True
+        try:
+            self._call(f":wait({lua(seconds)}, {lua(times)})", timeout=seconds + 60)
+        except Error as e:
+            # As it was written: its name may be one that the user has never seen.
+            raise Error(str(e).replace(f"fault rule '{self.name}'", str(self))) from None
 
     def remove(self):
         """It is gone, and what hangs in it goes on.  No error if that was so before."""
@@ -195,6 +218,7 @@ class Rule:
         return self
 
     def __exit__(self, failed, *_):
+        __tracebackhide__ = True
         try:
             hits, fired = self.remove() or self._logged()
         except Error:
@@ -258,6 +282,7 @@ class Disk:
     def run(self, chunk, timeout=60):
         """Run a chunk of Lua in the server, and give its result: what JSON makes of
         it, or None.  If the chunk fails, raise Error with the server's message."""
+        __tracebackhide__ = True    # in pytest's reports: they show the caller's line
         line = chunk.encode("utf-8", "surrogateescape")
         line = line.replace(b"\r\n", b"\n").replace(b"\n", b"\r") + b"\n"
         try:
@@ -306,11 +331,18 @@ class Disk:
     def fault(self, **keys):
         """Declare a rule: the keys are those of fault { … }.  In a `with`, it is gone
         at the end of the block, which raises AssertionError if it never fired, unless
-        it is optional; otherwise it is there until the disk ends."""
+        it is optional; otherwise it is there until the disk ends.  from_ is the key
+        from, which is a word of Python."""
+        __tracebackhide__ = True
+        if "from_" in keys:
+            if "from" in keys:
+                raise TypeError("from and from_ are the same key")
+            keys = {"from" if k == "from_" else k: v for k, v in keys.items()}
         self._rules += 1
         name = keys.get("name", f"python {self._rules}")
-        self.run(f"fault({lua({**keys, 'name': name})})")
-        self._declared[name] = Rule(self, name, keys)
+        text, where = self.run(f"local r = fault({lua({**keys, 'name': name})}) "
+                               "return { r.text, r.where }")
+        self._declared[name] = Rule(self, name, keys, text, where)
         return self._declared[name]
 
     def _each_rule(self, what):
@@ -356,12 +388,15 @@ class Disk:
 
     def check(self):
         """Raise AssertionError if a rule that is there now has never fired, except those
-        that are optional.  (If the server has ended: one that was there at the end.)"""
-        __tracebackhide__ = True    # in pytest's reports
+        that are optional.  (If the server has ended: one that was there at the end, or a
+        hook that was never called.)"""
+        __tracebackhide__ = True
         try:
             complaints = list(self._complaints())
         except Error:
-            complaints = re.findall(r"fault rule .* never fired.*", self.messages)
+            complaints = re.findall(
+                r"^nbdkit: .*?error: ((?:fault rule|hooks?) .* never (?:fired|called).*)",
+                self.messages, re.MULTILINE)
         if complaints:
             raise AssertionError("\n".join(complaints))
 
@@ -416,6 +451,7 @@ class Disk:
         return self
 
     def __exit__(self, failed, *_):
+        __tracebackhide__ = True
         try:
             self.stop()
         except Error:

@@ -2,12 +2,13 @@
 
 In conftest.py:  pytest_plugins = ["pytest_nbdkit_memory"]
 
-    @pytest.mark.disk("1G", seed=3)     # the arguments of Disk; without: 64M
+    @pytest.mark.disk("1G", seed=3)     # the arguments of Disk; without a size: 64M
     def test_full(disk):
         disk.fault(op="write", nth=3, error="ENOSPC")
         ...                             # what is tested, with disk.uri
 
-The test fails if a rule never fired, except optional ones.  When it fails, its
+The test fails if a rule never fired, except optional ones; a hook that was never
+called is an error at its end.  When it fails, its
 report has these rules and the server's messages.
 """
 
@@ -24,7 +25,8 @@ def pytest_configure(config):
 def disk(request):
     """A Disk of nbdkit_memory; the test fails if one of its rules never fired."""
     marker = request.node.get_closest_marker("disk")
-    d = Disk(*(marker.args if marker else ["64M"]), **(marker.kwargs if marker else {}))
+    args, keys = (marker.args, marker.kwargs) if marker else ((), {})
+    d = Disk(*args, **(keys if args else {"size": "64M", **keys}))
     request.node.nbdkit_memory = d, []
     yield d
     d.stop()

@@ -47,6 +47,50 @@ for shell in bash sh; do
     is "$($shell all.sh 2>&1)" "$expected" "all that it has, in $shell"
 done
 
+# ends SHELL SCRIPT: its exit status and all that it says, and what it leaves.
+ends ()
+{
+    mkdir tmp
+    printf 'set -eu\n. "$TOP/shell/disk.sh"\n%s\n' "$2" >ends.sh
+    TMPDIR=$scratch/tmp "$1" ends.sh >out 2>&1
+    echo "$?" | cat - out
+    ls tmp
+    rm -r tmp
+}
+echo "fault { op = 'open', error = 'EIO', shutdown = true }" >down.lua
+for shell in bash sh; do
+    is "$(ends $shell 'disk 1M hoks=a')" "1
+nbdkit: error: hoks=a: no script looks this parameter up; did you mean hooks?" "set -e, and no start, in $shell"
+    is "$(ends $shell 'disk 1M; lua "fault { op = [[trim]], error = [[EIO]], optional = true } return"
+"$MEMCTL" --stop "$control" >/dev/null; while kill -0 "$disk_pid" 2>/dev/null; do sleep 0.05; done
+end_disk; echo ended')" "0
+ended" "... a server that was stopped"
+    is "$(ends $shell 'disk 1M hooks=down.lua; fault two "op = [[trim]], error = [[EIO]]"
+qemu-io -f raw -c "read 0 512" "$uri" >/dev/null 2>&1 || :
+while kill -0 "$disk_pid" 2>/dev/null; do sleep 0.05; done
+end_disk; echo not here')" '1
+nbdkit: error: fault rule two (control:1: op="trim" error="EIO") never fired (it matched 0 requests)' \
+        "... one that a rule has stopped"
+    is "$(ends $shell 'disk 1M lua="print [[fault rule: never fired]]"; end_disk; end_disk; echo ended')" "0
+ended" "... what a script says is no complaint; twice the same result"
+    is "$(ends $shell 'disk 1M lua="function on.trim() end on.zero = on.trim"; end_disk || :; end_disk')" "1
+nbdkit: error: hooks on.trim, on.zero (lua:1) were never called" "... hooks that were never called"
+    is "$(ends $shell 'disk 1x 2>/dev/null || :; end_disk || echo "result: $?"')" "0
+result: 1" "... the end of what never started"
+    is "$(ends $shell 'disk 1M; first=$uri; disk 1M || echo "second: $?"
+[ "$uri" = "$first" ]; lua "disk.size"; end_disk')" "0
+disk: there is a disk: end_disk ends it
+second: 1
+1048576" "... a second disk"
+    is "$(ends $shell 'trap "echo \"mine \$?\"" EXIT
+disk 1M; end_disk; disk 1M; exit 5')" "5
+mine 5" "... an exit before the end, with a trap"
+done
+is "$(ends bash 'trap "echo outer" EXIT; (disk 1M; end_disk; echo inner); echo after')" "0
+inner
+after
+outer" "a subshell does not run the trap of its parent"
+
 # A test that is killed.  (What is in TMPDIR stays.)
 bash -c '. "$TOP/shell/disk.sh"; disk 1M; echo "$disk_pid" >ready; sleep 1000 & echo $! >sleep; wait' &
 client=$!

@@ -107,8 +107,8 @@ def shutdown():
 fails(shutdown)
 PY
 
-says "a request that hangs" "True
-Error control:1: fault rule 'python 1' did not fire so often within 0.01 s (it matched 1 requests)
+says "a request that hangs, and a wait that names the rule as it was written" "True
+Error control:1: fault { op = \"write\", hang = true } did not fire so often within 0.01 s (it matched 1 requests)
 ok" <<'PY'
 from common import *
 with Disk("1M") as d:
@@ -120,6 +120,35 @@ with Disk("1M") as d:
         rule.off()
         rule.release()
         print("ok" if client.wait() == 0 else "failed")
+PY
+
+says "a rule knows what it is" 'op="write" from=0 error="EIO" control:1 None None
+<Rule python 1: op="write" from=0 error="EIO">
+fault { op = "write", from = 0, error = "EIO" }
+True
+TypeError from and from_ are the same key' <<'PY'
+from common import *
+with Disk("1M") as d:
+    rule = d.fault(op="write", from_=0, error="EIO")
+    print(rule.text, rule.where, rule.first, rule.last)
+    print(repr(rule))
+    print(rule)
+    for i in range(2):
+        subprocess.run(["qemu-io", "-f", "raw", "-c", "write 0 512", d.uri], capture_output=True)
+    print(0 < rule.first < rule.last)
+    fails(d.fault, op="write", from_=0, **{"from": 0})
+PY
+
+says "hooks that were never called are an error at the end, what a script says is not" \
+'AssertionError hooks on.trim, on.zero (lua:1) were never called
+ok' <<'PY'
+from common import *
+def hooks():
+    with Disk("1M", lua="function on.trim() end on.zero = on.trim"):
+        pass
+fails(hooks)
+with Disk("1M", lua="print 'fault rule: never fired'"):
+    print("ok")
 PY
 
 says "values of Python are the same in Lua" "all the same

@@ -23,6 +23,17 @@ def test_optional(disk):
     disk.fault(op="read", error="EIO", optional=True)
     assert disk.run("disk.size") == 64 << 20
 
+@pytest.mark.disk(seed=7)
+def test_no_size(disk):
+    assert disk.run("return { disk.size, param.seed }") == [64 << 20, "7"]
+
+@pytest.mark.disk(size="1M")
+def test_size_by_name(disk):
+    assert disk.run("disk.size") == 1 << 20
+
+def test_wrong_rule(disk):
+    disk.fault(op="wirte", error="EIO")
+
 def test_never_fires(disk):
     disk.fault(op="write", error="EIO")
     assert read(disk) == 0
@@ -50,6 +61,9 @@ is $? 1 "some tests fail"
 results=$(sed -n 's/^test_disk.py::\(test_[a-z_]*\) \([A-Z]*\).*/\1 \2/p' report)
 is "$results" "test_fires PASSED
 test_optional PASSED
+test_no_size PASSED
+test_size_by_name PASSED
+test_wrong_rule FAILED
 test_never_fires FAILED
 test_script_never_fires FAILED
 test_fails_itself FAILED
@@ -61,5 +75,8 @@ like "$(sed -n '/test_fails_itself ___/,/^_____* test/p' report | tr -d '\n')" \
     'my own failure.*rules that never fired -*fault \{ op = "write"' "a test that fails itself has them in its report"
 is "$(grep -c '^ERROR.*test_fails_itself' report)" 0 "... and no other failure"
 like "$(sed -n '/messages of nbdkit/,/^$/p' report)" "what the server said" "the report has the server's messages"
+wrong=$(sed -n '/test_wrong_rule ___/,/^_____* test/p' report)
+like "$(tr -d '\n' <<<"$wrong")" '>  *disk.fault\(op="wirte"' "a mistake is shown at the line of the test"
+is "$(grep -c 'nbdkit_memory\.py:' <<<"$wrong")" 0 "... and not in the module"
 nothing_left "no process and no file is left"
 done_testing
