@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
 # shell/disk.sh: a disk for a test in any shell, which ends with it; examples/copy.sh uses it.
+# The scripts below stand in single quotes: their variables are their own.
+# shellcheck disable=SC2016
 . "$(dirname "$0")/../lib/lib.sh"
 . "$TOP/tests/lib/helper.sh"
 need nbdcopy qemu-io
