@@ -87,10 +87,9 @@ void
 push_object (lua_State *L)
 {
   lua_newtable (L);
-  if (luaL_newmetatable (L, "object")) {
-    lua_pushboolean (L, 1);
-    lua_setfield (L, -2, "__object");
-  }
+  lua_createtable (L, 0, 1);
+  lua_pushboolean (L, 1);
+  lua_setfield (L, -2, "__object");
   lua_setmetatable (L, -2);
 }
 

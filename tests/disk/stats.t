@@ -54,7 +54,7 @@ except RuntimeError as e:
     print("disk:stats" in str(e))
 PY
 is "$(python - <stats.py)" "1048576 0
-['allocated', 'cache', 'connections', 'connections_total', 'exports', 'extents', 'flush', 'hooks', 'medium', 'read', 'seed', 'size', 'started', 'stored', 'time', 'trim', 'version', 'write', 'zero'] [('bytes', 0), ('errors', 0), ('errors_by', []), ('fua', 0), ('histogram', []), ('in_flight', 0), ('latency', 0), ('latency_max', 0), ('latency_sum', 0), ('requests', 0), ('waiting', 0)]
+['allocated', 'cache', 'connections', 'connections_total', 'exports', 'extents', 'flush', 'hooks', 'medium', 'read', 'seed', 'size', 'started', 'stored', 'time', 'trim', 'version', 'write', 'zero'] [('bytes', 0), ('errors', 0), ('errors_by', {}), ('fua', 0), ('histogram', []), ('in_flight', 0), ('latency', 0), ('latency_max', 0), ('latency_sum', 0), ('requests', 0), ('waiting', 0)]
 1048576 4096 read:1/1000/0 write:2/1000/1 flush:1/0/0 trim:4/2048/0 zero:1/5000/0 extents:1/4096/0 cache:1/7/0
 delays True True True True True
 EIO ENOSPC

@@ -175,7 +175,7 @@ h.poll(300)
 control("disk:throttle()")
 while not h.aio_command_completed(slow):
     h.poll(100)
-print("done")
+print("done", flush=True)
 os._exit(0)
 PY
 is "$(python - <beside.py)" "done" "a request beside one that hangs moves up"

@@ -55,7 +55,8 @@ ends ()
     mkdir tmp
     printf 'set -eu\n. "$TOP/shell/disk.sh"\n%s\n' "$2" >ends.sh
     TMPDIR=$scratch/tmp "$1" ends.sh >out 2>&1
-    echo "$?" | cat - out
+    # (From nbdkit 1.42 on, one that refuses a client tells why.)
+    echo "$?" | cat - out | grep -v "refused the connection"
     ls tmp
     rm -r tmp
 }
