@@ -66,10 +66,11 @@ refused 'siez=1.*size' size=1M siez=1
 refused 'alocator=malloc.*allocator' size=1M alocator=malloc
 refused 'xyzzy=1.*unknown' size=1M xyzzy=1
 refused 'hooks.*/nonexistent.*No such file' size=1M hooks=/nonexistent
-# A name of no file here is that of a ready-made script.
-refused "hooks=dm-flaky: there is no such file, and no dm-flaky.lua in $TOP/.*scripts or in .*share/nbdkit-memory-plugin/scripts; did you mean hooks=dm-flakey\\?" size=1M hooks=dm-flaky
+# A name of no file here is that of a ready-made script.  (A watched plugin is in a
+# folder without them.)
+[ ! -d "$(dirname "$SO")/scripts" ] || refused "hooks=dm-flaky: there is no such file, and no dm-flaky.lua in $TOP/.*scripts or in .*share/nbdkit-memory-plugin/scripts; did you mean hooks=dm-flakey\\?" size=1M hooks=dm-flaky
 refused 'hooks=xyzzy: there is no such file, and no xyzzy.lua in .*/scripts$' size=1M hooks=xyzzy
-refused 'hooks=dm-flakey.lua: No such file or directory; for the ready-made script, write hooks=dm-flakey$' size=1M hooks=dm-flakey.lua
+[ ! -d "$(dirname "$SO")/scripts" ] || refused 'hooks=dm-flakey.lua: No such file or directory; for the ready-made script, write hooks=dm-flakey$' size=1M hooks=dm-flakey.lua
 refused 'hooks=xyzzy.lua: No such file or directory$' size=1M hooks=xyzzy.lua
 refused 'hooks=./dm-flakey: No such file' size=1M hooks=./dm-flakey
 refused 'hooks=: No such file' size=1M hooks=
