@@ -135,17 +135,27 @@ fault_put (struct fault *f)
     fault_free (f);
 }
 
-/* The first line of a rule in the log. */
-static void
-log_declared (const struct fault *f)
+/* Begin a line about a rule in the log. */
+static struct json
+line_about (const struct fault *f)
 {
   struct json j = { .text = NULL };
 
-  if (!log_wanted ())
-    return;
   json_member_string (&j, "rule", f->name);
   json_member_string (&j, "text", f->text);
   json_member_string (&j, "where", f->where);
+  return j;
+}
+
+/* The first line of a rule. */
+static void
+log_declared (const struct fault *f)
+{
+  struct json j;
+
+  if (!log_wanted ())
+    return;
+  j = line_about (f);
   json_member (&j, "declared", "true");
   log_add (&j);
 }
@@ -161,13 +171,11 @@ faults_log (void)
 static void
 log_counts (const struct fault *f)
 {
-  struct json j = { .text = NULL };
+  struct json j;
 
   if (!log_wanted ())
     return;
-  json_member_string (&j, "rule", f->name);
-  json_member_string (&j, "text", f->text);
-  json_member_string (&j, "where", f->where);
+  j = line_about (f);
   json_member (&j, "matched", "%llu", (unsigned long long) f->hits);
   json_member (&j, "fired", "%llu", (unsigned long long) f->fired);
   if (f->spec.optional)
