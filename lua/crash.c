@@ -23,10 +23,12 @@ take_table (lua_State *L, const char *what, struct crash_cut *cut)
 {
   static const char *const names[] = { "torn", "bad", NULL };
 
-  luaL_checkstack (L, 4, NULL);
+  luaL_checkstack (L, 6, NULL);
   for (lua_pushnil (L); lua_next (L, -2); lua_pop (L, 1))
-    if (!lua_isinteger (L, -2) || lua_tointeger (L, -2) != 1)
+    if (!lua_isinteger (L, -2) || lua_tointeger (L, -2) != 1) {
       check_name (L, what, luaL_tolstring (L, -2, NULL), names);
+      lua_pop (L, 1);
+    }
   take_switch (L, what, "torn", &cut->torn);
   take_switch (L, what, "bad", &cut->bad);
   lua_rawgeti (L, -1, 1);
@@ -50,6 +52,8 @@ to_cut (lua_State *L, const char *what, struct crash_cut *cut)
     luaL_error (L, "%s: expected a choice, such as \"none\" or \"sectors-7\", or { "
                 "\"sectors-7\", torn = true, bad = true }", what);
   cut->choice = lua_tostring (L, -2);
+  if (strlen (cut->choice) != lua_rawlen (L, -2))
+    luaL_error (L, "%s: the choice has a zero byte in it", what);
   err = crash_check (cut->choice, why, sizeof why);
   if (err)
     luaL_error (L, "%s: %s", what, err == ENOMEM ? "out of memory" : why);
