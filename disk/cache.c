@@ -51,7 +51,7 @@ cache_free (struct cache *c)
 {
   if (!c)
     return;
-  versions_clear (&c->versions);
+  versions_free (&c->versions);
   pthread_mutex_destroy (&c->lock);
   free (c);
 }
@@ -131,7 +131,7 @@ cover (struct cache *c, uint64_t first, uint64_t end, struct covered **covered)
   const uint64_t count = to_bytes (c, first, end);
   int err;
 
-  *covered = covered_new ((uint32_t) ((end - first) * sector));
+  *covered = versions_cover (&c->versions, (uint32_t) ((end - first) * sector));
   if (!*covered)
     return ENOMEM;
   memset ((*covered)->data + count, 0, (*covered)->size - count);
