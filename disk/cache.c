@@ -36,13 +36,14 @@ cache_new (struct disk *d, uint32_t sector, uint64_t atomic)
 {
   struct cache *c = calloc (1, sizeof *c);
 
-  if (!c)
+  if (!c || !versions_init (&c->versions, sector)) {
+    free (c);
     return NULL;
+  }
   c->disk = d;
   c->size = disk_size (d);
   c->atomic = atomic;
   pthread_mutex_init (&c->lock, NULL);
-  versions_init (&c->versions, sector);
   return c;
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "disk/versions.h"
+#include "lib/chance.h"
 #include "lib/min.h"
 
 /*--------------------------------------------------------------------*/
@@ -78,7 +79,7 @@ versions_cover (struct versions *v, uint32_t size)
 
   if (size != SPARE_COVERED)
     return covered_new (size);
-  c = spare_take (&v->covered, sizeof *c + SPARE_COVERED);
+  c = spare_take (&v->spare.covered, sizeof *c + SPARE_COVERED);
   if (!c)
     return NULL;
   c->refs = 1;
@@ -93,7 +94,7 @@ uncover (struct versions *v, struct covered *c)
   if (!c || c->size != SPARE_COVERED)
     covered_put (c);
   else if (atomic_fetch_sub_explicit (&c->refs, 1, memory_order_acq_rel) == 1)
-    spare_give (&v->covered, c);
+    spare_give (&v->spare.covered, c);
 }
 
 /*--------------------------------------------------------------------*/
@@ -102,7 +103,7 @@ uncover (struct versions *v, struct covered *c)
 struct record *
 versions_record (struct versions *v, uint64_t first, uint64_t sectors, uint64_t conn)
 {
-  struct record *r = spare_take (&v->records, sizeof *r);
+  struct record *r = spare_take (&v->spare.records, sizeof *r);
 
   if (!r)
     return NULL;
@@ -129,7 +130,7 @@ record_free (struct versions *v, struct record *r)
     r->prev->next = r->next;
   else
     v->first = r->next;
-  spare_give (&v->records, r);
+  spare_give (&v->spare.records, r);
 }
 
 void
@@ -175,13 +176,16 @@ record_loses (struct versions *v, struct record *r, uint64_t sectors)
  * beyond a sector.
  */
 
-void
+bool
 versions_init (struct versions *v, uint32_t sector)
 {
   memset (v, 0, sizeof *v);
+  v->slots = 64;
+  v->hash = calloc (v->slots, sizeof (struct segment *));
   v->sector = sector;
   v->height = 1;
   v->random = 1;
+  return v->hash != NULL;
 }
 
 /* Each level has a quarter of the segments of the one below. */
@@ -230,16 +234,77 @@ versions_next (const struct segment *s)
   return s->next[0];
 }
 
+/*--------------------------------------------------------------------*/
+/* The hash.  It is only a shortcut: without memory, it does not grow. */
+
+static struct segment **
+hash_slot (const struct versions *v, uint64_t start)
+{
+  return &v->hash[chance_mix (start) & (v->slots - 1)];
+}
+
+static void
+hash_add (struct versions *v, struct segment *s)
+{
+  struct segment **slot = hash_slot (v, s->start);
+
+  s->same = *slot;
+  *slot = s;
+}
+
+/* Make room for one more. */
+static void
+hash_grow (struct versions *v)
+{
+  const size_t slots = v->slots * 2;
+  struct segment **more;
+
+  if (v->segments < v->slots)
+    return;
+  more = calloc (slots, sizeof (struct segment *));
+  if (!more)
+    return;
+  free (v->hash);
+  v->hash = more;
+  v->slots = slots;
+  for (struct segment *s = v->head[0]; s; s = s->next[0])
+    hash_add (v, s);
+}
+
+static void
+hash_remove (struct versions *v, struct segment *s)
+{
+  struct segment **link = hash_slot (v, s->start);
+
+  while (*link != s)
+    link = &(*link)->same;
+  *link = s->same;
+}
+
+/* The segment that starts here, or NULL: find it in another way. */
+static struct segment *
+hash_find (const struct versions *v, uint64_t start)
+{
+  struct segment *s = *hash_slot (v, start);
+
+  while (s && s->start != start)
+    s = s->same;
+  return s;
+}
+
+/*--------------------------------------------------------------------*/
+
 /* A segment without versions, at the end of a path.  NULL: no memory. */
 static struct segment *
 insert_segment (struct versions *v, struct segment **path[], uint64_t start, uint64_t end)
 {
   const unsigned height = draw_height (v);
   const size_t size = sizeof (struct segment) + height * sizeof (struct segment *);
-  struct segment *s = height == 1 ? spare_take (&v->segments, size) : malloc (size);
+  struct segment *s = height == 1 ? spare_take (&v->spare.segments, size) : malloc (size);
 
   if (!s)
     return NULL;
+  hash_grow (v);
   for (; v->height < height; v->height++)
     path[v->height] = &v->head[v->height];
   *s = (struct segment) { .start = start, .end = end, .height = height };
@@ -247,6 +312,8 @@ insert_segment (struct versions *v, struct segment **path[], uint64_t start, uin
     s->next[i] = *path[i];
     *path[i] = s;
   }
+  v->segments++;
+  hash_add (v, s);
   return s;
 }
 
@@ -254,7 +321,7 @@ static void
 segment_free (struct versions *v, struct segment *s)
 {
   if (s->height == 1)
-    spare_give (&v->segments, s);
+    spare_give (&v->spare.segments, s);
   else
     free (s);
 }
@@ -267,6 +334,8 @@ remove_segment (struct versions *v, struct segment *s)
   find_path (v, s->start, path);
   for (unsigned i = 0; i < s->height; i++)
     *path[i] = s->next[i];
+  hash_remove (v, s);
+  v->segments--;
   v->sectors -= s->end - s->start;
   segment_free (v, s);
 }
@@ -275,7 +344,7 @@ static void
 version_free (struct versions *v, struct version *n)
 {
   uncover (v, n->covered);
-  spare_give (&v->nodes, n);
+  spare_give (&v->spare.nodes, n);
 }
 
 /* Forget the versions from this link on. */
@@ -311,12 +380,14 @@ versions_clear (struct versions *v)
       below = n->below;
       n->record->pending -= s->end - s->start;
       if (n->record->pending == 0 && !n->record->marked)
-        spare_give (&v->records, n->record);
+        spare_give (&v->spare.records, n->record);
       version_free (v, n);
     }
     segment_free (v, s);
   }
   memset (v->head, 0, sizeof v->head);
+  memset (v->hash, 0, v->slots * sizeof (struct segment *));
+  v->segments = 0;
   v->height = 1;
   v->first = v->last = NULL;
   v->pending = v->sectors = 0;
@@ -326,10 +397,11 @@ void
 versions_free (struct versions *v)
 {
   versions_clear (v);
-  spare_clear (&v->records);
-  spare_clear (&v->nodes);
-  spare_clear (&v->segments);
-  spare_clear (&v->covered);
+  free (v->hash);
+  spare_clear (&v->spare.records);
+  spare_clear (&v->spare.nodes);
+  spare_clear (&v->spare.segments);
+  spare_clear (&v->spare.covered);
 }
 
 /*--------------------------------------------------------------------*/
@@ -339,7 +411,9 @@ uint64_t
 versions_run (const struct versions *v, uint64_t first, uint64_t end,
               struct segment **s)
 {
-  *s = versions_find (v, first);
+  *s = hash_find (v, first);
+  if (!*s)
+    *s = versions_find (v, first);
   if (*s && (*s)->start <= first)
     return min_u64 ((*s)->end, end) - first;
   if (*s)
@@ -353,7 +427,7 @@ static bool
 copy_chain (struct versions *v, const struct version *from, uint64_t later, struct version **to)
 {
   for (; from; from = from->below) {
-    struct version *n = spare_take (&v->nodes, sizeof *n);
+    struct version *n = spare_take (&v->spare.nodes, sizeof *n);
 
     if (!n)
       return false;
@@ -409,8 +483,11 @@ static struct segment *
 make_segment (struct versions *v, uint64_t first, uint64_t end)
 {
   struct segment **path[VERSIONS_HEIGHT];
-  struct segment *s = find_path (v, first, path);
+  struct segment *s = hash_find (v, first);
 
+  if (s && s->end == end)
+    return s;
+  s = find_path (v, first, path);
   if (s && s->start <= first) {
     if (versions_split (v, first) || versions_split (v, end))
       return NULL;
@@ -426,12 +503,12 @@ int
 versions_push (struct versions *v, struct record *r, uint64_t first, uint64_t end,
                struct covered *covered, bool zero)
 {
-  struct version *n = spare_take (&v->nodes, sizeof *n);
+  struct version *n = spare_take (&v->spare.nodes, sizeof *n);
   struct segment *s = n ? make_segment (v, first, end) : NULL;
 
   if (!s) {
     if (n)
-      spare_give (&v->nodes, n);
+      spare_give (&v->spare.nodes, n);
     return ENOMEM;
   }
   *n = (struct version) {

@@ -16,8 +16,9 @@
  *      segment 8..15            segment 16..23
  *      newest -> #7 -> #3       newest -> #7
  *
- * Segments do not overlap, and are found by a skip list, in ascending order.  A
- * request that covers a part of one splits it.
+ * Segments do not overlap, and are found by a skip list, in ascending order; or, where a
+ * request begins where one before it began, by a hash, which is faster.  A request that
+ * covers a part of one splits it.
  *
  * Nothing here locks, or knows where the disk's content is.  Places are sectors.
  */
@@ -79,6 +80,7 @@ struct segment {
   uint64_t start, end;          /* sectors, START <= s < END */
   struct version *newest;       /* not NULL */
   uint64_t base;                /* for disk/choice.c */
+  struct segment *same;         /* the next one with the same hash */
   unsigned height;
   struct segment *next[];
 };
@@ -88,14 +90,17 @@ struct versions {
   unsigned height;
   uint64_t random;
   struct segment *head[VERSIONS_HEIGHT];
+  struct segment **hash;        /* finds one by its start */
+  size_t slots, segments;       /* of the hash, a power of two; and how many there are */
   struct record *first, *last;  /* all that are pending, or in flight */
   uint64_t last_number;
   uint64_t pending;             /* requests that have a version */
   uint64_t sectors;             /* that have one */
-  struct spare records, nodes, segments, covered;
+  struct { struct spare records, nodes, segments, covered; } spare;
 };
 
-void versions_init (struct versions *v, uint32_t sector);
+/* No version at first.  False: no memory. */
+bool versions_init (struct versions *v, uint32_t sector);
 
 /* Forget all.  Records in flight, which their requests still know, stay allocated,
  * and are no longer in the list: to be freed with free.
