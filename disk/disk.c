@@ -1,7 +1,6 @@
 /* disk.c - one disk: what its parts are, and requests to it. */
 
 #include <errno.h>
-#include <string.h>
 
 #include "disk/cache.h"
 #include "disk/content.h"
@@ -34,12 +33,6 @@ const char *
 disk_name (const struct disk *d)
 {
   return d->name;
-}
-
-bool
-disk_is_state (const char *name)
-{
-  return strncmp (name, "crash/", 6) == 0;
 }
 
 const char *

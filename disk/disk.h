@@ -15,6 +15,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "request.h"
 #include "store.h"
@@ -79,7 +80,11 @@ int disk_names (int (*each) (void *context, const char *name, const char *about)
                 void *context);
 
 /* Is this the name of a crash state, whether or not there is such a one? */
-bool disk_is_state (const char *name);
+static inline bool
+disk_is_state (const char *name)
+{
+  return strncmp (name, "crash/", 6) == 0;
+}
 
 /* Make a copy-on-write copy of FROM under a new name, without a medium.
  * EEXIST: the name is taken.  ENOMEM.
