@@ -14,8 +14,8 @@ clean_up_here ()
 # with_state CHOICE COMMAND...: cut the power of the disk at $uri now, and run the
 # command where what is left of its file system is mounted at mounted.  The disk
 # itself goes on.  The mount replays the file system's journal.  A function can
-# be the command.  Use each CHOICE once for each server: the server may hear too
-# late that the last user of a state has gone, and show it once more.
+# be the command.  Use each CHOICE once for each server: it may hear late that the
+# last user of a state has gone, and show the old state once more.
 with_state ()
 {
     mkdir state || return

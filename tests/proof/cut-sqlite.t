@@ -4,7 +4,8 @@
 #
 # What commits such a transaction is that its journal is deleted, and with FULL
 # SQLite does not sync the directory then.  So after a cut the journal may be there
-# again, and is rolled back.  (https://sqlite.org/pragma.html#pragma_synchronous)
+# again, and is rolled back.  That it is gone is known only to the kernel then: no disk
+# could help.  (https://sqlite.org/pragma.html#pragma_synchronous)
 . "$(dirname "$0")/../lib/lib.sh"
 . "$TOP/tests/lib/mounts.sh"
 . "$TOP/tests/lib/state.sh"
