@@ -348,6 +348,8 @@ cut_live (struct disk *d, const struct choice *choice, const struct crash_cut *c
 
   cache_unlock (d->cache);
   patches_free (&patches);
+  if (!err)
+    request_wake ();            /* requests that wait have failed */
   return err;
 }
 

@@ -224,7 +224,7 @@ static int fua (void)
 }
 static int medium_write (void)
 {
-  return disk_write (conn.disk, data, 100, 2000, NULL);
+  return disk_write (conn.disk, data, 100, 4200, NULL);
 }
 
 static int
