@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# The power cut in README.md takes a commit that was acknowledged, as shown there, and
+# also if the kernel's ext4 is used in place of fuse2fs.
+. "$(dirname "$0")/../lib/lib.sh"
+. "$TOP/tests/lib/mounts.sh"
+. "$TOP/tests/lib/state.sh"
+need nbdfuse nbdcopy mkfs.ext4 sqlite3 python3
+[ -z "$WATCH" ] || skip_all "the examples run unwatched"
+
+python3 "$TOP/tests/lib/examples.py" "$TOP/README.md" readme
+example=$(grep -l crash/now/none readme.*.cmd)
+[ -f "$example" ] || bail "README.md has no such example"
+example=$scratch/${example%.cmd}
+
+# What can be used here?
+serve size=64M
+fuse_disk || skip_all "$why"
+ext4_mount defaults
+kernel=$? kernel_why=$why
+[ $kernel -ne 0 ] || umount mounted
+fuse2fs_mount
+user=$? user_why=$why
+[ $user -ne 0 ] || { unmount mounted && wait "$fuse2fs"; }
+fuse_stopped
+stopped
+
+# as_shown WHAT EDIT: run the example, edited; sleep waits for what it is there for.
+as_shown ()
+{
+    mkdir "$1"
+    at_exit+=("for dir in live cut disk; do unmount '$PWD/$1/'\$dir; done")
+    cd "$1" || bail "no directory"
+    ln -s "$SO" memory.so
+    sed "s,& sleep 1,\& until [ -e disk/sda ]; do sleep 0.02; done,
+        s,sleep 1; umount disk,until umount disk 2>busy; do sleep 0.02; done,
+        $2" "$example.cmd" >cmd
+    timeout 60 bash cmd >got 2>&1
+    is "$(cat got)" "$(cat "$example.out")" "$1: the commit is gone"
+    cd "$scratch" || bail "no directory"
+}
+
+if [ $user -ne 0 ]; then
+    skip fuse2fs "$user_why"
+else
+    as_shown fuse2fs ""
+fi
+# ext4 commits each few seconds, which would make all durable.
+if [ $kernel -ne 0 ]; then
+    skip kernel "$kernel_why"
+else
+    as_shown kernel "s/fuse2fs/mount -o loop,commit=3600/"
+fi
+done_testing
