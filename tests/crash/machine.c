@@ -344,12 +344,15 @@ do_leave (void)
 /*--------------------------------------------------------------------*/
 /* Disks and connections. */
 
+/* Why a state or a cut was refused. */
+static char why[1000];
+
 static void
 do_open (void)
 {
   const size_t c = handle ();
   const char *name = word ();
-  struct disk *d = crash_open (name ? name : "");
+  struct disk *d = crash_open (name ? name : "", why, sizeof why);
 
   put_result (d == NULL);
   if (!d)
@@ -438,13 +441,15 @@ do_revert (void)
 static void
 do_cut (void)
 {
-  put_result (crash_cut (disk_live (), need_word ()) != 0);
+  const struct crash_cut cut = { need_word (), false, false };
+
+  put_result (crash_cut (&cut, why, sizeof why) != 0);
 }
 
 static void
 do_on (void)
 {
-  crash_power_on (disk_live ());
+  must (crash_power_on (why, sizeof why) == 0, why);
 }
 
 static void
@@ -497,7 +502,7 @@ do_read (void)
 static bool
 show_state (const char *name, bool result)
 {
-  struct disk *d = crash_open (name);
+  struct disk *d = crash_open (name, why, sizeof why);
 
   if (result || !d)
     put_result (d == NULL);

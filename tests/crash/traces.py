@@ -215,10 +215,12 @@ class World:
 
 
 class Maker:
-    """Makes a trace up, and does it to a world, to know what makes sense."""
+    """Makes a trace up, and does it to a world, to know what makes sense.  If it is
+    SEQUENTIAL, each request is over before another one enters."""
 
-    def __init__(self, seed):
+    def __init__(self, seed, sequential=False):
         self.random = random.Random(seed)
+        self.sequential = sequential
         self.world = World()
         self.trace = []
         self.last = 0               # handle, of a connection or a request
@@ -311,12 +313,16 @@ class Maker:
         if r.random() < 0.6:
             self.add("apply", request)
             self.add("leave", request, "ok")
+        while self.sequential and request in self.world.requests:
+            self.go_on()
 
     def flush(self):
         request = self.new()
         self.add("enter", request, self.connection(), "flush")
         if self.random.random() < 0.5:
             self.add("leave", request, "ok")
+        elif self.sequential:
+            self.go_on()
 
     def go_on(self):
         """Apply one that is under way, or let it leave."""
@@ -328,12 +334,13 @@ class Maker:
         if request.op == "flush":
             outcomes = ("ok",) * 5 + ("fail", "lie", "lose", "others")
             self.add("leave", handle, r.choice(outcomes))
-        elif not request.numbers and r.random() < 0.7 or r.random() < 0.05:
+        elif not request.numbers and r.random() < 0.7 \
+                or not self.sequential and r.random() < 0.05:
             self.add("apply", handle, *self.pieces(request))
         else:
+            lies = request.op == "write" and request.fua and r.random() < 0.3
             failed = not request.numbers or r.random() < 0.1
-            self.add("leave", handle,
-                     "fail" if failed else "lie" if request.fua and r.random() < 0.2 else "ok")
+            self.add("leave", handle, "fail" if failed else "lie" if lies else "ok")
 
     def pieces(self, request):
         """Seldom: a few parts of a request."""
@@ -406,8 +413,8 @@ class Maker:
         self.add("unflushed")
 
 
-def random_trace(seed, steps=60):
-    return Maker(seed).make(steps)
+def random_trace(seed, steps=60, sequential=False):
+    return Maker(seed, sequential).make(steps)
 
 
 def play(trace):
