@@ -51,13 +51,22 @@ $(BUILD)/tests/%.t: tests/%.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(OUR_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< -pthread
 
+# The cache and the crash states with tiny pages, driven by a model in Python.
+MACHINE_SOURCES = tests/crash/machine.c store.c $(sort $(wildcard disk/*.c lib/*.c))
+$(BUILD)/tests/crash/machine: $(MACHINE_SOURCES) $(wildcard *.h disk/*.h lib/*.h) Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(filter-out -MMD -MP,$(OUR_CFLAGS)) $(CFLAGS) $(LDFLAGS) -DSTORE_PAGE=64 -DCHUNK_REGIONS=16 \
+	    -DSLAB_NODES=8 -DROOT_SLOTS=4 -DSTRIPE_BITS=2 \
+	    -o $@ $(MACHINE_SOURCES) -pthread -lm
+
 nbdkit-memory-plugin.1: nbdkit-memory-plugin.pod
 	$(POD2MAN) --section=1 --center=NBDKIT --release=nbdkit-memory-plugin-$(VERSION) \
 	    --name=nbdkit-memory-plugin $< $@
 
 export SO BUILD SEED ROUNDS CC WATCH
 
-check: $(SO) memctl $(filter $(BUILD)/%,$(TESTS))
+check: $(SO) memctl $(if $(filter tests/crash/model.t,$(TESTS)),$(BUILD)/tests/crash/machine) \
+    $(filter $(BUILD)/%,$(TESTS))
 	$(PROVE) --exec "" --timer $(PROVE_FLAGS) $(TESTS)
 
 WATCHED = -O1 -g -fno-omit-frame-pointer
