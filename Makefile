@@ -1,4 +1,4 @@
-# make                 memory.so, memctl and the man page
+# make                 memory.so, memctl and the manual
 # make check           all tests; SEED=N and ROUNDS=N steer the random ones,
 #                      TESTS="tests/hooks/data.t build/tests/unit/ranges.t" runs
 #                      only these
@@ -33,7 +33,9 @@ MEMCTL = $(filter-out control/control.c,$(sort $(wildcard control/*.c)))
 UNIT_TESTS = $(patsubst tests/unit/%.c,%,$(sort $(wildcard tests/unit/*.c)))
 TESTS ?= $(sort $(wildcard tests/*/*.t)) $(UNIT_TESTS:%=$(BUILD)/tests/unit/%.t)
 
-all: $(SO) memctl nbdkit-memory-plugin.1
+MANUAL = nbdkit-memory-plugin.1 nbdkit-memory-crash.7
+
+all: $(SO) memctl $(MANUAL)
 
 $(SO): $(SOURCES:%.c=$(BUILD)/%.o)
 	$(CC) $(CFLAGS) -shared $(LDFLAGS) -o $@ $^ $(LIBS)
@@ -60,8 +62,11 @@ $(BUILD)/tests/crash/machine: $(MACHINE_SOURCES) $(wildcard *.h disk/*.h lib/*.h
 	    -o $@ $(MACHINE_SOURCES) -pthread -lm
 
 nbdkit-memory-plugin.1: nbdkit-memory-plugin.pod
-	$(POD2MAN) --section=1 --center=NBDKIT --release=nbdkit-memory-plugin-$(VERSION) \
-	    --name=nbdkit-memory-plugin $< $@
+nbdkit-memory-crash.7: docs/nbdkit-memory-crash.pod
+
+$(MANUAL):
+	$(POD2MAN) --section=$(subst .,,$(suffix $@)) --center=NBDKIT \
+	    --release=nbdkit-memory-plugin-$(VERSION) --name=$(basename $@) $< $@
 
 export SO BUILD SEED ROUNDS CC WATCH
 
@@ -96,7 +101,7 @@ lint: all
 	printf '%s\n' $(SOURCES) $(MEMCTL) | xargs -P 2 -I FILE clang-tidy --quiet FILE -- $(OUR_CFLAGS)
 	shellcheck -x -P SCRIPTDIR setup .ci/run bench/run tests/lib/*.sh tests/*/*.t shell/*.sh examples/*.sh
 	$(LUACHECK) -q scripts bench
-	podchecker -warnings nbdkit-memory-plugin.pod
+	podchecker -warnings nbdkit-memory-plugin.pod docs/*.pod
 
 compile: $(SOURCES:%.c=$(BUILD)/%.o) $(MEMCTL:%.c=$(BUILD)/%.o) $(UNIT_TESTS:%=$(BUILD)/tests/unit/%.t)
 
@@ -107,6 +112,7 @@ install: all
 	install -D -m 755 memctl "$(DESTDIR)$(PREFIX)/bin/memctl"
 	install -D -m 644 nbdkit-memory-plugin.1 \
 	    "$(DESTDIR)$(PREFIX)/share/man/man1/nbdkit-memory-plugin.1lua"
+	install -D -m 644 -t "$(DESTDIR)$(PREFIX)/share/man/man7" nbdkit-memory-crash.7
 	for dir in scripts scripts/lib; do \
 	    install -D -m 644 -t "$(DESTDIR)$(SHAREDIR)/$$dir" $$dir/*.lua || exit; \
 	done
@@ -120,7 +126,7 @@ dist:
 	git archive --prefix=$(NAME)/ -o $(NAME).tar.gz HEAD
 
 clean:
-	rm -rf build memory.so memctl nbdkit-memory-plugin.1
+	rm -rf build memory.so memctl $(MANUAL)
 
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d $(BUILD)/tests/*/*.d)
 .PHONY: all check check-asan check-tsan check-valgrind bench lint compile \

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The examples of README.md and the man page do what they show, README.md has the
+# The examples of README.md and the manual do what they show, README.md has the
 # scripts in scripts/, and CONTRIBUTING.md each source file.
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdcopy nbdinfo nbdsh qemu-io python3 jq
@@ -14,6 +14,7 @@ cp -r "$TOP/README.md" "$TOP/LICENSE" "$TOP/scripts" .
 
 python3 "$TOP/tests/lib/examples.py" README.md readme
 python3 "$TOP/tests/lib/examples.py" "$TOP/nbdkit-memory-plugin.pod" pod
+python3 "$TOP/tests/lib/examples.py" "$TOP/docs/nbdkit-memory-crash.pod" crash
 
 for cmd in ./*.cmd; do
     example=${cmd%.cmd}
