@@ -28,22 +28,19 @@
  * memory a multiple of what was written.
  */
 
-#include <dlfcn.h>
+#include "bench.h"
+
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-
-#define NBDKIT_API_VERSION 2
-#include <nbdkit-plugin.h>
 
 #define MAX_SUBJECTS 8
 #define MAX_THREADS 2
@@ -88,41 +85,6 @@ static const struct row rows[] = {
 
 /* Slow subjects stop early: the rate of the first seconds is theirs. */
 #define FRESH_SECONDS 1.5
-
-static void
-die (const char *what, const char *why)
-{
-  fprintf (stderr, "bench: %s: %s\n", what, why);
-  exit (EXIT_FAILURE);
-}
-
-static double
-now (void)
-{
-  struct timespec t;
-
-  clock_gettime (CLOCK_MONOTONIC, &t);
-  return (double) t.tv_sec + (double) t.tv_nsec * 1e-9;
-}
-
-/* Marsaglia's xorshift64: a few cycles a number, the same for all. */
-static uint64_t
-next_random (uint64_t *state)
-{
-  *state ^= *state << 13;
-  *state ^= *state >> 7;
-  *state ^= *state << 17;
-  return *state;
-}
-
-static void
-fill_random (char *buf, size_t count, uint64_t seed)
-{
-  for (size_t i = 0; i < count; i += sizeof seed) {
-    next_random (&seed);
-    memcpy (buf + i, &seed, sizeof seed);
-  }
-}
 
 /*--------------------------------------------------------------------*/
 /* Bare memcpy, dressed as a plugin so that the way to it is the same. */
@@ -179,7 +141,7 @@ static struct nbdkit_plugin memcpy_plugin = {
 };
 
 /*--------------------------------------------------------------------*/
-/* Plugins. */
+/* What is measured. */
 
 struct subject {
   const char *name, *path;      /* path: NULL for memcpy */
@@ -188,55 +150,13 @@ struct subject {
   int fd;                       /* talks to the worker */
 };
 
-static struct nbdkit_plugin *
-load (const struct subject *s)
-{
-  struct nbdkit_plugin *(*init) (void);
-  void *dl = dlopen (s->path, RTLD_LAZY | RTLD_LOCAL), *symbol;
-
-  if (!dl)
-    die (s->name, dlerror ());
-  symbol = dlsym (dl, "plugin_init");
-  if (!symbol)
-    die (s->path, "not an nbdkit plugin");
-  /* ISO C has no cast from object to function pointers. */
-  memcpy (&init, &symbol, sizeof init);
-  return init ();
-}
-
-/* The copy lives on: plugins may keep pointers into their parameters. */
-static void
-configure (const struct nbdkit_plugin *p, const char *parameter)
-{
-  char *key = strdup (parameter), *value = key ? strchr (key, '=') : NULL;
-
-  if (!value)
-    die (parameter, "expected KEY=VALUE");
-  *value++ = '\0';
-  if (!p->config || p->config (key, value) == -1)
-    die (parameter, "the plugin refuses it");
-}
-
-/* Take the plugin through its life up to where it serves requests. */
 static const struct nbdkit_plugin *
-start_plugin (const struct subject *s, const char *size)
+start_subject (const struct subject *s, const char *size)
 {
-  const struct nbdkit_plugin *p = s->path ? load (s) : &memcpy_plugin;
-  int (*const steps[]) (void) = { p->config_complete, p->get_ready,
-                                  p->after_fork };
-  char text[64];
+  const struct nbdkit_plugin *p = s->path ? load_plugin (s->path)
+                                          : &memcpy_plugin;
 
-  if (p->_api_version != NBDKIT_API_VERSION || !p->pread || !p->pwrite)
-    die (s->name, "needs API version 2, pread and pwrite");
-  if (p->load)
-    p->load ();
-  snprintf (text, sizeof text, "size=%s", size);
-  configure (p, text);
-  for (char **arg = s->parameters; *arg && strcmp (*arg, "--") != 0; arg++)
-    configure (p, *arg);
-  for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++)
-    if (steps[i] && steps[i] () == -1)
-      die (s->name, "does not start");
+  start_plugin (p, size, s->parameters);
   return p;
 }
 
@@ -402,26 +322,6 @@ measure (const struct row *row, unsigned threads, uint64_t size,
   return rate;
 }
 
-/* Random bytes, and other ones in each block, so that none is a hole and
- * compression has nothing to gain.
- */
-static void
-fill_disk (const struct nbdkit_plugin *p, void *handle)
-{
-  static char buf[MAX_BLOCK];
-
-  fill_random (buf, sizeof buf, 1);
-  for (uint64_t offset = 0; offset < disk_size; offset += sizeof buf) {
-    uint64_t left = disk_size - offset;
-
-    memcpy (buf, &offset, sizeof offset);
-    if (p->pwrite (handle, buf,
-                   (uint32_t) (left < sizeof buf ? left : sizeof buf),
-                   offset, 0) == -1)
-      die (p->name, "cannot fill the disk");
-  }
-}
-
 static void
 send_result (int fd, struct result result)
 {
@@ -437,30 +337,14 @@ serve_orders (const struct subject *s, int fd)
   char size[32];
 
   snprintf (size, sizeof size, "%" PRIu64, disk_size);
-  p = start_plugin (s, size);
+  p = start_subject (s, size);
   open_clients (p);
-  fill_disk (p, clients[0].handle);
+  fill_disk (p, clients[0].handle, disk_size);
   send_result (fd, (struct result) { 0, 0 });
   while (read (fd, &order, sizeof order) == sizeof order)
     send_result (fd, (struct result) {
         .rate = measure (&rows[order.row], order.threads, disk_size,
                          UINT64_MAX, slice_ms * 1e-3) });
-}
-
-/* A line of /proc/self/status, in bytes. */
-static double
-memory_status (const char *name)
-{
-  FILE *f = fopen ("/proc/self/status", "r");
-  char line[256];
-  double kib = 0;
-
-  while (f && fgets (line, sizeof line, f))
-    if (strncmp (line, name, strlen (name)) == 0)
-      kib = strtod (line + strlen (name), NULL);
-  if (f)
-    fclose (f);
-  return kib * 1024;
 }
 
 /* Page tables are memory that a disk costs, too. */
@@ -480,7 +364,7 @@ serve_fresh (const struct subject *s, const struct row *row, int fd)
 
   snprintf (text, sizeof text, "%" PRIu64, disk_size);
   size = (uint64_t) nbdkit_parse_size (row->size ? row->size : text);
-  open_clients (start_plugin (s, row->size ? row->size : text));
+  open_clients (start_subject (s, row->size ? row->size : text));
   if (limit == WHOLE_DISK)
     limit = size / row->block;
   result.rate = measure (row, 1, size, limit, row->size ? 60 : FRESH_SECONDS);
@@ -641,9 +525,9 @@ run_counted (const struct subject *s)
   char size[32];
 
   snprintf (size, sizeof size, "%" PRIu64, disk_size);
-  p = start_plugin (s, size);
+  p = start_subject (s, size);
   open_clients (p);
-  fill_disk (p, clients[0].handle);
+  fill_disk (p, clients[0].handle, disk_size);
   for (size_t row = 0; row < NR_ROWS; row++)
     if (wanted (&rows[row], false)) {
       place_client (&clients[0], &rows[row], disk_size, 0, 1);
