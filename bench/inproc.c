@@ -1,6 +1,6 @@
 /* inproc.c - time a plugin's callbacks without nbdkit and without a socket.
  *
- *     inproc [-s SIZE] [-n ROUNDS] [-t MILLISECONDS] [-r TEXT] [-c COUNT]
+ *     inproc [-w] [-s SIZE] [-n ROUNDS] [-t MILLISECONDS] [-r TEXT] [-c COUNT]
  *            -- NAME [PLUGIN.so [KEY=VALUE]...] [-- NAME ...]...
  *
  * Every subject (a NAME; without a plugin it is bare memcpy) lives in a
@@ -17,7 +17,8 @@
  *     controller --- struct order ---> worker (disk filled once, then waits)
  *                <-- struct result ---
  *
- * Rows that need a fresh disk get a new process for each slice.
+ * Rows that need a fresh disk get a new process for each slice.  With -w the
+ * rows are those of a write cache.
  *
  * With -c, the first subject makes just COUNT requests of each row, in the
  * controlling process, all by one call of make_requests: for valgrind, which
@@ -64,24 +65,35 @@ struct row {
   bool write, random;
   uint64_t fresh;               /* requests to a fresh disk; 0: filled disk */
   const char *size;             /* of the disk; NULL: -s */
+  unsigned flush;               /* after so many requests; 0: never */
+  unsigned pending;             /* writes before the slice, not flushed */
 };
 
 /* Stands for as many requests as the disk has blocks. */
 #define WHOLE_DISK UINT64_MAX
 
-static const struct row rows[] = {
-  { "64K-seq-read",   65536, false, false, 0,          NULL },
-  { "64K-seq-write",  65536, true,  false, 0,          NULL },
-  { "4K-rand-read",   4096,  false, true,  0,          NULL },
-  { "4K-rand-write",  4096,  true,  true,  0,          NULL },
-  { "512-rand-read",  512,   false, true,  0,          NULL },
-  { "512-rand-write", 512,   true,  true,  0,          NULL },
-  { "first-64K-seq",  65536, true,  false, WHOLE_DISK, NULL },
-  { "first-4K-rand",  4096,  true,  true,  WHOLE_DISK, NULL },
-  { "1T-4K-rand",     4096,  true,  true,  100000,     "1T" },
+static const struct row speed_rows[] = {
+  { "64K-seq-read",   65536, false, false, 0,          NULL, 0, 0 },
+  { "64K-seq-write",  65536, true,  false, 0,          NULL, 0, 0 },
+  { "4K-rand-read",   4096,  false, true,  0,          NULL, 0, 0 },
+  { "4K-rand-write",  4096,  true,  true,  0,          NULL, 0, 0 },
+  { "512-rand-read",  512,   false, true,  0,          NULL, 0, 0 },
+  { "512-rand-write", 512,   true,  true,  0,          NULL, 0, 0 },
+  { "first-64K-seq",  65536, true,  false, WHOLE_DISK, NULL, 0, 0 },
+  { "first-4K-rand",  4096,  true,  true,  WHOLE_DISK, NULL, 0, 0 },
+  { "1T-4K-rand",     4096,  true,  true,  100000,     "1T", 0, 0 },
+  { NULL }
 };
 
-#define NR_ROWS (sizeof rows / sizeof rows[0])
+static const struct row cache_rows[] = {
+  { "write-flush",    4096,  true,  true,  0,          NULL, 1, 0 },
+  { "write-64-flush", 4096,  true,  true,  0,          NULL, 64, 0 },
+  { "read-clean",     4096,  false, true,  0,          NULL, 0, 0 },
+  { "read-10k-dirty", 4096,  false, true,  0,          NULL, 0, 10000 },
+  { NULL }
+};
+
+static const struct row *rows = speed_rows;     /* ended by a row without name */
 
 /* Slow subjects stop early: the rate of the first seconds is theirs. */
 #define FRESH_SECONDS 1.5
@@ -175,6 +187,7 @@ struct client {
   uint64_t random;              /* state */
   uint64_t limit;               /* requests */
   double seconds;               /* time limit */
+  unsigned unflushed;           /* requests */
   uint64_t requests;            /* what came of it */
   double rate;                  /* requests a second */
 };
@@ -207,6 +220,10 @@ make_requests (struct client *c, uint64_t n)
     int r = c->row->write ? p->pwrite (c->handle, c->buf, block, offset, 0)
                           : p->pread (c->handle, c->buf, block, offset, 0);
 
+    if (r != -1 && c->row->flush && ++c->unflushed == c->row->flush) {
+      r = p->flush (c->handle, 0);
+      c->unflushed = 0;
+    }
     if (r == -1)
       die (c->row->name, "request failed");
   }
@@ -294,6 +311,20 @@ place_client (struct client *c, const struct row *row, uint64_t size,
     c->offset = c->first;
 }
 
+/* Leave as many writes pending as the row wants, and none of the row before. */
+static void
+leave_pending (const struct row *row, uint64_t size)
+{
+  struct row writes = *row;
+  struct client *c = &clients[0];
+
+  if (c->plugin->flush && c->plugin->flush (c->handle, 0) == -1)
+    die (row->name, "flush failed");
+  writes.write = true;
+  place_client (c, &writes, size, 0, 1);
+  make_requests (c, row->pending);
+}
+
 /* Requests a second of all clients together. */
 static double
 measure (const struct row *row, unsigned threads, uint64_t size,
@@ -302,6 +333,7 @@ measure (const struct row *row, unsigned threads, uint64_t size,
   pthread_barrier_t start;
   double rate = 0;
 
+  leave_pending (row, size);
   pthread_barrier_init (&start, NULL, threads);
   for (unsigned i = 0; i < threads; i++) {
     struct client *c = &clients[i];
@@ -509,7 +541,7 @@ run_filled_rows (void)
     if (!get_result (&subjects[i], &ignored))
       end_worker (&subjects[i]);
   }
-  for (size_t row = 0; row < NR_ROWS; row++)
+  for (size_t row = 0; rows[row].name; row++)
     if (wanted (&rows[row], false))
       run_row (row);
   for (size_t i = 0; i < nr_subjects; i++)
@@ -528,7 +560,7 @@ run_counted (const struct subject *s)
   p = start_subject (s, size);
   open_clients (p);
   fill_disk (p, clients[0].handle, disk_size);
-  for (size_t row = 0; row < NR_ROWS; row++)
+  for (size_t row = 0; rows[row].name; row++)
     if (wanted (&rows[row], false)) {
       place_client (&clients[0], &rows[row], disk_size, 0, 1);
       make_requests (&clients[0], counted);
@@ -540,8 +572,9 @@ parse_options (int argc, char **argv)
 {
   int c;
 
-  while ((c = getopt (argc, argv, "s:n:t:r:c:")) != -1)
+  while ((c = getopt (argc, argv, "ws:n:t:r:c:")) != -1)
     switch (c) {
+    case 'w': rows = cache_rows; break;
     case 's': disk_size = (uint64_t) nbdkit_parse_size (optarg); break;
     case 'n': rounds = (unsigned) atoi (optarg); break;
     case 't': slice_ms = (unsigned) atoi (optarg); break;
@@ -586,11 +619,11 @@ main (int argc, char **argv)
     run_counted (&subjects[0]);
     return 0;
   }
-  for (size_t i = 0; i < NR_ROWS; i++)
+  for (size_t i = 0; rows[i].name; i++)
     filled |= wanted (&rows[i], false);
   if (filled)
     run_filled_rows ();
-  for (size_t i = 0; i < NR_ROWS; i++)
+  for (size_t i = 0; rows[i].name; i++)
     if (wanted (&rows[i], true))
       run_fresh_row (&rows[i]);
   return 0;
