@@ -23,6 +23,7 @@
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
+#include "disk/crash.h"
 #include "disk/disk.h"
 #include "disk/medium.h"
 #include "fault/act.h"
@@ -50,7 +51,23 @@ plan_always (const struct fired *c)
   const struct fault_spec *s = &c->fault->spec;
 
   return (c->delay ? ACT (DELAY) : 0) | (s->hang ? ACT (HANG) : 0)
-    | (s->shutdown ? ACT (SHUTDOWN) : 0);
+    | (s->shutdown ? ACT (SHUTDOWN) : 0) | (s->cut ? ACT (CUT) : 0);
+}
+
+/* Is only a promise lost, which a volatile cache makes: that of FUA, or of a flush to
+ * other connections?
+ */
+static bool
+only_lies (const struct fault_spec *s, const struct request *req)
+{
+  return req->visit && (s->lose_others || (s->has_fua && s->fua && s->lose));
+}
+
+/* Is all of the request lost? */
+static bool
+is_lost (const struct fault_spec *s, const struct request *req)
+{
+  return s->lose && !only_lies (s, req);
 }
 
 /* How the rule that decides fails a request.  If its function failed, that is all
@@ -64,6 +81,7 @@ plan_failure (const struct fired *c, enum op op)
   if (c->call_error)
     return ACT (ERROR);
   return (s->disconnect ? ACT (DISCONNECT) : ACT (ERROR))
+    | (s->lose ? ACT (DROP) : 0)
     | (c->nr_keep && CAN_TEAR >> op & 1 ? ACT (KEEP) : 0);
 }
 
@@ -71,13 +89,14 @@ plan_failure (const struct fired *c, enum op op)
  * happen to a lost one is that the zeroes which answer a read are damaged.
  */
 static unsigned
-plan_changes (const struct fired *c, enum op op, bool lost)
+plan_changes (const struct fired *c, const struct request *req, bool lost)
 {
   const struct fault_spec *s = &c->fault->spec;
+  const enum op op = req->op;
   unsigned does = 0;
 
-  if (s->lose)
-    return ACT (LOSE);
+  if (s->lose || s->lose_others)
+    return is_lost (s, req) ? ACT (LOSE) : ACT (LIE);
   if (c->nr_keep && CAN_TEAR >> op & 1 && !lost)
     does |= ACT (KEEP);
   if (s->misdirect && CAN_MISDIRECT >> op & 1 && !lost)
@@ -115,7 +134,7 @@ plan (struct fired *fired, size_t n, const struct request *req)
   while (decides < n && !error_of (&fired[decides]))
     decides++;
   for (size_t i = 0; i < n; i++)
-    lost = lost || fired[i].fault->spec.lose;
+    lost = lost || is_lost (&fired[i].fault->spec, req);
 
   for (size_t i = 0; i < n; i++) {
     struct fired *c = &fired[i];
@@ -128,7 +147,7 @@ plan (struct fired *fired, size_t n, const struct request *req)
     if (i == decides)
       c->does |= plan_failure (c, req->op);
     else if (decides == n)
-      c->does |= plan_changes (c, req->op, lost);
+      c->does |= plan_changes (c, req, lost);
     c->does &= ~taken;
     taken |= c->does & first_only;
   }
@@ -188,14 +207,16 @@ tell_one (const struct fired *c, struct request *req)
     json_member_string (&did, "error", errno_name (c->error));
   if (c->does & ACT (KEEP))
     tell_keep (&did, c);
-  if (c->does & ACT (LOSE))
-    json_member (&did, "lose", "true");
+  if (c->does & (ACT (LOSE) | ACT (LIE) | ACT (DROP)))
+    json_member (&did, "lose", s->lose_others ? "\"others\"" : "true");
   if (c->does & ACT (MISDIRECT))
     json_member (&did, "misdirect", "%lld", (long long) s->misdirect);
   if (c->does & ACT (STALE))
     json_member_string (&did, "stale", s->stale);
   if (c->does & ACT (CORRUPT))
     json_member (&did, "corrupt", "%llu", (unsigned long long) bits_of (c, req));
+  if (c->does & ACT (CUT))
+    json_member_string (&did, "cut", s->cut);
   if (c->ended)
     json_member_string (&did, "ended", c->ended);
   log_request ("rule", s->name, req, &did);
@@ -314,6 +335,8 @@ act_fail (struct fired *fired, size_t n, struct request *req,
       request_cut ();
     if (c->does & (ACT (DISCONNECT) | ACT (ERROR)))
       err = c->error;
+    if (c->does & ACT (DROP) && req->visit)
+      req->visit->drops = true;
   }
   if (err)
     req->asked = true;
@@ -381,11 +404,12 @@ misdirected (const struct request *req, int64_t by)
 static int
 perform_parts (struct request *whole, const struct fired *c)
 {
-  struct request req = *whole;
+  struct request req = *whole;          /* its parts have one record */
   const uint64_t start = req.offset, count = req.count;
   char *buf = req.buf;
   int err = 0;
 
+  req.whole = whole;
   for (size_t i = 0; i < c->nr_keep && !err; i++) {
     const struct fault_range *r = &c->keep[i];
 
@@ -400,12 +424,25 @@ perform_parts (struct request *whole, const struct fired *c)
   return err;
 }
 
+/* Tell the cache which promises are lies. */
+static void
+act_lie (const struct fired *fired, size_t n, const struct request *req)
+{
+  for (size_t i = 0; i < n; i++)
+    if (fired[i].does & ACT (LIE)) {
+      req->visit->only_own |= fired[i].fault->spec.lose_others;
+      req->visit->no_fua |= fired[i].fault->spec.lose;
+    }
+}
+
 /* Perform a request as far as it is kept or lost. */
 static int
 perform_rest (const struct fired *fired, size_t n, struct request *req)
 {
   const struct fired *keeper = who_does (fired, n, ACT (KEEP));
 
+  if (req->visit)
+    act_lie (fired, n, req);
   if (keeper)
     return perform_parts (req, keeper);
   if (!who_does (fired, n, ACT (LOSE)))
@@ -468,6 +505,33 @@ act_keep (const struct fired *fired, size_t n, struct request *req)
 }
 
 /*--------------------------------------------------------------------*/
+/* Act: cut the power. */
+
+/* The request fails: with the others that are on their way, or with ERR. */
+static int
+cut_power (const struct fired *c, struct request *req, int err)
+{
+  const struct fault_spec *s = &c->fault->spec;
+  const struct crash_cut cut = { s->cut, s->cut_torn, s->cut_bad };
+  char why[700];
+
+  req->asked = true;
+  if (crash_cut (&cut, why, sizeof why) == 0)
+    return ESHUTDOWN;
+  nbdkit_error ("fault rule '%s': cut: %s", s->name, why);
+  return err ? err : EIO;
+}
+
+/* A request that changes the disk is in flight when the power is cut: it may survive. */
+static int
+act_cut (const struct fired *fired, size_t n, struct request *req, int err)
+{
+  const struct fired *c = who_does (fired, n, ACT (CUT));
+
+  return c ? cut_power (c, req, err) : err;
+}
+
+/*--------------------------------------------------------------------*/
 
 /* A wait that is cut short, because the client leaves or the server ends, also cuts
  * the plan short.
@@ -495,9 +559,11 @@ fault_act (struct fired *fired, size_t n, struct request *req, int err,
     tell (fired, n, req);
   else
     tell_ended (fired, n, req);
-  if (!err)
-    return act_perform (fired, n, req);
-  if (!cut)
+  if (cut)
+    return err;
+  if (err)
     act_keep (fired, n, req);
-  return err;
+  else
+    err = act_perform (fired, n, req);
+  return act_cut (fired, n, req, err);
 }

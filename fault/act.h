@@ -10,11 +10,14 @@
 #include "fault/rules.h"
 
 /* What a rule may do to a request, in this order.  ACT_ERROR is also what a rule
- * does whose function failed.
+ * does whose function failed.  Of what is called lose, ACT_LOSE does not perform the
+ * request, ACT_LIE performs it, but its FUA or its flush promises too much, and ACT_DROP
+ * lets a flush that fails lose what it covers.
  */
 enum action {
   ACT_DELAY, ACT_HANG, ACT_CALL, ACT_SHUTDOWN, ACT_DISCONNECT, ACT_ERROR,
-  ACT_KEEP, ACT_LOSE, ACT_MISDIRECT, ACT_STALE, ACT_CORRUPT
+  ACT_KEEP, ACT_LOSE, ACT_LIE, ACT_DROP, ACT_MISDIRECT, ACT_STALE, ACT_CORRUPT,
+  ACT_CUT
 };
 
 /* Sets of actions have the bit 1 << action for each. */

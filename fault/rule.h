@@ -41,7 +41,8 @@ struct fault_spec {
   bool has_range;
   uint64_t offset, count;       /* requests that overlap this region */
   uint64_t conn;                /* number of the connection */
-  const char *export_name;      /* "*": of any; NULL: of the live disk */
+  const char *export_name;      /* "*": of any that is no crash state; NULL: of the
+                                 * live disk */
   bool has_fua, fua;
   const char *data;             /* a write that contains these bytes */
   size_t data_len;
@@ -69,6 +70,9 @@ struct fault_spec {
   int64_t misdirect;            /* bytes */
   const char *stale;            /* a read gets what this snapshot holds; where there
                                  * is none, the rule matches nothing */
+  bool lose_others;             /* a flush covers only its own connection */
+  const char *cut;              /* which state a power cut leaves (disk/choice.h) */
+  bool cut_torn, cut_bad;       /* and what it does to requests in flight */
 
   const char *name;             /* NULL: its number */
   bool optional;                /* it is no mistake if it never fires */
@@ -83,7 +87,7 @@ struct fault {
   struct fault *next;           /* in the order of declaration */
   uint64_t hash;                /* of the name: the rule's own part of any luck */
   struct fault_spec spec;       /* points to these, which the rule owns: */
-  char *name, *export_name, *seq, *data, *text, *where, *stale;
+  char *name, *export_name, *seq, *data, *text, *where, *stale, *cut;
   struct fault_range *keep;
   uint64_t number;              /* from 1 */
   uint64_t declared;            /* of sys_now */

@@ -120,6 +120,7 @@ fault_free (struct fault *f)
   free (f->where);
   free (f->text);
   free (f->stale);
+  free (f->cut);
   free (f->keep);
   free (f->data);
   free (f->seq);
@@ -258,6 +259,7 @@ fault_new (const struct fault_spec *spec)
       || !copy_text (&f->text, spec->text ? spec->text : "")
       || !copy_text (&f->where, spec->where ? spec->where : "?")
       || !copy_text (&f->stale, spec->stale)
+      || !copy_text (&f->cut, spec->cut)
       || !copy (&f->data, spec->data, spec->data_len)
       || !copy (&f->keep, spec->keep, spec->nr_keep * sizeof *f->keep)) {
     fault_free (f);
@@ -269,6 +271,7 @@ fault_new (const struct fault_spec *spec)
   f->spec.export_name = f->export_name;
   f->spec.seq = f->seq;
   f->spec.stale = f->stale;
+  f->spec.cut = f->cut;
   f->spec.data = f->data;
   f->spec.keep = f->keep;
   f->spec.text = f->text;
@@ -525,13 +528,13 @@ faults_may_wait (void)
 /*--------------------------------------------------------------------*/
 /* Matching. */
 
-/* Without a name, it is about the live disk. */
+/* Without a name, it is about the live disk.  Crash states must be named. */
 static bool
 is_its_export (const struct fault *f, const struct request *req)
 {
   const char *name = disk_name (req->conn->disk);
 
-  return f->any_export
+  return (f->any_export && !disk_is_state (name))
     || (f->export_name ? strcmp (f->export_name, name) == 0 : *name == '\0');
 }
 

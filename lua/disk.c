@@ -236,6 +236,8 @@ static const luaL_Reg methods[] = {
   { "limit", disk_method_limit },
   { "readonly", disk_method_readonly },
   { "throttle", disk_method_throttle },
+  { "cut", disk_method_cut },
+  { "power_on", disk_method_power_on },
   { "stats", disk_method_stats },
   { NULL, NULL }
 };

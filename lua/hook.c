@@ -512,6 +512,7 @@ send_on (struct request *req)
 
   host_unlock ();
   req->asked = req->logged = false;     /* it may have failed before */
+  req->record = NULL;
   err = faults_pass (req);
   host_lock ();
   return err;

@@ -105,6 +105,14 @@ int disk_method_limit (lua_State *L);
 int disk_method_readonly (lua_State *L);
 int disk_method_throttle (lua_State *L);
 
+/* lua/crash.c: power cuts; read one from the top of the stack, a choice or { CHOICE, torn
+ * = true, bad = true }, and leave the choice below it.  WHAT is for errors.
+ */
+struct crash_cut;
+int disk_method_cut (lua_State *L);
+int disk_method_power_on (lua_State *L);
+void to_cut (lua_State *L, const char *what, struct crash_cut *cut);
+
 /* lua/stats.c: what was counted. */
 int disk_method_stats (lua_State *L);
 

@@ -1,14 +1,16 @@
 /* snapshot.c - the methods of the object disk that make and end snapshots, and the
- * objects that stand for one.
+ * objects that stand for one, or for a crash state.
  *
  * Such an object does not keep its snapshot, because memory that disk:drop frees must
  * not wait until Lua collects what a script has forgotten.  It knows its number, and
- * each method finds the disk again, and keeps it until it returns.
+ * each method finds the disk again, and keeps it until it returns.  But it keeps a
+ * crash state, which would go otherwise.
  */
 
 #include <errno.h>
 #include <string.h>
 
+#include "disk/crash.h"
 #include "lua/method.h"
 
 #define CLASS "snapshot"
@@ -17,6 +19,7 @@
 /* An object; its name is its user value. */
 struct snapshot {
   uint64_t number;              /* disk_number */
+  struct disk *state;           /* a crash state that it keeps, or NULL */
 };
 
 /*--------------------------------------------------------------------*/
@@ -84,7 +87,7 @@ new_snapshot (lua_State *L, int index)
 {
   struct snapshot *s = lua_newuserdatauv (L, sizeof *s, 1);
 
-  s->number = 0;
+  *s = (struct snapshot) { 0, NULL };
   lua_pushvalue (L, index);
   lua_setiuservalue (L, -2, 1);
   luaL_setmetatable (L, CLASS);
@@ -138,6 +141,17 @@ snapshot_tojson (lua_State *L)
   return 1;
 }
 
+static int
+snapshot_gc (lua_State *L)
+{
+  struct snapshot *s = luaL_checkudata (L, 1, CLASS);
+
+  if (s->state)
+    disk_put (s->state);
+  s->state = NULL;
+  return 0;
+}
+
 void
 open_snapshot (lua_State *L, const luaL_Reg *methods)
 {
@@ -153,6 +167,10 @@ open_snapshot (lua_State *L, const luaL_Reg *methods)
   new_class (L, CLASS, snapshot_index, snapshot_newindex, 1);
   lua_pushcfunction (L, snapshot_tojson);
   lua_setfield (L, -2, "__tojson");
+  lua_pushcfunction (L, snapshot_gc);
+  lua_setfield (L, -2, "__gc");
+  lua_pushcfunction (L, snapshot_gc);
+  lua_setfield (L, -2, "__close");
   lua_pop (L, 1);
 }
 
@@ -224,6 +242,8 @@ disk_method_snapshot (lua_State *L)
   name = luaL_checklstring (L, 2, &len);
   luaL_argcheck (L, is_name (name, len), 2,
                  "expected a name of 1 to 4096 bytes of UTF-8");
+  luaL_argcheck (L, !disk_is_state (name) && strcmp (name, "marks") != 0, 2,
+                 "names such as crash/now/none and marks are taken");
   s = new_snapshot (L, 2);
   err = disk_snapshot (disk_live (), name);
   host_excuse (since);
@@ -241,6 +261,22 @@ no_snapshot (lua_State *L, const char *method, const char *name)
   return luaL_error (L, "disk:%s: there is no snapshot '%s'", method, name);
 }
 
+/* The object of a crash state, which is made if nobody has it open. */
+static int
+get_state (lua_State *L, const char *name)
+{
+  struct snapshot *s = new_snapshot (L, 2);
+  const uint64_t since = sys_now ();
+  char why[700];
+
+  s->state = crash_open (name, why, sizeof why);
+  host_excuse (since);
+  if (!s->state)
+    return luaL_error (L, "disk:get: there is no '%s': %s", name, why);
+  s->number = disk_number (s->state);
+  return 1;
+}
+
 /* disk:get (name or object) */
 int
 disk_method_get (lua_State *L)
@@ -249,6 +285,8 @@ disk_method_get (lua_State *L)
 
   check_self (L, "get(name)");
   name = check_named (L);
+  if (disk_is_state (name))
+    return get_state (L, name);
   if (!find_number (new_snapshot (L, 2), name))
     return no_snapshot (L, "get", name);
   return 1;
@@ -293,13 +331,16 @@ disk_method_drop (lua_State *L)
 /* Names of snapshots, each with the 0 at its end, one after the other. */
 struct names { char *text; size_t size, len; };
 
-/* For disk_names.  Text for which there is no room is only counted. */
+/* For disk_names.  Text for which there is no room is only counted.  A crash state is no
+ * snapshot.
+ */
 static int
-add_snapshot (void *context, const char *name)
+add_snapshot (void *context, const char *name, const char *about)
 {
   struct names *n = context;
-  const size_t len = strlen (name) + 1;
+  const size_t len = disk_is_state (name) ? 0 : strlen (name) + 1;
 
+  (void) about;
   if (len > 1 && n->len + len <= n->size)
     memcpy (n->text + n->len, name, len);
   n->len += len > 1 ? len : 0;  /* the live disk has no name */

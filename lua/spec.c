@@ -7,6 +7,7 @@
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
+#include "disk/crash.h"
 #include "disk/disk.h"
 #include "lib/text.h"
 #include "lua/host.h"
@@ -412,6 +413,44 @@ take_stale (lua_State *L, const struct key *key, struct fault_spec *s)
     wrong (L, key->name, "the name of a snapshot");
 }
 
+/* Does the live disk have a volatile cache, without which WHAT does nothing? */
+static void
+need_cache (lua_State *L, const char *what)
+{
+  if (!disk_cuts (disk_live ()))
+    luaL_error (L, "fault: %s: needs a volatile cache: start the server with "
+                "write-cache=volatile", what);
+}
+
+/* true, false, or "others". */
+static void
+take_lose (lua_State *L, const struct key *key, struct fault_spec *s)
+{
+  if (lua_type (L, -1) != LUA_TSTRING || strcmp (lua_tostring (L, -1), "others")) {
+    if (!lua_isboolean (L, -1))
+      wrong (L, key->name, "true, false or \"others\"");
+    s->lose = lua_toboolean (L, -1);
+    return;
+  }
+  if (s->ops != OP (FLUSH))
+    luaL_error (L, "fault: lose = \"others\" is for op = \"flush\"");
+  need_cache (L, "lose = \"others\"");
+  s->lose_others = true;
+}
+
+/* The choice stays on the stack. */
+static void
+take_cut (lua_State *L, const struct key *key, struct fault_spec *s)
+{
+  struct crash_cut cut;
+
+  need_cache (L, key->name);
+  to_cut (L, "fault: cut", &cut);
+  s->cut = cut.choice;
+  s->cut_torn = cut.torn;
+  s->cut_bad = cut.bad;
+}
+
 static void
 take_disconnect (lua_State *L, const struct key *key, struct fault_spec *s)
 {
@@ -471,11 +510,12 @@ static const struct key keys[] = {
   { "shutdown",   ACTION,   ALL_OPS,       0,           BOOLEAN (shutdown) },
   { "disconnect", ACTION,   REQUESTS,      0,           SPECIAL (take_disconnect) },
   { "error",      ACTION,   ALL_OPS,       0,           SPECIAL (take_error) },
-  { "lose",       ACTION,   REQUESTS,      0,           BOOLEAN (lose) },
+  { "lose",       ACTION,   REQUESTS,      0,           SPECIAL (take_lose) },
   { "misdirect",  ACTION,   CAN_MISDIRECT, 0,           SPECIAL (take_misdirect) },
   { "keep",       ACTION,   CAN_TEAR,      0,           SPECIAL (take_keep) },
   { "stale",      ACTION,   CAN_BE_STALE,  0,           SPECIAL (take_stale) },
   { "corrupt",    ACTION,   CAN_CORRUPT,   0,           FROM_1 (corrupt) },
+  { "cut",        ACTION,   REQUESTS,      0,           SPECIAL (take_cut) },
 };
 
 #define NR_KEYS (sizeof keys / sizeof keys[0])
@@ -520,21 +560,29 @@ has_key (lua_State *L, const char *key)
   return has;
 }
 
+/* A flush that fails may lose what is volatile. */
+static bool
+can_drop (const struct fault_spec *s)
+{
+  return s->ops == OP (FLUSH) && s->lose && disk_cuts (disk_live ());
+}
+
 /* A request that fails is not performed, except for what is kept of it; one that
  * is lost is not performed either.
  */
 static void
-check_actions (lua_State *L)
+check_actions (lua_State *L, const struct fault_spec *s)
 {
   static const char *const against[][2] = {
-    { "error", "disconnect" }, { "error", "lose" }, { "error", "misdirect" },
-    { "error", "corrupt" }, { "disconnect", "lose" },
+    { "error", "lose" }, { "disconnect", "lose" },      /* unless it can drop */
+    { "error", "disconnect" }, { "error", "misdirect" }, { "error", "corrupt" },
     { "disconnect", "misdirect" }, { "disconnect", "corrupt" },
     { "lose", "keep" }, { "lose", "misdirect" }, { "lose", "corrupt" },
     { "error", "stale" }, { "disconnect", "stale" }, { "lose", "stale" },
+    { "error", "cut" }, { "lose", "cut" }, { "disconnect", "cut" },
   };
 
-  for (size_t i = 0; i < sizeof against / sizeof against[0]; i++)
+  for (size_t i = can_drop (s) ? 2 : 0; i < sizeof against / sizeof against[0]; i++)
     if (has_key (L, against[i][0]) && has_key (L, against[i][1]))
       luaL_error (L, "fault: %s and %s contradict each other", against[i][0],
                   against[i][1]);
@@ -651,7 +699,7 @@ take_spec (lua_State *L, struct fault_spec *s)
   check_slips (L);
   check_keys (L, 2, "fault", names);
   take_keys (L, s);
-  check_actions (L);
+  check_actions (L, s);
   check_region (L, s);
   check_time_span (L, s);
 }

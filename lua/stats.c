@@ -50,10 +50,10 @@ set_start (lua_State *L)
 }
 
 static int
-count_one (void *context, const char *name)
+count_one (void *context, const char *name, const char *about)
 {
-  (void) name;
-  ++*(uint64_t *) context;
+  (void) about;
+  *(uint64_t *) context += !disk_is_state (name);
   return 0;
 }
 
@@ -140,6 +140,21 @@ set_medium (lua_State *L)
   lua_setfield (L, -2, "medium");
 }
 
+/* Only where there is a cache. */
+static void
+set_unflushed (lua_State *L)
+{
+  const struct unflushed u = disk_unflushed (disk_live ());
+
+  if (!disk_cuts (disk_live ()))
+    return;
+  lua_createtable (L, 0, 3);
+  set_integer (L, "requests", u.requests);
+  set_integer (L, "sectors", u.sectors);
+  set_integer (L, "bytes", u.bytes);
+  lua_setfield (L, -2, "unflushed");
+}
+
 static void
 set_log (lua_State *L)
 {
@@ -169,6 +184,7 @@ disk_method_stats (lua_State *L)
     set_op (L, op);
   set_hooks (L);
   set_medium (L);
+  set_unflushed (L);
   set_log (L);
   return 1;
 }

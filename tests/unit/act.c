@@ -120,6 +120,22 @@ medium_pass (struct request *req)
   return medium_error;
 }
 
+void
+nbdkit_error (const char *format, ...)
+{
+  (void) format;
+  note (done, " error");
+}
+
+int
+crash_cut (const struct crash_cut *cut, char *why, size_t size)
+{
+  snprintf (why, size, "not so");
+  note (done, " cut %s%s%s", cut->choice, cut->torn ? " torn" : "",
+        cut->bad ? " bad" : "");
+  return *cut->choice == 'x' ? EINVAL : 0;
+}
+
 /* A snapshot has bytes with one bit set. */
 int
 disk_read (struct disk *d, void *to, uint64_t count, uint64_t offset,
@@ -239,6 +255,18 @@ static const struct example {
       { .name = "e", .has_call = true, .delay = 5 } },
     "rule a{\"call\":true,\"error\":\"EIO\"} rule e{\"delay\":5e-09}",
     " wait 5 call a" },
+  { "a write is performed, and then the power is cut", OP_WRITE, ESHUTDOWN,
+    { { .name = "a", .cut = "none", .cut_torn = true }, { .name = "b", .cut = "all" } },
+    "rule a{\"cut\":\"none\"} rule b{\"cut\":\"all\"}", " 100+10 cut none torn" },
+  { "also if another rule fails the request", OP_FLUSH, ESHUTDOWN,
+    { { .name = "a", .error = EIO }, { .name = "b", .cut = "all", .cut_bad = true } },
+    "rule a{\"error\":\"EIO\"} rule b{\"cut\":\"all\"}", " cut all bad" },
+  { "a cut that can't be fails its request", OP_FLUSH, EIO,
+    { { .name = "a", .cut = "x" } }, "rule a{\"cut\":\"x\"}",
+    " 100+0 cut x error" },
+  { "without a cache, a lost FUA loses the write", OP_WRITE, 0,
+    { { .name = "a", .lose = true, .has_fua = true, .fua = true } },
+    "rule a{\"lose\":true}", "" },
   { "a function that succeeds changes nothing", OP_TRIM, 0,
     { { .name = "a", .has_call = true }, { .name = "b", .misdirect = 1 } },
     "rule a{\"call\":true} rule b{\"misdirect\":1}", " call a 101+10" },

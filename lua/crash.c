@@ -1,0 +1,93 @@
+/* crash.c - the methods of the object disk that cut the power, and bring it back. */
+
+#include <errno.h>
+#include <string.h>
+
+#include "disk/crash.h"
+#include "lua/method.h"
+
+/* Set a switch from a field of the table on top of the stack. */
+static void
+take_switch (lua_State *L, const char *what, const char *name, bool *on)
+{
+  if (lua_getfield (L, -1, name) != LUA_TNIL && !lua_isboolean (L, -1))
+    luaL_error (L, "%s: %s: expected true or false, got %s", what, name,
+                luaL_typename (L, -1));
+  *on = lua_toboolean (L, -1);
+  lua_pop (L, 1);
+}
+
+/* { CHOICE, torn = true, bad = true }: leaves the choice below the table. */
+static void
+take_table (lua_State *L, const char *what, struct crash_cut *cut)
+{
+  static const char *const names[] = { "torn", "bad", NULL };
+
+  luaL_checkstack (L, 6, NULL);
+  for (lua_pushnil (L); lua_next (L, -2); lua_pop (L, 1))
+    if (!lua_isinteger (L, -2) || lua_tointeger (L, -2) != 1) {
+      check_name (L, what, luaL_tolstring (L, -2, NULL), names);
+      lua_pop (L, 1);
+    }
+  take_switch (L, what, "torn", &cut->torn);
+  take_switch (L, what, "bad", &cut->bad);
+  lua_rawgeti (L, -1, 1);
+  lua_insert (L, -2);
+}
+
+void
+to_cut (lua_State *L, const char *what, struct crash_cut *cut)
+{
+  char why[700];
+  int err;
+
+  *cut = (struct crash_cut) { NULL, false, false };
+  if (lua_istable (L, -1))
+    take_table (L, what, cut);
+  else {
+    lua_pushvalue (L, -1);
+    lua_insert (L, -2);
+  }
+  if (lua_type (L, -2) != LUA_TSTRING)
+    luaL_error (L, "%s: expected a choice, such as \"none\" or \"sectors-7\", or { "
+                "\"sectors-7\", torn = true, bad = true }", what);
+  cut->choice = lua_tostring (L, -2);
+  if (strlen (cut->choice) != lua_rawlen (L, -2))
+    luaL_error (L, "%s: the choice has a zero byte in it", what);
+  err = crash_check (cut->choice, why, sizeof why);
+  if (err)
+    luaL_error (L, "%s: %s", what, err == ENOMEM ? "out of memory" : why);
+}
+
+/* disk:cut ([CHOICE, or a table]) */
+int
+disk_method_cut (lua_State *L)
+{
+  const uint64_t since = sys_now ();
+  struct crash_cut cut;
+  char why[700];
+  int err;
+
+  check_self (L, "cut(choice)");
+  lua_settop (L, 2);
+  if (lua_isnil (L, 2)) {
+    lua_pushstring (L, "none");
+    lua_replace (L, 2);
+  }
+  to_cut (L, "disk:cut", &cut);
+  err = crash_cut (&cut, why, sizeof why);
+  host_excuse (since);
+  return err ? luaL_error (L, "disk:cut: %s", why) : 0;
+}
+
+/* disk:power_on () */
+int
+disk_method_power_on (lua_State *L)
+{
+  char why[100];
+
+  check_self (L, "power_on()");
+  if (crash_power_on (why, sizeof why) != 0)
+    return luaL_error (L, "disk:power_on: %s", why);
+  return 0;
+}
