@@ -51,7 +51,7 @@ cache_free (struct cache *c)
 {
   if (!c)
     return;
-  versions_clear (&c->versions);
+  versions_free (&c->versions);
   pthread_mutex_destroy (&c->lock);
   free (c);
 }
@@ -131,7 +131,7 @@ cover (struct cache *c, uint64_t first, uint64_t end, struct covered **covered)
   const uint64_t count = to_bytes (c, first, end);
   int err;
 
-  *covered = covered_new ((uint32_t) ((end - first) * sector));
+  *covered = versions_cover (&c->versions, (uint32_t) ((end - first) * sector));
   if (!*covered)
     return ENOMEM;
   memset ((*covered)->data + count, 0, (*covered)->size - count);
@@ -503,29 +503,65 @@ cache_settle_locked (struct cache *c)
 /*--------------------------------------------------------------------*/
 /* Power. */
 
+/* Let a range that is to be written have pages of its own, by writing what it holds.
+ * Where it will be zeroed, holes stay.
+ */
 static int
-put_survivor (const struct cache *c, const struct patch *p)
+own_range (struct cache *c, uint64_t start, uint64_t end, bool zero, void *buf)
 {
-  if (p->covered)
-    return content_write (c->disk, p->covered->data + p->at, p->end - p->start,
-                          p->start, NULL);
-  return content_zero (c->disk, p->end - p->start, p->start, NULL);
+  bool data;
+  int err = 0;
+
+  for (uint64_t n; start < end && !err; start += n) {
+    n = content_extent (c->disk, min_u64 (end - start, VERSION_BYTES), start, &data);
+    if (zero && !data)
+      continue;
+    err = content_read (c->disk, buf, n, start, NULL);
+    if (!err)
+      err = content_write (c->disk, buf, n, start, NULL);
+  }
+  return err;
+}
+
+/* Of a range that will be zeroed, the ends matter: to zero whole pages needs no memory. */
+static int
+own_patch (struct cache *c, const struct patch *p, void *buf)
+{
+  int err;
+
+  if (p->covered || p->end - p->start < VERSION_BYTES)
+    return own_range (c, p->start, p->end, !p->covered, buf);
+  err = own_range (c, p->start, p->start + c->versions.sector, true, buf);
+  return err ? err : own_range (c, p->end - c->versions.sector, p->end, true, buf);
 }
 
 int
+cache_prepare_locked (struct cache *c, const struct patches *patches)
+{
+  void *buf = malloc (VERSION_BYTES);
+  int err = buf ? 0 : ENOMEM;
+
+  for (size_t i = 0; i < patches->n && !err; i++)
+    err = own_patch (c, &patches->patch[i], buf);
+  free (buf);
+  return err;
+}
+
+void
 cache_cut_locked (struct cache *c, const struct patches *patches)
 {
-  int err = 0;
-
   c->off = true;
   c->cuts++;
   for (size_t i = 0; i < patches->n; i++) {
-    const int e = put_survivor (c, &patches->patch[i]);
+    const struct patch *p = &patches->patch[i];
 
-    err = err ? err : e;
+    if (p->covered)
+      content_write (c->disk, p->covered->data + p->at, p->end - p->start, p->start,
+                     NULL);
+    else
+      content_zero (c->disk, p->end - p->start, p->start, NULL);
   }
   versions_clear (&c->versions);
-  return err;
 }
 
 bool

@@ -55,11 +55,15 @@ void cache_unlock (struct cache *c);
 /* All that the disk holds is durable.  It is locked. */
 void cache_settle_locked (struct cache *c);
 
-/* Cut the power: what survives is the content with these patches; nothing is volatile
- * any more, and no request that has entered will succeed.  It is locked.  ENOMEM: some
- * sectors kept their newest content, which may survive as well as any.
+/* Prepare a cut: let what these patches say have its place, so that to put it there
+ * can't fail.  It is locked, until cache_cut_locked.  ENOMEM: all is as it was.
  */
-int cache_cut_locked (struct cache *c, const struct patches *patches);
+int cache_prepare_locked (struct cache *c, const struct patches *patches);
+
+/* Cut the power: what survives is the content with these patches; nothing is volatile
+ * any more, and no request that has entered will succeed.
+ */
+void cache_cut_locked (struct cache *c, const struct patches *patches);
 
 /* Is the power off?  And bring it back. */
 bool cache_is_off (const struct cache *c);

@@ -109,19 +109,18 @@ crash_check (const char *text, char *why, size_t size)
 /*--------------------------------------------------------------------*/
 /* States. */
 
-/* Say what a state is. */
+/* Say what a state is.  NULL: no memory. */
 static char *
 describe (const struct name *name, const struct loss *loss)
 {
-  char *text;
+  char text[700];
 
-  if (asprintf (&text, "power cut now%s%.*s, %s: %" PRIu64 " of %" PRIu64
-                " unflushed requests lost %" PRIu64 " of %" PRIu64 " sectors; %s",
-                *name->outer ? " of " : "", 200, name->outer, name->choice,
-                loss->requests, loss->all_requests, loss->sectors,
-                loss->all_sectors, loss->lie ? "a lie" : "legal") == -1)
-    return NULL;
-  return text;
+  snprintf (text, sizeof text, "power cut now%s%.200s, %.200s: %" PRIu64 " of %" PRIu64
+            " unflushed requests lost %" PRIu64 " of %" PRIu64 " sectors; %s",
+            *name->outer ? " of " : "", name->outer, name->choice, loss->requests,
+            loss->all_requests, loss->sectors, loss->all_sectors,
+            loss->lie ? "a lie" : "legal");
+  return strdup (text);
 }
 
 /* Give a new disk the content that a cut of another would leave.  The versions are
@@ -323,12 +322,15 @@ cut_locked (struct cutting *c, const struct crash_cut *cut, char *why, size_t si
                         why, size);
   if (!c->err && cut->torn)
     choice_flight (c->choice, c->versions, tear, c);
+  if (!c->err)
+    c->err = cache_prepare_locked (c->disk->cache, c->patches);
   if (!c->err && cut->bad)
     choice_flight (c->choice, c->versions, spoil, c);
   if (c->err)
     return c->err;
   medium_power (c->disk->medium, false);
-  return cache_cut_locked (c->disk->cache, c->patches);
+  cache_cut_locked (c->disk->cache, c->patches);
+  return 0;
 }
 
 /* With a choice that was read. */
@@ -346,6 +348,8 @@ cut_live (struct disk *d, const struct choice *choice, const struct crash_cut *c
 
   cache_unlock (d->cache);
   patches_free (&patches);
+  if (!err)
+    request_wake ();            /* requests that wait have failed */
   return err;
 }
 

@@ -39,8 +39,7 @@ struct crash_cut {
 
 /* Cut the power of the live disk: it becomes that state, and its requests, those that
  * are on their way too, fail with ESHUTDOWN until crash_power_on.  0; EINVAL, with a
- * sentence in WHY of SIZE bytes: nothing was done; ENOMEM: nothing was done, or, if the
- * power is off, some sectors kept their newest content, which is a legal state too.
+ * sentence in WHY of SIZE bytes; ENOMEM: nothing was done.
  */
 int crash_cut (const struct crash_cut *cut, char *why, size_t size);
 

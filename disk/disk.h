@@ -186,6 +186,13 @@ int disk_trim (struct disk *d, uint64_t count, uint64_t offset);
 int disk_enter (struct request *req, struct visit *visit);
 int disk_leave (struct request *req, int err);
 
+/* Was the power cut since a request entered, so that it has failed? */
+static inline bool
+disk_was_cut (const struct request *req)
+{
+  return req->visit && req->visit->cuts != *req->conn->cuts;
+}
+
 /* Do what a request asks for, to the disk of its connection.  Without a cache, writes
  * are kept at once, so flush and FUA have nothing to do.  A trim does not fail for lack
  * of memory.  0 or an errno code.

@@ -8,6 +8,40 @@
 #include "lib/min.h"
 
 /*--------------------------------------------------------------------*/
+/* Spare blocks. */
+
+static void *
+spare_take (struct spare *s, size_t size)
+{
+  void *p = s->first;
+
+  if (!p)
+    return malloc (size);
+  memcpy (&s->first, p, sizeof s->first);
+  s->n--;
+  return p;
+}
+
+static void
+spare_give (struct spare *s, void *p)
+{
+  if (s->n == SPARE_MAX) {
+    free (p);
+    return;
+  }
+  memcpy (p, &s->first, sizeof s->first);
+  s->first = p;
+  s->n++;
+}
+
+static void
+spare_clear (struct spare *s)
+{
+  while (s->n > 0)
+    free (spare_take (s, 0));
+}
+
+/*--------------------------------------------------------------------*/
 /* What was covered. */
 
 struct covered *
@@ -37,13 +71,38 @@ covered_put (struct covered *c)
     free (c);
 }
 
+struct covered *
+versions_cover (struct versions *v, uint32_t size)
+{
+  struct covered *c;
+
+  if (size != SPARE_COVERED)
+    return covered_new (size);
+  c = spare_take (&v->covered, sizeof *c + SPARE_COVERED);
+  if (!c)
+    return NULL;
+  c->refs = 1;
+  c->size = size;
+  return c;
+}
+
+/* As covered_put. */
+static void
+uncover (struct versions *v, struct covered *c)
+{
+  if (!c || c->size != SPARE_COVERED)
+    covered_put (c);
+  else if (atomic_fetch_sub_explicit (&c->refs, 1, memory_order_acq_rel) == 1)
+    spare_give (&v->covered, c);
+}
+
 /*--------------------------------------------------------------------*/
 /* Records. */
 
 struct record *
 versions_record (struct versions *v, uint64_t first, uint64_t sectors, uint64_t conn)
 {
-  struct record *r = malloc (sizeof *r);
+  struct record *r = spare_take (&v->records, sizeof *r);
 
   if (!r)
     return NULL;
@@ -70,7 +129,7 @@ record_free (struct versions *v, struct record *r)
     r->prev->next = r->next;
   else
     v->first = r->next;
-  free (r);
+  spare_give (&v->records, r);
 }
 
 void
@@ -176,7 +235,8 @@ static struct segment *
 insert_segment (struct versions *v, struct segment **path[], uint64_t start, uint64_t end)
 {
   const unsigned height = draw_height (v);
-  struct segment *s = malloc (sizeof *s + height * sizeof s->next[0]);
+  const size_t size = sizeof (struct segment) + height * sizeof (struct segment *);
+  struct segment *s = height == 1 ? spare_take (&v->segments, size) : malloc (size);
 
   if (!s)
     return NULL;
@@ -191,6 +251,15 @@ insert_segment (struct versions *v, struct segment **path[], uint64_t start, uin
 }
 
 static void
+segment_free (struct versions *v, struct segment *s)
+{
+  if (s->height == 1)
+    spare_give (&v->segments, s);
+  else
+    free (s);
+}
+
+static void
 remove_segment (struct versions *v, struct segment *s)
 {
   struct segment **path[VERSIONS_HEIGHT];
@@ -199,14 +268,14 @@ remove_segment (struct versions *v, struct segment *s)
   for (unsigned i = 0; i < s->height; i++)
     *path[i] = s->next[i];
   v->sectors -= s->end - s->start;
-  free (s);
+  segment_free (v, s);
 }
 
 static void
-version_free (struct version *n)
+version_free (struct versions *v, struct version *n)
 {
-  covered_put (n->covered);
-  free (n);
+  uncover (v, n->covered);
+  spare_give (&v->nodes, n);
 }
 
 /* Forget the versions from this link on. */
@@ -220,7 +289,7 @@ truncate_chain (struct versions *v, const struct segment *s, struct version **li
     struct version *below = n->below;
 
     record_loses (v, n->record, s->end - s->start);
-    version_free (n);
+    version_free (v, n);
     n = below;
   }
 }
@@ -242,15 +311,25 @@ versions_clear (struct versions *v)
       below = n->below;
       n->record->pending -= s->end - s->start;
       if (n->record->pending == 0 && !n->record->marked)
-        free (n->record);
-      version_free (n);
+        spare_give (&v->records, n->record);
+      version_free (v, n);
     }
-    free (s);
+    segment_free (v, s);
   }
   memset (v->head, 0, sizeof v->head);
   v->height = 1;
   v->first = v->last = NULL;
   v->pending = v->sectors = 0;
+}
+
+void
+versions_free (struct versions *v)
+{
+  versions_clear (v);
+  spare_clear (&v->records);
+  spare_clear (&v->nodes);
+  spare_clear (&v->segments);
+  spare_clear (&v->covered);
 }
 
 /*--------------------------------------------------------------------*/
@@ -271,10 +350,10 @@ versions_run (const struct versions *v, uint64_t first, uint64_t end,
 
 /* Copy a chain; what it covered begins so many bytes later.  False: no memory. */
 static bool
-copy_chain (const struct version *from, uint64_t later, struct version **to)
+copy_chain (struct versions *v, const struct version *from, uint64_t later, struct version **to)
 {
   for (; from; from = from->below) {
-    struct version *n = malloc (sizeof *n);
+    struct version *n = spare_take (&v->nodes, sizeof *n);
 
     if (!n)
       return false;
@@ -289,12 +368,12 @@ copy_chain (const struct version *from, uint64_t later, struct version **to)
 }
 
 static void
-free_chain (struct version *n)
+free_chain (struct versions *v, struct version *n)
 {
   while (n) {
     struct version *below = n->below;
 
-    version_free (n);
+    version_free (v, n);
     n = below;
   }
 }
@@ -309,8 +388,8 @@ versions_split (struct versions *v, uint64_t sector)
 
   if (!s || s->start >= sector)
     return 0;
-  if (!copy_chain (s->newest, (sector - s->start) * v->sector, &newest)) {
-    free_chain (newest);
+  if (!copy_chain (v, s->newest, (sector - s->start) * v->sector, &newest)) {
+    free_chain (v, newest);
     return ENOMEM;
   }
   s->end = sector;
@@ -318,7 +397,7 @@ versions_split (struct versions *v, uint64_t sector)
   second = insert_segment (v, path, sector, end);
   if (!second) {
     s->end = end;
-    free_chain (newest);
+    free_chain (v, newest);
     return ENOMEM;
   }
   second->newest = newest;
@@ -347,11 +426,12 @@ int
 versions_push (struct versions *v, struct record *r, uint64_t first, uint64_t end,
                struct covered *covered, bool zero)
 {
-  struct version *n = malloc (sizeof *n);
+  struct version *n = spare_take (&v->nodes, sizeof *n);
   struct segment *s = n ? make_segment (v, first, end) : NULL;
 
   if (!s) {
-    free (n);
+    if (n)
+      spare_give (&v->nodes, n);
     return ENOMEM;
   }
   *n = (struct version) {
@@ -381,7 +461,7 @@ versions_pop (struct versions *v, const struct record *r, uint64_t first,
     s->newest = n->below;
     n->record->pending -= s->end - s->start;
     v->pending -= n->record->pending == 0;
-    version_free (n);
+    version_free (v, n);
     if (!s->newest)
       remove_segment (v, s);
   }
@@ -437,13 +517,13 @@ drop_version (struct versions *v, const struct segment *s, struct version *above
   struct version *n = *link;
 
   if (above) {
-    covered_put (above->covered);
+    uncover (v, above->covered);
     above->covered = covered_get (n->covered);
     above->at = n->at;
   }
   *link = n->below;
   record_loses (v, n->record, s->end - s->start);
-  version_free (n);
+  version_free (v, n);
 }
 
 void

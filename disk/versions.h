@@ -65,6 +65,16 @@ struct version {
 
 #define VERSIONS_HEIGHT 24
 
+/* Blocks of one size that were freed, for those that come next: requests come and go too
+ * often for malloc.
+ */
+struct spare {
+  void *first;                  /* each begins with a pointer to the next one */
+  unsigned n;
+};
+#define SPARE_MAX 256
+#define SPARE_COVERED 4096      /* bytes: what most requests cover */
+
 struct segment {
   uint64_t start, end;          /* sectors, START <= s < END */
   struct version *newest;       /* not NULL */
@@ -82,6 +92,7 @@ struct versions {
   uint64_t last_number;
   uint64_t pending;             /* requests that have a version */
   uint64_t sectors;             /* that have one */
+  struct spare records, nodes, segments, covered;
 };
 
 void versions_init (struct versions *v, uint32_t sector);
@@ -90,6 +101,12 @@ void versions_init (struct versions *v, uint32_t sector);
  * and are no longer in the list: to be freed with free.
  */
 void versions_clear (struct versions *v);
+
+/* The same, and give back all memory. */
+void versions_free (struct versions *v);
+
+/* Room for what is covered.  NULL: no memory. */
+struct covered *versions_cover (struct versions *v, uint32_t size);
 
 struct covered *covered_new (uint32_t size);
 struct covered *covered_get (struct covered *c);       /* NULL is allowed here, */

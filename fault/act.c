@@ -29,6 +29,7 @@
 #include "fault/act.h"
 #include "lib/chance.h"
 #include "lib/min.h"
+#include "lib/sys.h"
 #include "report/log.h"
 #include "report/stats.h"
 
@@ -234,24 +235,40 @@ tell (const struct fired *fired, size_t n, struct request *req)
 /*--------------------------------------------------------------------*/
 /* Act: wait. */
 
-/* Has a rule in which a request hangs let go of it? */
-static bool
-released (const void *fired)
-{
-  const struct fired *f = fired;
+/* A request that waits in a rule. */
+struct waiting {
+  const struct fired *fired;
+  const struct request *req;
+};
 
-  return f->fault->releases != f->seen;
+/* Was the power cut, so that it need not wait any more? */
+static bool
+was_cut (const void *waiting)
+{
+  const struct waiting *w = waiting;
+
+  return disk_was_cut (w->req);
+}
+
+/* Has the rule in which it hangs let go of it? */
+static bool
+released (const void *waiting)
+{
+  const struct waiting *w = waiting;
+
+  return w->fired->fault->releases != w->fired->seen || was_cut (w);
 }
 
 /* Hang until the rule lets go.  0 or ESHUTDOWN. */
 static int
 wait_hang (struct fired *c, const struct request *req)
 {
+  const struct waiting w = { c, req };
   int err;
 
   stats_wait (true);
   c->fault->hanging++;
-  err = request_wait_until (req->conn, UINT64_MAX, released, c);
+  err = request_wait_until (req->conn, UINT64_MAX, released, &w);
   c->fault->hanging--;
   stats_wait (false);
   c->ended = c->fault->removed ? "removed" : "released";
@@ -261,15 +278,18 @@ wait_hang (struct fired *c, const struct request *req)
 static int
 wait_delay (struct fired *c, const struct request *req)
 {
+  const struct waiting w = { c, req };
   int err;
 
   c->fault->delayed += c->delay;
   stats_wait (true);
-  err = request_wait (req->conn, c->delay);
+  err = req->visit ? request_wait_until (req->conn, sys_now () + c->delay, was_cut, &w)
+    : request_wait (req->conn, c->delay);
   stats_wait (false);
   return err;
 }
 
+/* 0 or ESHUTDOWN: the client has gone, the server ends, or the power was cut. */
 static int
 act_wait (struct fired *fired, size_t n, const struct request *req)
 {
@@ -284,6 +304,10 @@ act_wait (struct fired *fired, size_t n, const struct request *req)
       err = wait_hang (c, req);
     if (err && log_wanted ())
       c->ended = log_why_cut ();
+    if (!err && disk_was_cut (req)) {
+      c->ended = "power cut";
+      err = ESHUTDOWN;
+    }
   }
   return err;
 }

@@ -62,6 +62,12 @@ log_why_cut (void)
   return "client left";
 }
 
+uint64_t
+sys_now (void)
+{
+  return 0;
+}
+
 int
 request_wait (const struct connection *conn, uint64_t ns)
 {
@@ -74,11 +80,11 @@ int
 request_wait_until (const struct connection *conn, uint64_t end,
                     bool (*over) (const void *context), const void *context)
 {
-  struct fired *f = (struct fired *) context;
+  const struct waiting *w = context;
   bool before = over (context), after;
 
   (void) conn;
-  f->fault->releases++;
+  w->fired->fault->releases++;
   after = over (context);
   note (done, " hang%s", end == UINT64_MAX && !before && after ? "" : " wrong");
   return wait_error;

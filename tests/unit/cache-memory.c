@@ -1,0 +1,331 @@
+/* Memory runs out at each allocation in turn of what a volatile cache does: that fails,
+ * nothing has changed, neither what the disk holds nor what a power cut may leave, the
+ * same then works, and nothing leaks.
+ */
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "tap.h"
+
+/* The allocation with this number fails; all others work. */
+static long fail_at = -1, allocations;
+
+/* How many blocks are allocated and not yet freed. */
+static long blocks;
+
+static bool
+fails (void)
+{
+  return allocations++ == fail_at;
+}
+
+static void *
+counted (void *p)
+{
+  blocks += p != NULL;
+  return p;
+}
+
+static void *
+test_malloc (size_t size)
+{
+  return fails () ? NULL : counted (malloc (size));
+}
+
+static void *
+test_calloc (size_t n, size_t size)
+{
+  return fails () ? NULL : counted (calloc (n, size));
+}
+
+static void *
+test_realloc (void *p, size_t size)
+{
+  if (fails ())
+    return NULL;
+  blocks += !p;
+  return realloc (p, size);
+}
+
+static char *
+test_strdup (const char *s)
+{
+  return fails () ? NULL : counted (strdup (s));
+}
+
+static void *
+test_aligned_alloc (size_t alignment, size_t size)
+{
+  return fails () ? NULL : counted (aligned_alloc (alignment, size));
+}
+
+static void
+test_free (void *p)
+{
+  blocks -= p != NULL;
+  free (p);
+}
+
+static void *
+test_mmap (void *addr, size_t size, int prot, int flags, int fd, off_t offset)
+{
+  if (fails ()) {
+    errno = ENOMEM;
+    return MAP_FAILED;
+  }
+  return mmap (addr, size, prot, flags, fd, offset);
+}
+
+#define NBDKIT_API_VERSION 2
+#include <nbdkit-plugin.h>
+
+#undef strdup
+#define malloc test_malloc
+#define calloc test_calloc
+#define realloc test_realloc
+#define strdup test_strdup
+#define aligned_alloc test_aligned_alloc
+#define free test_free
+#define mmap test_mmap
+
+#include "tiny-store.h"
+#include "lib/array.c"
+#include "lib/ranges.c"
+#define seed chance_seed
+#include "lib/chance.c"
+#undef seed
+#include "lib/sys.c"
+#include "disk/fill.c"
+#include "disk/view.c"
+#include "disk/content.c"
+#include "disk/versions.c"
+#include "disk/cache.c"
+#include "disk/choice.c"
+#include "disk/disk.c"
+#include "disk/throttle.c"
+#include "disk/medium.c"
+#include "disk/list.c"
+#include "disk/crash.c"
+
+/*--------------------------------------------------------------------*/
+/* Stubs. */
+
+void
+request_wake (void)
+{
+}
+
+void
+stats_wait (bool begins)
+{
+  (void) begins;
+}
+
+int
+request_wait_until (const struct connection *conn, uint64_t end,
+                    bool (*over) (const void *context), const void *context)
+{
+  (void) conn;
+  (void) end;
+  (void) over;
+  (void) context;
+  return 0;
+}
+
+int
+request_add_extent (struct request *req, uint64_t offset, uint64_t count, bool data)
+{
+  (void) req;
+  (void) offset;
+  (void) count;
+  (void) data;
+  return 0;
+}
+
+bool
+request_wants_one (const struct request *req)
+{
+  (void) req;
+  return false;
+}
+
+/*--------------------------------------------------------------------*/
+/* Requests to a disk of 12 sectors and a bit. */
+
+#define SECTOR 512
+#define SIZE (12 * SECTOR + 100)
+
+static struct connection conn;
+static uint8_t data[SIZE];
+
+/* A request from its entry to its completion. */
+static int
+request (enum op op, uint64_t count, uint64_t offset, uint8_t byte, uint32_t flags)
+{
+  struct visit visit;
+  struct request req = {
+    .op = op, .count = (uint32_t) count, .offset = offset, .buf = data,
+    .flags = flags, .conn = &conn,
+  };
+  int err = disk_enter (&req, &visit);
+
+  memset (data, byte, sizeof data);
+  return err ? err : disk_leave (&req, medium_pass (&req));
+}
+
+/* What the disk holds, and what some cuts would leave, one after the other. */
+#define CHOICES 12
+static uint8_t now[CHOICES][SIZE], before[CHOICES][SIZE];
+
+static void
+look (uint8_t images[][SIZE])
+{
+  static const char *const names[CHOICES] = {
+    "all", "none", "sectors-1", "sectors-2", "sectors-3", "sectors-4", "sectors-5",
+    "reqs-1", "reqs-2", "reqs-3", "prefix-1", "prefix-2"
+  };
+  char why[200];
+
+  for (size_t i = 0; i < CHOICES; i++) {
+    struct patches patches = { NULL, 0, 0 };
+    struct choice choice;
+    struct loss loss;
+    struct view *view;
+
+    disk_read (conn.disk, images[i], SIZE, 0, NULL);
+    if (choice_parse (names[i], &choice, why, sizeof why)
+        || choice_make (&choice, cache_lock (conn.disk->cache), SIZE, &patches, &loss,
+                        why, sizeof why)
+        || !(view = view_new (&patches)))
+      abort ();
+    cache_unlock (conn.disk->cache);
+    view_apply (view, images[i], SIZE, 0);
+    view_free (view);
+    choice_free (&choice);
+  }
+}
+
+/*--------------------------------------------------------------------*/
+/* What is tried, in this order.  Each returns 0 or an errno code. */
+
+static struct disk *state, *inner;
+static char why[700];
+
+static int write_hole (void) { return request (OP_WRITE, 3000, 100, 1, 0); }
+static int write_over (void) { return request (OP_WRITE, 1500, 1000, 2, 0); }
+static int zero_part (void) { return request (OP_ZERO, 700, 1300, 0, 0); }
+static int snapshot (void) { return disk_snapshot (conn.disk, "s"); }
+static int write_shared (void) { return request (OP_WRITE, 4000, 0, 3, 0); }
+static int fua (void)
+{
+  return request (OP_WRITE, 600, 300, 4, NBDKIT_FLAG_FUA);
+}
+static int medium_write (void)
+{
+  return disk_write (conn.disk, data, 100, 4200, NULL);
+}
+
+static int
+open_one (const char *name, struct disk **d)
+{
+  *d = crash_open (name, why, sizeof why);
+  return *d ? 0 : strcmp (why, "out of memory") == 0 ? ENOMEM : EINVAL;
+}
+
+static int make_outer (void) { return open_one ("crash/now/sectors-1+cache", &state); }
+static int write_state (void)
+{
+  const struct connection live = conn;
+  int err;
+
+  conn.disk = state;
+  err = request (OP_WRITE, 1000, 700, 5, 0);
+  conn = live;
+  return err;
+}
+static int open_inner (void)
+{
+  return open_one ("crash/now/sectors-1+cache/crash/now/sectors-2", &inner);
+}
+static int
+revert (void)
+{
+  struct disk *d = disk_get ("s");
+  const int err = disk_revert (conn.disk, d);
+
+  disk_put (d);
+  return err;
+}
+static int write_again (void) { return request (OP_WRITE, 5000, 50, 6, 0); }
+static int flush (void) { return request (OP_FLUSH, 0, 0, 0, 0); }
+static int
+power_cut (void)
+{
+  static const struct crash_cut cut = { "sectors-3", false, false };
+
+  return crash_cut (&cut, why, sizeof why)
+    ? strcmp (why, "out of memory") == 0 ? ENOMEM : EINVAL : 0;
+}
+
+static const struct step {
+  const char *name;
+  int (*go) (void);
+  long least;                   /* so many allocations at least can fail */
+} steps[] = {
+  { "a write to a hole", write_hole, 3 }, { "a write over it", write_over, 3 },
+  { "a zero of a part", zero_part, 3 }, { "a snapshot", snapshot, 3 },
+  { "a write to shared pages", write_shared, 4 }, { "FUA", fua, 3 },
+  { "another write", write_again, 3 }, { "a write to the medium", medium_write, 1 },
+  { "a crash state", make_outer, 5 },
+  { "a write to it", write_state, 3 }, { "its own crash state", open_inner, 5 },
+  { "a power cut", power_cut, 1 },
+};
+
+/* Let each allocation of a step fail in turn, until none does. */
+static void
+try_step (const struct step *s)
+{
+  long n = 0;
+  bool same = true;
+  int err;
+
+  look (before);
+  do {
+    allocations = 0;
+    fail_at = n;
+    err = s->go ();
+    fail_at = -1;
+    if (err)
+      look (now);
+    same = same && (!err || (err == ENOMEM && memcmp (now, before, sizeof now) == 0));
+  }
+  while (err && n++ < 100);
+  ok (same && !err && n >= s->least, "%s: %ld allocations fail one by one", s->name, n);
+}
+
+int
+main (void)
+{
+  const long first = blocks;
+
+  if (disk_start (SIZE) != 0 || disk_set_cache (disk_live (), SECTOR, 0) != 0)
+    abort ();
+  conn = (struct connection) {
+    .id = 1, .disk = disk_live (), .cuts = disk_cuts (disk_live ()),
+  };
+  for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++)
+    try_step (&steps[i]);
+  ok (write_again () == ESHUTDOWN && crash_power_on (why, sizeof why) == 0
+      && write_again () == 0 && flush () == 0
+      && disk_unflushed (conn.disk).requests == 0, "power is back");
+  ok (disk_unflushed (state).requests == 1, "the state has a cache of its own");
+  disk_put (inner);
+  disk_put (state);
+  ok (!disk_get ("crash/now/sectors-1+cache"), "the state has gone");
+  ok (revert () == 0, "revert");
+  disk_stop ();
+  ok (blocks == first, "nothing leaks (%ld blocks)", blocks - first);
+  return done_testing ();
+}
