@@ -6,6 +6,8 @@
  * where a request fails.
  */
 
+#include "bench.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -14,9 +16,6 @@
 #include <string.h>
 #include <strings.h>
 #include <time.h>
-
-#define NBDKIT_API_VERSION 2
-#include <nbdkit-plugin.h>
 
 /*--------------------------------------------------------------------*/
 /* Messages. */
@@ -112,10 +111,12 @@ nbdkit_realpath (const char *path)
 /*--------------------------------------------------------------------*/
 /* The connection. */
 
+const char *host_export_name = "";
+
 const char *
 nbdkit_export_name (void)
 {
-  return "";
+  return host_export_name;
 }
 
 int

@@ -1,6 +1,6 @@
 /* inproc.c - time a plugin's callbacks without nbdkit and without a socket.
  *
- *     inproc [-s SIZE] [-n ROUNDS] [-t MILLISECONDS] [-r TEXT] [-c COUNT]
+ *     inproc [-w] [-s SIZE] [-n ROUNDS] [-t MILLISECONDS] [-r TEXT] [-c COUNT]
  *            -- NAME [PLUGIN.so [KEY=VALUE]...] [-- NAME ...]...
  *
  * Every subject (a NAME; without a plugin it is bare memcpy) lives in a
@@ -17,7 +17,8 @@
  *     controller --- struct order ---> worker (disk filled once, then waits)
  *                <-- struct result ---
  *
- * Rows that need a fresh disk get a new process for each slice.
+ * Rows that need a fresh disk get a new process for each slice.  With -w the
+ * rows are those of a write cache.
  *
  * With -c, the first subject makes just COUNT requests of each row, in the
  * controlling process, all by one call of make_requests: for valgrind, which
@@ -28,22 +29,19 @@
  * memory a multiple of what was written.
  */
 
-#include <dlfcn.h>
+#include "bench.h"
+
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-
-#define NBDKIT_API_VERSION 2
-#include <nbdkit-plugin.h>
 
 #define MAX_SUBJECTS 8
 #define MAX_THREADS 2
@@ -67,62 +65,38 @@ struct row {
   bool write, random;
   uint64_t fresh;               /* requests to a fresh disk; 0: filled disk */
   const char *size;             /* of the disk; NULL: -s */
+  unsigned flush;               /* after so many requests; 0: never */
+  unsigned pending;             /* writes before the slice, not flushed */
 };
 
 /* Stands for as many requests as the disk has blocks. */
 #define WHOLE_DISK UINT64_MAX
 
-static const struct row rows[] = {
-  { "64K-seq-read",   65536, false, false, 0,          NULL },
-  { "64K-seq-write",  65536, true,  false, 0,          NULL },
-  { "4K-rand-read",   4096,  false, true,  0,          NULL },
-  { "4K-rand-write",  4096,  true,  true,  0,          NULL },
-  { "512-rand-read",  512,   false, true,  0,          NULL },
-  { "512-rand-write", 512,   true,  true,  0,          NULL },
-  { "first-64K-seq",  65536, true,  false, WHOLE_DISK, NULL },
-  { "first-4K-rand",  4096,  true,  true,  WHOLE_DISK, NULL },
-  { "1T-4K-rand",     4096,  true,  true,  100000,     "1T" },
+static const struct row speed_rows[] = {
+  { "64K-seq-read",   65536, false, false, 0,          NULL, 0, 0 },
+  { "64K-seq-write",  65536, true,  false, 0,          NULL, 0, 0 },
+  { "4K-rand-read",   4096,  false, true,  0,          NULL, 0, 0 },
+  { "4K-rand-write",  4096,  true,  true,  0,          NULL, 0, 0 },
+  { "512-rand-read",  512,   false, true,  0,          NULL, 0, 0 },
+  { "512-rand-write", 512,   true,  true,  0,          NULL, 0, 0 },
+  { "first-64K-seq",  65536, true,  false, WHOLE_DISK, NULL, 0, 0 },
+  { "first-4K-rand",  4096,  true,  true,  WHOLE_DISK, NULL, 0, 0 },
+  { "1T-4K-rand",     4096,  true,  true,  100000,     "1T", 0, 0 },
+  { NULL }
 };
 
-#define NR_ROWS (sizeof rows / sizeof rows[0])
+static const struct row cache_rows[] = {
+  { "write-flush",    4096,  true,  true,  0,          NULL, 1, 0 },
+  { "write-64-flush", 4096,  true,  true,  0,          NULL, 64, 0 },
+  { "read-clean",     4096,  false, true,  0,          NULL, 0, 0 },
+  { "read-10k-dirty", 4096,  false, true,  0,          NULL, 0, 10000 },
+  { NULL }
+};
+
+static const struct row *rows = speed_rows;     /* ended by a row without name */
 
 /* Slow subjects stop early: the rate of the first seconds is theirs. */
 #define FRESH_SECONDS 1.5
-
-static void
-die (const char *what, const char *why)
-{
-  fprintf (stderr, "bench: %s: %s\n", what, why);
-  exit (EXIT_FAILURE);
-}
-
-static double
-now (void)
-{
-  struct timespec t;
-
-  clock_gettime (CLOCK_MONOTONIC, &t);
-  return (double) t.tv_sec + (double) t.tv_nsec * 1e-9;
-}
-
-/* Marsaglia's xorshift64: a few cycles a number, the same for all. */
-static uint64_t
-next_random (uint64_t *state)
-{
-  *state ^= *state << 13;
-  *state ^= *state >> 7;
-  *state ^= *state << 17;
-  return *state;
-}
-
-static void
-fill_random (char *buf, size_t count, uint64_t seed)
-{
-  for (size_t i = 0; i < count; i += sizeof seed) {
-    next_random (&seed);
-    memcpy (buf + i, &seed, sizeof seed);
-  }
-}
 
 /*--------------------------------------------------------------------*/
 /* Bare memcpy, dressed as a plugin so that the way to it is the same. */
@@ -179,7 +153,7 @@ static struct nbdkit_plugin memcpy_plugin = {
 };
 
 /*--------------------------------------------------------------------*/
-/* Plugins. */
+/* What is measured. */
 
 struct subject {
   const char *name, *path;      /* path: NULL for memcpy */
@@ -188,55 +162,13 @@ struct subject {
   int fd;                       /* talks to the worker */
 };
 
-static struct nbdkit_plugin *
-load (const struct subject *s)
-{
-  struct nbdkit_plugin *(*init) (void);
-  void *dl = dlopen (s->path, RTLD_LAZY | RTLD_LOCAL), *symbol;
-
-  if (!dl)
-    die (s->name, dlerror ());
-  symbol = dlsym (dl, "plugin_init");
-  if (!symbol)
-    die (s->path, "not an nbdkit plugin");
-  /* ISO C has no cast from object to function pointers. */
-  memcpy (&init, &symbol, sizeof init);
-  return init ();
-}
-
-/* The copy lives on: plugins may keep pointers into their parameters. */
-static void
-configure (const struct nbdkit_plugin *p, const char *parameter)
-{
-  char *key = strdup (parameter), *value = key ? strchr (key, '=') : NULL;
-
-  if (!value)
-    die (parameter, "expected KEY=VALUE");
-  *value++ = '\0';
-  if (!p->config || p->config (key, value) == -1)
-    die (parameter, "the plugin refuses it");
-}
-
-/* Take the plugin through its life up to where it serves requests. */
 static const struct nbdkit_plugin *
-start_plugin (const struct subject *s, const char *size)
+start_subject (const struct subject *s, const char *size)
 {
-  const struct nbdkit_plugin *p = s->path ? load (s) : &memcpy_plugin;
-  int (*const steps[]) (void) = { p->config_complete, p->get_ready,
-                                  p->after_fork };
-  char text[64];
+  const struct nbdkit_plugin *p = s->path ? load_plugin (s->path)
+                                          : &memcpy_plugin;
 
-  if (p->_api_version != NBDKIT_API_VERSION || !p->pread || !p->pwrite)
-    die (s->name, "needs API version 2, pread and pwrite");
-  if (p->load)
-    p->load ();
-  snprintf (text, sizeof text, "size=%s", size);
-  configure (p, text);
-  for (char **arg = s->parameters; *arg && strcmp (*arg, "--") != 0; arg++)
-    configure (p, *arg);
-  for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++)
-    if (steps[i] && steps[i] () == -1)
-      die (s->name, "does not start");
+  start_plugin (p, size, s->parameters);
   return p;
 }
 
@@ -255,6 +187,7 @@ struct client {
   uint64_t random;              /* state */
   uint64_t limit;               /* requests */
   double seconds;               /* time limit */
+  unsigned unflushed;           /* requests */
   uint64_t requests;            /* what came of it */
   double rate;                  /* requests a second */
 };
@@ -287,6 +220,10 @@ make_requests (struct client *c, uint64_t n)
     int r = c->row->write ? p->pwrite (c->handle, c->buf, block, offset, 0)
                           : p->pread (c->handle, c->buf, block, offset, 0);
 
+    if (r != -1 && c->row->flush && ++c->unflushed == c->row->flush) {
+      r = p->flush (c->handle, 0);
+      c->unflushed = 0;
+    }
     if (r == -1)
       die (c->row->name, "request failed");
   }
@@ -374,6 +311,20 @@ place_client (struct client *c, const struct row *row, uint64_t size,
     c->offset = c->first;
 }
 
+/* Leave as many writes pending as the row wants, and none of the row before. */
+static void
+leave_pending (const struct row *row, uint64_t size)
+{
+  struct row writes = *row;
+  struct client *c = &clients[0];
+
+  if (c->plugin->flush && c->plugin->flush (c->handle, 0) == -1)
+    die (row->name, "flush failed");
+  writes.write = true;
+  place_client (c, &writes, size, 0, 1);
+  make_requests (c, row->pending);
+}
+
 /* Requests a second of all clients together. */
 static double
 measure (const struct row *row, unsigned threads, uint64_t size,
@@ -382,6 +333,7 @@ measure (const struct row *row, unsigned threads, uint64_t size,
   pthread_barrier_t start;
   double rate = 0;
 
+  leave_pending (row, size);
   pthread_barrier_init (&start, NULL, threads);
   for (unsigned i = 0; i < threads; i++) {
     struct client *c = &clients[i];
@@ -402,26 +354,6 @@ measure (const struct row *row, unsigned threads, uint64_t size,
   return rate;
 }
 
-/* Random bytes, and other ones in each block, so that none is a hole and
- * compression has nothing to gain.
- */
-static void
-fill_disk (const struct nbdkit_plugin *p, void *handle)
-{
-  static char buf[MAX_BLOCK];
-
-  fill_random (buf, sizeof buf, 1);
-  for (uint64_t offset = 0; offset < disk_size; offset += sizeof buf) {
-    uint64_t left = disk_size - offset;
-
-    memcpy (buf, &offset, sizeof offset);
-    if (p->pwrite (handle, buf,
-                   (uint32_t) (left < sizeof buf ? left : sizeof buf),
-                   offset, 0) == -1)
-      die (p->name, "cannot fill the disk");
-  }
-}
-
 static void
 send_result (int fd, struct result result)
 {
@@ -437,30 +369,14 @@ serve_orders (const struct subject *s, int fd)
   char size[32];
 
   snprintf (size, sizeof size, "%" PRIu64, disk_size);
-  p = start_plugin (s, size);
+  p = start_subject (s, size);
   open_clients (p);
-  fill_disk (p, clients[0].handle);
+  fill_disk (p, clients[0].handle, disk_size);
   send_result (fd, (struct result) { 0, 0 });
   while (read (fd, &order, sizeof order) == sizeof order)
     send_result (fd, (struct result) {
         .rate = measure (&rows[order.row], order.threads, disk_size,
                          UINT64_MAX, slice_ms * 1e-3) });
-}
-
-/* A line of /proc/self/status, in bytes. */
-static double
-memory_status (const char *name)
-{
-  FILE *f = fopen ("/proc/self/status", "r");
-  char line[256];
-  double kib = 0;
-
-  while (f && fgets (line, sizeof line, f))
-    if (strncmp (line, name, strlen (name)) == 0)
-      kib = strtod (line + strlen (name), NULL);
-  if (f)
-    fclose (f);
-  return kib * 1024;
 }
 
 /* Page tables are memory that a disk costs, too. */
@@ -480,7 +396,7 @@ serve_fresh (const struct subject *s, const struct row *row, int fd)
 
   snprintf (text, sizeof text, "%" PRIu64, disk_size);
   size = (uint64_t) nbdkit_parse_size (row->size ? row->size : text);
-  open_clients (start_plugin (s, row->size ? row->size : text));
+  open_clients (start_subject (s, row->size ? row->size : text));
   if (limit == WHOLE_DISK)
     limit = size / row->block;
   result.rate = measure (row, 1, size, limit, row->size ? 60 : FRESH_SECONDS);
@@ -625,7 +541,7 @@ run_filled_rows (void)
     if (!get_result (&subjects[i], &ignored))
       end_worker (&subjects[i]);
   }
-  for (size_t row = 0; row < NR_ROWS; row++)
+  for (size_t row = 0; rows[row].name; row++)
     if (wanted (&rows[row], false))
       run_row (row);
   for (size_t i = 0; i < nr_subjects; i++)
@@ -641,10 +557,10 @@ run_counted (const struct subject *s)
   char size[32];
 
   snprintf (size, sizeof size, "%" PRIu64, disk_size);
-  p = start_plugin (s, size);
+  p = start_subject (s, size);
   open_clients (p);
-  fill_disk (p, clients[0].handle);
-  for (size_t row = 0; row < NR_ROWS; row++)
+  fill_disk (p, clients[0].handle, disk_size);
+  for (size_t row = 0; rows[row].name; row++)
     if (wanted (&rows[row], false)) {
       place_client (&clients[0], &rows[row], disk_size, 0, 1);
       make_requests (&clients[0], counted);
@@ -656,8 +572,9 @@ parse_options (int argc, char **argv)
 {
   int c;
 
-  while ((c = getopt (argc, argv, "s:n:t:r:c:")) != -1)
+  while ((c = getopt (argc, argv, "ws:n:t:r:c:")) != -1)
     switch (c) {
+    case 'w': rows = cache_rows; break;
     case 's': disk_size = (uint64_t) nbdkit_parse_size (optarg); break;
     case 'n': rounds = (unsigned) atoi (optarg); break;
     case 't': slice_ms = (unsigned) atoi (optarg); break;
@@ -702,11 +619,11 @@ main (int argc, char **argv)
     run_counted (&subjects[0]);
     return 0;
   }
-  for (size_t i = 0; i < NR_ROWS; i++)
+  for (size_t i = 0; rows[i].name; i++)
     filled |= wanted (&rows[i], false);
   if (filled)
     run_filled_rows ();
-  for (size_t i = 0; i < NR_ROWS; i++)
+  for (size_t i = 0; rows[i].name; i++)
     if (wanted (&rows[i], true))
       run_fresh_row (&rows[i]);
   return 0;
