@@ -56,7 +56,7 @@ for name in ("crash", "crash/", "crash/now", "crash/now/", "crash//none", "crash
              "crash/now/lose", "crash/now/lose-", "crash/now/lose-x", "crash/now/lose--1",
              f"crash/now/lose-{n2},", f"crash/now/lose-,{n2}", f"crash/now/lose-{n3}-{n2}",
              f"crash/now/lose-{n2}:", f"crash/now/lose-{n2}:1-0", f"crash/now/lose-{n2}:x",
-             "crash/now/prefix-", "crash/now/prefix-x", "crash/now/sectors-", "crash/now/sectors-1x",
+             "crash/now/prefix-", "crash/now/prefix-x", "crash/now/sectors-", "crash/now/sectors-1x", "crash/now/sectors-01",
              "crash/now/sectors--1", "crash/now/reqs", f"crash/now/sectors-{2**64}", f"crash/now/state-{2**64}",
              f"crash/now/prefix-{2**65}", f"crash/now/lose-{2**65}",
              "crash/now/none+", "crash/now/none+cash", "crash/now/none+cache+cache",

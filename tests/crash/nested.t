@@ -33,6 +33,11 @@ c.pwrite(b"U" * 512, 0)
 same("FUA there", inner("none"), "TSSooooo")
 row("none of it concerns the live disk", "o 1:A", "o 1:B", "o 1:C", "o 1:D")
 
+# A state without a cache has no states.
+s = state("none")
+says("a state without a cache", refused("none/crash/now/none"), "cache")
+leave(s)
+
 # Deeper.
 third = f"{outer}/crash/now/all+cache"
 e = state(third)
