@@ -74,6 +74,43 @@ config_allocator (const char *value)
   return -1;
 }
 
+static int
+config_cache (const char *value)
+{
+  config.volatile_cache = strcmp (value, "volatile") == 0;
+  if (config.volatile_cache || strcmp (value, "none") == 0)
+    return 0;
+  nbdkit_error ("write-cache=%.40s: expected none (what is written is kept) or volatile "
+                "(until flush or FUA, a power cut may lose it)", value);
+  return -1;
+}
+
+static int
+config_sector (const char *value)
+{
+  uint64_t bytes;
+
+  if (text_size (value, &bytes) && (bytes == 512 || bytes == 4096)) {
+    config.sector = (uint32_t) bytes;
+    return 0;
+  }
+  nbdkit_error ("sector=%.40s: expected 512 or 4096, the bytes that a power cut keeps "
+                "or loses as a whole", value);
+  return -1;
+}
+
+static int
+config_atomic (const char *value)
+{
+  if (text_size (value, &config.atomic) && config.atomic > 0
+      && (config.atomic & (config.atomic - 1)) == 0)
+    return 0;
+  nbdkit_error ("atomic=%.40s: expected a power of two, such as 4096, in bytes: "
+                "requests up to that size survive a power cut as a whole or not",
+                value);
+  return -1;
+}
+
 /* Scripts run in config_complete, when all parameters are known. */
 static int
 add_script (const char *name, const char *code)
@@ -390,6 +427,15 @@ config_memory (const char *value)
   ROW ("allocator", config_allocator, false, \
        "allocator=sparse|malloc[,mlock=true]\n" \
        "                         malloc: allocate (and lock) all memory at start.") \
+  ROW ("write-cache", config_cache, false, \
+       "write-cache=none|volatile\n" \
+       "                         volatile: a power cut may lose what is not flushed;\n" \
+       "                         exports such as crash/now/none show what it leaves.") \
+  ROW ("sector", config_sector, false, \
+       "sector=512|4096          What such a power cut keeps or loses as a whole (512).") \
+  ROW ("atomic", config_atomic, false, \
+       "atomic=SIZE              And requests up to this size that cross no multiple\n" \
+       "                         of it.") \
   ROW ("hook-timeout", config_timeout, false, \
        "hook-timeout=SECONDS     How long a hook may run without yielding (1).") \
   ROW ("lua-memory", config_memory, false, \
@@ -479,6 +525,30 @@ refuse_param (const struct param *p)
   return -1;
 }
 
+/* Do the parameters of the cache go together? */
+static int
+check_cache (void)
+{
+  const char *alone = config.sector ? "sector" : config.atomic ? "atomic" : NULL;
+
+  if (!config.volatile_cache && alone) {
+    nbdkit_error ("%s: only a disk with write-cache=volatile has that", alone);
+    return -1;
+  }
+  config.sector = config.sector ? config.sector : 512;
+  if (config.atomic && config.atomic < config.sector) {
+    nbdkit_error ("atomic=%llu: expected at least a sector, which has %u bytes",
+                  (unsigned long long) config.atomic, (unsigned) config.sector);
+    return -1;
+  }
+  if (config.volatile_cache && config.size % config.sector != 0)
+    nbdkit_error ("size=%llu: the last sector is short: it has %llu of %u bytes",
+                  (unsigned long long) config.size,
+                  (unsigned long long) config.size % config.sector,
+                  (unsigned) config.sector);
+  return 0;
+}
+
 int
 config_complete (bool *scripted)
 {
@@ -499,6 +569,8 @@ config_complete (bool *scripted)
                   "size=1G");
     return -1;
   }
+  if (check_cache () == -1)
+    return -1;
   h->names = names;
   return *scripted && !has_seed ? add_param ("seed", "0") : 0;
 }

@@ -19,6 +19,9 @@ struct config {
   bool has_size;
   uint64_t size;                /* bytes */
   enum allocator allocator;
+  bool volatile_cache;          /* write-cache=volatile */
+  uint32_t sector;              /* of it, in bytes */
+  uint64_t atomic;              /* bytes; 0: no request is atomic */
   struct script *scripts;
   size_t nr_scripts, room_scripts;
   char *control, *log;          /* paths, or NULL */

@@ -18,6 +18,7 @@
 
 #include "config.h"
 #include "control/control.h"
+#include "disk/crash.h"
 #include "disk/disk.h"
 #include "disk/medium.h"
 #include "fault/rules.h"
@@ -38,6 +39,8 @@ NBDKIT_DLL_PUBLIC int memory_debug_stats;
 
 static bool scripted;           /* there is Lua: a script, control= or log= */
 static bool logging;            /* there is log=, so requests have numbers */
+static bool busy;               /* there is Lua, or a volatile cache */
+static bool careful;            /* requests are counted, or known to a cache */
 static bool served;             /* the start is over */
 
 /*--------------------------------------------------------------------*/
@@ -69,18 +72,26 @@ memory_config_complete (void)
     nbdkit_error ("size: out of memory");
     return -1;
   }
+  if (config.volatile_cache
+      && disk_set_cache (disk_live (), config.sector, config.atomic) != 0) {
+    nbdkit_error ("write-cache: out of memory");
+    return -1;
+  }
   if (scripted && run_scripts () == -1)
     return -1;
   logging = config.log != NULL;
   stats_counting = config.control || logging
     || (scripted && hooks_may_ask_stats ());
+  busy = scripted || config.volatile_cache;
+  careful = stats_counting || config.volatile_cache;
   return 0;
 }
 
 /* Requests that never wait are served fastest by one thread a connection,
  * which hands nothing over.  But a hook that sleeps must not hold up the
  * other requests of its connection; with a control socket there may be one
- * later.
+ * later.  And with a volatile cache, a flush must be able to overtake the writes of
+ * its connection: otherwise a client that does not wait for them would look correct.
  */
 static int
 memory_thread_model (void)
@@ -90,7 +101,8 @@ memory_thread_model (void)
     && (hooks_may_wait () || faults_may_wait ()
         || medium_may_wait (disk_medium (disk_live ())));
 
-  return scripted && (waits || (config.control && request_can_cut ()))
+  return waits
+    || ((config.control || config.volatile_cache) && request_can_cut ())
     ? NBDKIT_THREAD_MODEL_PARALLEL : NBDKIT_THREAD_MODEL_SERIALIZE_REQUESTS;
 }
 
@@ -310,9 +322,9 @@ memory_unload (void)
 /* Exports and connections. */
 
 static int
-add_export (void *exports, const char *name)
+add_export (void *exports, const char *name, const char *about)
 {
-  return nbdkit_add_export (exports, name, *name ? "snapshot" : "live disk");
+  return nbdkit_add_export (exports, name, about);
 }
 
 static int
@@ -334,10 +346,11 @@ memory_default_export (int readonly, int is_tls)
 
 /* Collect the names of all exports, as many as there is room for. */
 static int
-add_name (void *context, const char *name)
+add_name (void *context, const char *name, const char *about)
 {
   struct json *names = context;
 
+  (void) about;
   if (names->len > 500) {
     json_add (names, ", ...", 5);
     return -1;
@@ -349,18 +362,22 @@ add_name (void *context, const char *name)
 }
 
 /* Names come from clients and scripts: quoted as in JSON, none can pretend to be
- * another line of the log.
+ * another line of the log.  WHY there is no such crash state, or "".
  */
 static void
-no_such_export (const char *name)
+no_such_export (const char *name, const char *why)
 {
   struct json there = { .text = NULL }, wanted = { .text = NULL };
 
   json_string (&wanted, name, strlen (name));
   disk_names (add_name, &there);
-  nbdkit_error ("there is no export %s; there are %s",
-                wanted.failed ? "of that name" : wanted.text,
-                there.failed ? "others" : there.text);
+  if (*why)
+    nbdkit_error ("there is no export %s: %s",
+                  wanted.failed ? "of that name" : wanted.text, why);
+  else
+    nbdkit_error ("there is no export %s; there are %s",
+                  wanted.failed ? "of that name" : wanted.text,
+                  there.failed ? "others" : there.text);
   json_free (&wanted);
   json_free (&there);
 }
@@ -417,8 +434,9 @@ admit (const struct connection *c)
   const char *who = "on.open";
   int err;
 
-  number (&req);
-  err = hooks_wants (OP_OPEN) ? hooks_open (&req) : 0;
+  if (!c->state)
+    number (&req);
+  err = hooks_wants (OP_OPEN) && !c->state ? hooks_open (&req) : 0;
 
   if (!err) {
     who = "a fault rule";
@@ -440,45 +458,52 @@ connection_new (struct disk *disk, bool readonly)
   if (!c)
     return NULL;
   *c = (struct connection) {
-    .id = stats_connect (), .readonly = readonly, .disk = disk,
-    .store = disk_store (disk), .export_name = disk_name (disk),
+    .readonly = readonly, .disk = disk, .readable = disk_store (disk),
+    .store = disk_cuts (disk) ? NULL : disk_store (disk),
+    .cuts = disk_cuts (disk), .state = disk_is_state (disk_name (disk)),
+    .export_name = disk_name (disk),
   };
-  if (request_connect (c))
-    return c;
-  stats_disconnect ();
-  free (c);
-  return NULL;
+  if (!request_connect (c)) {
+    free (c);
+    return NULL;
+  }
+  if (!c->state)
+    c->id = stats_connect ();
+  return c;
 }
 
 static void
 connection_free (struct connection *c)
 {
-  if (scripted)
+  if (scripted && !c->state)
     hooks_forget (c);
   disk_put (c->disk);
   request_disconnect (c);
-  stats_disconnect ();
+  if (!c->state)
+    stats_disconnect ();
   free (c);
 }
 
 /* A plain disk serves any name, as nbdkit's own memory plugin.  Where there may be
- * snapshots, a mistyped one must not be the live disk.
+ * snapshots or crash states, a mistyped one must not be the live disk.
  */
 static struct disk *
-find_disk (const char *name)
+find_disk (const char *name, char *why, size_t size)
 {
-  return disk_get (scripted ? name : "");
+  *why = '\0';
+  return busy ? crash_open (name, why, size) : disk_get ("");
 }
 
 static void *
 memory_open (int readonly)
 {
+  char why[700] = "";
   const char *name = nbdkit_export_name ();
-  struct disk *disk = name ? find_disk (name) : NULL;
+  struct disk *disk = name ? find_disk (name, why, sizeof why) : NULL;
   struct connection *c;
 
   if (!disk) {
-    no_such_export (name ? name : "");
+    no_such_export (name ? name : "", why);
     return NULL;
   }
   c = connection_new (disk, readonly);
@@ -500,7 +525,7 @@ memory_close (void *handle)
   struct connection *c = handle;
 
   stats_idle ();                /* if on.close sleeps, that is no request */
-  if (scripted && hooks_wants (OP_CLOSE))
+  if (scripted && hooks_wants (OP_CLOSE) && !c->state)
     hooks_close (c);
   connection_free (c);
 }
@@ -510,7 +535,7 @@ memory_export_description (void *handle)
 {
   const struct connection *c = handle;
 
-  return *disk_name (c->disk) ? "snapshot" : "live disk";
+  return disk_about (c->disk);
 }
 
 static int64_t
@@ -556,14 +581,14 @@ memory_can_cache (void *handle)
 /*--------------------------------------------------------------------*/
 /* Requests.  nbdkit has checked that they lie within the disk. */
 
-/* Is there anything between this request and the store?  Inline, so that a plain
- * disk pays no more than one test.
+/* Is there anything between this request and STORE, one of those of its connection?
+ * Inline, so that a plain disk pays no more than one test.
  */
 __attribute__ ((always_inline)) static inline bool
-wrapped (const struct connection *c, enum op op)
+wrapped (const struct connection *c, enum op op, const struct store *store)
 {
-  return scripted && (stats_counting || hooks_wants (op) || faults_want (op)
-                      || medium_wants (c->disk) >> op & 1 || !c->store);
+  return busy && (stats_counting || hooks_wants (op) || faults_want (op)
+                  || medium_wants (c->disk) >> op & 1 || !store);
 }
 
 /* Was the failure of a request asked for?  A disk with initial content fails with
@@ -573,7 +598,7 @@ static bool
 was_asked_for (int err, const struct request *req)
 {
   return req->asked || req->why
-    || (req->conn && !req->conn->store && err != ENOMEM);
+    || (req->conn && !req->conn->readable && err != ENOMEM);
 }
 
 /* Tell why a request failed.  ENOTSUP is the answer of a fast zero, and ESHUTDOWN
@@ -614,32 +639,57 @@ result (int err, struct request *req)
 static int
 route (struct request *req)
 {
-  int err = hooks_wants (req->op) ? hooks_request (req) : faults_pass (req);
+  int err = hooks_wants (req->op) && !req->conn->state ? hooks_request (req)
+    : faults_pass (req);
 
   if (!err && req->op == OP_EXTENTS && !req->answered)
     nbdkit_add_extent (req->extents, req->offset, req->count, 0);
   return err;
 }
 
-/* Send a request on its way, and report how that went. */
-__attribute__ ((always_inline)) static inline int
-submit (struct request *req)
+/* Send a request on its way to a disk with a volatile cache, which must know when it
+ * comes in and how it ends.
+ */
+static int
+route_cached (struct request *req)
 {
-  uint64_t start;
+  struct visit visit;
+  const int err = disk_enter (req, &visit);
+
+  return err ? err : disk_leave (req, route (req));
+}
+
+/* The same for any disk, where requests are counted, except those to crash states. */
+static int
+submit_carefully (struct request *req)
+{
+  const bool counted = stats_counting && !req->conn->state;
+  uint64_t start = 0;
   int err, r;
 
-  if (!stats_counting)
-    return result (route (req), req);
-  start = sys_now ();
-  number (req);
-  stats_begin (req);
-  err = route (req);
-  start = sys_now () - start;
-  stats_end (req, err, start);
+  if (counted) {
+    start = sys_now ();
+    number (req);
+    stats_begin (req);
+  }
+  else
+    stats_idle ();
+  err = req->conn->cuts ? route_cached (req) : route (req);
+  if (counted) {
+    start = sys_now () - start;
+    stats_end (req, err, start);
+  }
   r = result (err, req);
   if (req->told)
     log_result (req, err, start);
   return r;
+}
+
+/* Send a request on its way, and report how that went. */
+__attribute__ ((always_inline)) static inline int
+submit (struct request *req)
+{
+  return careful ? submit_carefully (req) : result (route (req), req);
 }
 
 /* The same, apart from where a request need not travel: then it is not made. */
@@ -663,14 +713,32 @@ report (int err, enum op op, uint32_t count, uint64_t offset)
   return result (err, &req);
 }
 
+/* A read that a power cut overtakes has failed, because it may have seen what the cut
+ * left.
+ */
+__attribute__ ((noinline)) static int
+read_busy (const struct connection *c, void *buf, uint32_t count, uint64_t offset,
+           uint32_t flags)
+{
+  const uint64_t cuts = c->cuts ? *c->cuts : 0;
+
+  if (wrapped (c, OP_READ, c->readable))
+    return dispatch (c, OP_READ, buf, count, offset, flags);
+  store_read (c->readable, buf, count, offset);
+  if (!c->cuts)
+    return 0;
+  atomic_thread_fence (memory_order_acquire);
+  return *c->cuts == cuts ? 0 : report (ESHUTDOWN, OP_READ, count, offset);
+}
+
 static int
 memory_pread (void *handle, void *buf, uint32_t count, uint64_t offset,
               uint32_t flags)
 {
   const struct connection *c = handle;
 
-  if (wrapped (c, OP_READ))
-    return dispatch (c, OP_READ, buf, count, offset, flags);
+  if (busy)
+    return read_busy (c, buf, count, offset, flags);
   store_read (c->store, buf, count, offset);
   return 0;
 }
@@ -682,7 +750,7 @@ memory_pwrite (void *handle, const void *buf, uint32_t count, uint64_t offset,
   const struct connection *c = handle;
   int err;
 
-  if (wrapped (c, OP_WRITE))
+  if (wrapped (c, OP_WRITE, c->store))
     return dispatch (c, OP_WRITE, (void *) buf, count, offset, flags);
   err = store_write (c->store, buf, count, offset);
   return err ? report (err, OP_WRITE, count, offset) : 0;
@@ -693,7 +761,7 @@ memory_flush (void *handle, uint32_t flags)
 {
   const struct connection *c = handle;
 
-  if (wrapped (c, OP_FLUSH))
+  if (wrapped (c, OP_FLUSH, c->store))
     return dispatch (c, OP_FLUSH, NULL, 0, 0, flags);
   return 0;
 }
@@ -705,7 +773,7 @@ memory_trim (void *handle, uint32_t count, uint64_t offset, uint32_t flags)
   const struct connection *c = handle;
   int err;
 
-  if (wrapped (c, OP_TRIM))
+  if (wrapped (c, OP_TRIM, c->store))
     return dispatch (c, OP_TRIM, NULL, count, offset, flags);
   err = disk_trim (c->disk, count, offset);
   return err ? report (err, OP_TRIM, count, offset) : 0;
@@ -717,7 +785,7 @@ memory_zero (void *handle, uint32_t count, uint64_t offset, uint32_t flags)
   const struct connection *c = handle;
   int err;
 
-  if (wrapped (c, OP_ZERO))
+  if (wrapped (c, OP_ZERO, c->store))
     return dispatch (c, OP_ZERO, NULL, count, offset, flags);
   err = store_zero (c->store, count, offset);
   return err ? report (err, OP_ZERO, count, offset) : 0;
@@ -728,7 +796,7 @@ memory_cache (void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {
   const struct connection *c = handle;
 
-  if (wrapped (c, OP_CACHE))
+  if (wrapped (c, OP_CACHE, c->readable))
     return dispatch (c, OP_CACHE, NULL, count, offset, flags);
   return 0;
 }

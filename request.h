@@ -41,7 +41,9 @@ const char *errno_name (int err);
 int request_sent_error (int err);
 
 struct disk;
+struct record;
 struct store;
+struct visit;
 struct nbdkit_extents;
 
 /* A connection.  The disk is kept for as long as it lasts. */
@@ -49,7 +51,10 @@ struct connection {
   uint64_t id;                  /* from 1, in the order of opening */
   bool readonly;
   struct disk *disk;
-  struct store *store;          /* disk_store (disk) */
+  struct store *store;          /* to which changes may go directly, or NULL */
+  struct store *readable;       /* and reads */
+  const _Atomic uint64_t *cuts; /* disk_cuts (disk) */
+  bool state;                   /* to a crash state, which no hook sees */
   const char *export_name;      /* of the disk; "": the live one */
   struct threads *threads;      /* for request.c */
 };
@@ -73,6 +78,13 @@ struct request {
   bool told;                    /* the fault log has a line about it */
   bool asked;                   /* or it was asked for, by a rule or fail */
   const char *why;              /* the medium's reason to fail it, or NULL */
+
+  /* On a disk with a volatile cache (disk.h): from its entry to its completion; what
+   * this pass through the faults has changed; and, in a part of a request, the whole.
+   */
+  struct visit *visit;
+  struct record *record;
+  const struct request *whole;
 };
 
 /* When the plugin is loaded, and when no request is left. */

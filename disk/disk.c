@@ -1,9 +1,13 @@
-/* disk.c - the content of a disk: its store, or initial content above it. */
+/* disk.c - one disk: what its parts are, and requests to it. */
 
 #include <errno.h>
+#include <string.h>
 
+#include "disk/cache.h"
+#include "disk/content.h"
 #include "disk/fill.h"
 #include "disk/inside.h"
+#include "lib/min.h"
 
 /*--------------------------------------------------------------------*/
 /* The disk as a whole. */
@@ -11,7 +15,13 @@
 struct store *
 disk_store (const struct disk *d)
 {
-  return d->fill && fill_active (d->fill) ? NULL : d->store;
+  return d->view || (d->fill && fill_active (d->fill)) ? NULL : d->store;
+}
+
+const _Atomic uint64_t *
+disk_cuts (const struct disk *d)
+{
+  return d->cache ? cache_cuts (d->cache) : NULL;
 }
 
 struct medium *
@@ -24,6 +34,18 @@ const char *
 disk_name (const struct disk *d)
 {
   return d->name;
+}
+
+bool
+disk_is_state (const char *name)
+{
+  return strncmp (name, "crash/", 6) == 0;
+}
+
+const char *
+disk_about (const struct disk *d)
+{
+  return d->about ? d->about : *d->name ? "snapshot" : "live disk";
 }
 
 uint64_t
@@ -71,27 +93,24 @@ int
 disk_read (struct disk *d, void *buf, uint64_t count, uint64_t offset,
            void *context)
 {
-  if (d->fill)
-    return fill_read (d->fill, buf, count, offset, context);
-  store_read (d->store, buf, count, offset);
-  return 0;
+  return content_read (d, buf, count, offset, context);
 }
 
 int
 disk_write (struct disk *d, const void *buf, uint64_t count, uint64_t offset,
             void *context)
 {
-  if (d->fill)
-    return fill_write (d->fill, buf, count, offset, context);
-  return store_write (d->store, buf, count, offset);
+  if (d->cache)
+    return cache_write (d->cache, buf, count, offset, context);
+  return content_write (d, buf, count, offset, context);
 }
 
 int
 disk_zero (struct disk *d, uint64_t count, uint64_t offset, void *context)
 {
-  if (d->fill)
-    return fill_zero (d->fill, count, offset, context);
-  return store_zero (d->store, count, offset);
+  if (d->cache)
+    return cache_zero (d->cache, count, offset, context);
+  return content_zero (d, count, offset, context);
 }
 
 int
@@ -105,9 +124,7 @@ disk_trim (struct disk *d, uint64_t count, uint64_t offset)
 uint64_t
 disk_extent (struct disk *d, uint64_t count, uint64_t offset, bool *data)
 {
-  if (d->fill)
-    return fill_extent (d->fill, count, offset, data);
-  return store_extent (d->store, count, offset, data);
+  return content_extent (d, count, offset, data);
 }
 
 /*--------------------------------------------------------------------*/
@@ -137,19 +154,63 @@ add_extents (struct request *req)
 }
 
 int
+disk_enter (struct request *req, struct visit *visit)
+{
+  req->visit = visit;
+  return cache_enter (req->conn->disk->cache, visit);
+}
+
+int
+disk_leave (struct request *req, int err)
+{
+  return cache_leave (req->conn->disk->cache, req, err);
+}
+
+struct unflushed
+disk_unflushed (struct disk *d)
+{
+  struct unflushed u = { 0, 0, 0 };
+  const struct versions *v;
+
+  if (!d->cache)
+    return u;
+  v = cache_lock (d->cache);
+  u = (struct unflushed) {
+    v->pending, v->sectors, min_u64 (v->sectors * v->sector, disk_size (d)),
+  };
+  cache_unlock (d->cache);
+  return u;
+}
+
+/* A request to a disk with a cache. */
+static int
+perform_cached (struct cache *c, struct request *req)
+{
+  if (CHANGES >> req->op & 1)
+    return cache_apply (c, req);
+  if (req->op == OP_FLUSH)
+    req->visit->flushed = true;
+  return req->op == OP_READ
+    ? content_read (req->conn->disk, req->buf, req->count, req->offset, NULL)
+    : req->op == OP_EXTENTS ? add_extents (req) : 0;
+}
+
+int
 disk_perform (struct request *req)
 {
   struct disk *d = req->conn->disk;
 
+  if (d->cache)
+    return perform_cached (d->cache, req);
   switch (req->op) {
   case OP_READ:
-    return disk_read (d, req->buf, req->count, req->offset, NULL);
+    return content_read (d, req->buf, req->count, req->offset, NULL);
   case OP_WRITE:
-    return disk_write (d, req->buf, req->count, req->offset, NULL);
+    return content_write (d, req->buf, req->count, req->offset, NULL);
   case OP_TRIM:
     return disk_trim (d, req->count, req->offset);
   case OP_ZERO:
-    return disk_zero (d, req->count, req->offset, NULL);
+    return content_zero (d, req->count, req->offset, NULL);
   case OP_EXTENTS:
     return add_extents (req);
   default:

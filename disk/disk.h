@@ -21,6 +21,19 @@
 
 struct disk;
 struct medium;
+struct record;
+
+/* What a volatile cache knows of a request from its entry to its completion.  Each part
+ * and copy of the request points to it.
+ */
+struct visit {
+  uint64_t cuts, entered, failures;     /* so many had been when it entered */
+  struct record *records;       /* what it has changed */
+  bool flushed;                 /* a flush has come to the disk */
+  bool only_own;                /* which covers only its own connection: a lie */
+  bool no_fua;                  /* its FUA is a lie */
+  bool drops;                   /* if it fails, what it covered is lost */
+};
 
 /* Make the initial content of a range, which begins at a page and ends at one
  * or at the end of the disk, and is at most DISK_FILL_MAX bytes long.  CONTEXT
@@ -51,15 +64,22 @@ void disk_stop (void);
  */
 struct disk *disk_live (void);
 
-/* Find a disk by name, and keep it until disk_put.  NULL: there is none. */
+/* Find a disk by name, and keep it until disk_put.  NULL: there is none.  A crash state
+ * is found while somebody keeps it (disk/crash.h makes it).
+ */
 struct disk *disk_get (const char *name);
 void disk_put (struct disk *d);
 
-/* Call EACH with the name of every disk, the live one first, until it returns
- * other than 0; returns that.  EACH must not call functions of this header,
- * because the list is locked.
+/* Call EACH with the name of every disk that can be opened, the live one first, and
+ * with what it is, until it returns other than 0; returns that.  Of the crash states,
+ * these are some.  EACH must not call functions of this header, because the list is
+ * locked.
  */
-int disk_names (int (*each) (void *context, const char *name), void *context);
+int disk_names (int (*each) (void *context, const char *name, const char *about),
+                void *context);
+
+/* Is this the name of a crash state, whether or not there is such a one? */
+bool disk_is_state (const char *name);
 
 /* Make a copy-on-write copy of FROM under a new name, without a medium.
  * EEXIST: the name is taken.  ENOMEM.
@@ -84,18 +104,33 @@ int disk_drop (const char *name);
  */
 int disk_set_fill (struct disk *d, disk_fill_fn make);
 
+/* Give a disk a volatile write cache.  SECTOR is 512 or 4096 bytes; ATOMIC is a power of
+ * two, at least that, or 0: no request is atomic.  Only before it is served.  ENOMEM:
+ * it has none.
+ */
+int disk_set_cache (struct disk *d, uint32_t sector, uint64_t atomic);
+
 /*--------------------------------------------------------------------*/
 /* One disk (disk/disk.c). */
 
-/* The store below a disk without initial content; NULL if it has some.
- * Requests may go to the store directly, where the medium does not want them.
+/* The store below a disk of which it holds all the content; NULL if there is more, such
+ * as initial content.  Reads may go to the store directly, where the medium does not
+ * want them; other requests, too, if the disk has no cache.
  */
 struct store *disk_store (const struct disk *d);
+
+/* The number of power cuts of a disk with a volatile cache; NULL: it has none.  A read
+ * during which it grows must fail with ESHUTDOWN.
+ */
+const _Atomic uint64_t *disk_cuts (const struct disk *d);
 
 /* The medium of a disk; NULL: it has none, so nothing can be wrong with it. */
 struct medium *disk_medium (const struct disk *d);
 
 const char *disk_name (const struct disk *d);
+
+/* What it is, for people. */
+const char *disk_about (const struct disk *d);
 
 /* A number from 1 on that no other disk has or had, also not one of the same name. */
 uint64_t disk_number (const struct disk *d);
@@ -118,7 +153,8 @@ uint64_t disk_growth (struct disk *d, uint64_t count, uint64_t offset);
  */
 uint64_t disk_zero_growth (struct disk *d, uint64_t count, uint64_t offset);
 
-/* As in store.h, but initial content shows through, and reads and the edges
+/* As in store.h, but initial content shows through (and what is written is durable at
+ * once, where there is a cache), and reads and the edges
  * of writes may fail with what the fill function returned: a read then has left
  * BUF undefined, and nothing was written or zeroed.
  */
@@ -136,10 +172,23 @@ uint64_t disk_extent (struct disk *d, uint64_t count, uint64_t offset,
  */
 int disk_trim (struct disk *d, uint64_t count, uint64_t offset);
 
-/* Do what a request asks for, to the disk of its connection.  Writes are kept at
- * once, so flush and FUA have nothing to do.  A trim does not fail for lack of
- * memory.  0 or an errno code.
+/* A request enters, before hooks and rules, and completes, after them, with an errno
+ * code or 0; the answer is 0 or the errno code with which it completes.  In between,
+ * REQ->visit is VISIT.  Only for requests to a disk with a cache, each once: flush and
+ * FUA take effect in disk_leave.  ESHUTDOWN from disk_enter: the power is off, and the
+ * request fails at once, without disk_leave.
+ */
+int disk_enter (struct request *req, struct visit *visit);
+int disk_leave (struct request *req, int err);
+
+/* Do what a request asks for, to the disk of its connection.  Without a cache, writes
+ * are kept at once, so flush and FUA have nothing to do.  A trim does not fail for lack
+ * of memory.  0 or an errno code.
  */
 int disk_perform (struct request *req);
+
+/* What is volatile. */
+struct unflushed { uint64_t requests, sectors, bytes; };
+struct unflushed disk_unflushed (struct disk *d);
 
 #endif /* DISK_H */

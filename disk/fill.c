@@ -314,6 +314,30 @@ materialise (struct fill *f, uint64_t offset, void *context)
   return err;
 }
 
+bool
+fill_is_initial (struct fill *f, uint64_t count, uint64_t offset)
+{
+  enum kind kind = HOLE;
+  unsigned g;
+
+  for (uint64_t n; count > 0 && kind != INITIAL; count -= n, offset += n)
+    n = kind_run (f, count, offset, &kind, &g);
+  return kind == INITIAL;
+}
+
+int
+fill_make_real (struct fill *f, uint64_t count, uint64_t offset, void *context)
+{
+  const uint64_t end = offset + count;
+  int err = 0;
+
+  for (uint64_t n; offset < end && !err; offset += n) {
+    n = min_u64 (end - offset, STORE_PAGE - offset % STORE_PAGE);
+    err = materialise (f, offset, context);
+  }
+  return err;
+}
+
 /* The edges of a range: for each page of which it covers only a part, a byte in
  * that page.  Returns how many such pages there are.
  */

@@ -64,6 +64,11 @@ int fill_zero (struct fill *f, uint64_t count, uint64_t offset, void *context);
 uint64_t fill_extent (struct fill *f, uint64_t count, uint64_t offset,
                       bool *data);
 
+/* Does a page that a range touches have initial content?  And make that real. */
+bool fill_is_initial (struct fill *f, uint64_t count, uint64_t offset);
+int fill_make_real (struct fill *f, uint64_t count, uint64_t offset,
+                    void *context);
+
 /* How many bytes more fill_zero of a range would allocate, because initial
  * content becomes real, or is copied from what a clone shares: a multiple of the
  * page size.

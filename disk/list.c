@@ -6,17 +6,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "disk/cache.h"
+#include "disk/content.h"
 #include "disk/fill.h"
 #include "disk/inside.h"
+#include "disk/list.h"
 #include "disk/medium.h"
+#include "disk/view.h"
 
 /* The list, the live disk first.  The mutex also guards refs. */
 static struct disk *disks;
 static pthread_mutex_t disks_lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic uint64_t last_number;
 
-/* A disk without parts, or NULL. */
-static struct disk *
+struct disk *
 disk_new (const char *name)
 {
   struct disk *d = calloc (1, sizeof *d);
@@ -33,12 +36,15 @@ disk_new (const char *name)
   return d;
 }
 
-static void
+void
 disk_free (struct disk *d)
 {
+  cache_free (d->cache);
   medium_free (d->medium);
+  view_free (d->view);
   fill_free (d->fill);
   store_free (d->store);
+  free (d->about);
   free (d->name);
   free (d);
 }
@@ -102,6 +108,18 @@ disk_get (const char *name)
   return d;
 }
 
+/* Take a disk out of the list, if it is there. */
+static void
+unlink_locked (const struct disk *d)
+{
+  struct disk **link = &disks;
+
+  while (*link && *link != d)
+    link = &(*link)->next;
+  if (*link)
+    *link = d->next;
+}
+
 void
 disk_put (struct disk *d)
 {
@@ -109,46 +127,62 @@ disk_put (struct disk *d)
 
   pthread_mutex_lock (&disks_lock);
   last = --d->refs == 0;
+  if (last && disk_is_state (d->name))
+    unlink_locked (d);
   pthread_mutex_unlock (&disks_lock);
   if (last)
     disk_free (d);
 }
 
+/* The states that can be opened at any time, where there is a cache. */
+static const char *const always[] = { "crash/now/none", "crash/now/all" };
+
 int
-disk_names (int (*each) (void *context, const char *name), void *context)
+disk_names (int (*each) (void *context, const char *name, const char *about),
+            void *context)
 {
   int r = 0;
 
   pthread_mutex_lock (&disks_lock);
   for (struct disk *d = disks; d && r == 0; d = d->next)
-    r = each (context, d->name);
+    r = each (context, d->name, disk_about (d));
+  for (size_t i = 0; i < 2 && disks && disks->cache && r == 0; i++)
+    if (!*find_locked (always[i]))
+      r = each (context, always[i], i == 0 ? "power cut now: all that is not flushed is "
+                "lost" : "power cut now: nothing is lost");
   pthread_mutex_unlock (&disks_lock);
   return r;
 }
 
-/* Copy the content of a disk, as it is at one moment. */
-static int
-copy_content (const struct disk *from, struct disk *to)
+/* Put a disk at the end.  False: its name is taken. */
+static bool
+link_locked (struct disk *d)
 {
-  if (from->fill && fill_active (from->fill))
-    return fill_clone (from->fill, &to->fill, &to->store);
-  return store_clone (from->store, &to->store);
+  struct disk **link = find_locked (d->name);
+
+  if (*link)
+    return false;
+  *link = d;
+  return true;
 }
 
-/* The copy is on a medium without faults. */
+/* The copy is on a medium without faults, and all of it is durable. */
 int
 disk_snapshot (struct disk *from, const char *name)
 {
-  struct disk *d = disk_new (name), **link;
-  int err = d ? copy_content (from, d) : ENOMEM;
+  struct disk *d = disk_new (name);
+  int err = ENOMEM;
 
+  if (d && from->cache) {
+    cache_lock (from->cache);
+    err = content_clone (from, d, NULL);
+    cache_unlock (from->cache);
+  }
+  else if (d)
+    err = content_clone (from, d, NULL);
   if (!err) {
     pthread_mutex_lock (&disks_lock);
-    link = find_locked (name);
-    if (*link)
-      err = EEXIST;
-    else
-      *link = d;
+    err = link_locked (d) ? 0 : EEXIST;
     pthread_mutex_unlock (&disks_lock);
   }
   if (err && d)
@@ -156,19 +190,59 @@ disk_snapshot (struct disk *from, const char *name)
   return err;
 }
 
+struct disk *
+list_add_state (struct disk *d, unsigned max)
+{
+  struct disk *there, *spare = d;
+  unsigned states = 0;
+
+  pthread_mutex_lock (&disks_lock);
+  there = *find_locked (d->name);
+  for (const struct disk *other = disks; other; other = other->next)
+    states += disk_is_state (other->name);
+  if (there)
+    there->refs++;
+  else if (states < max && link_locked (d)) {
+    there = d;                  /* its one reference is the caller's */
+    spare = NULL;
+  }
+  pthread_mutex_unlock (&disks_lock);
+  if (spare)
+    disk_free (spare);
+  return there;
+}
+
 /* Where the function of a disk was taken away, that of its snapshots makes zeroes, as
  * their stores show where they hold nothing.
  */
-int
-disk_revert (struct disk *d, struct disk *from)
+static int
+assign (struct disk *d, struct disk *from)
 {
   struct fill *fill = from->fill && fill_active (from->fill) ? from->fill : NULL;
 
-  if (d == from)
-    return 0;
   if (d->fill && fill_active (d->fill))
     return fill_assign (d->fill, fill, from->store);
   return store_assign (d->store, from->store);
+}
+
+int
+disk_revert (struct disk *d, struct disk *from)
+{
+  int err;
+
+  if (d == from)
+    return 0;
+  err = content_settle (from);
+  if (err)
+    return err;
+  if (!d->cache)
+    return assign (d, from);
+  cache_lock (d->cache);
+  err = assign (d, from);
+  if (!err)
+    cache_settle_locked (d->cache);
+  cache_unlock (d->cache);
+  return err;
 }
 
 int
@@ -178,7 +252,7 @@ disk_drop (const char *name)
 
   pthread_mutex_lock (&disks_lock);
   link = find_locked (name);
-  d = *link;
+  d = disk_is_state (name) ? NULL : *link;
   if (d && d != disks)
     *link = d->next;
   else
@@ -201,4 +275,11 @@ disk_set_fill (struct disk *d, disk_fill_fn make)
       return ENOMEM;
   }
   return 0;
+}
+
+int
+disk_set_cache (struct disk *d, uint32_t sector, uint64_t atomic)
+{
+  d->cache = cache_new (d, sector, atomic);
+  return d->cache ? 0 : ENOMEM;
 }

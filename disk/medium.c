@@ -36,6 +36,7 @@ struct medium {
   pthread_rwlock_t bad_lock;
 
   _Atomic bool readonly;
+  _Atomic bool off;
 
   _Atomic uint64_t limit;       /* UINT64_MAX: none */
   pthread_mutex_t limit_lock;
@@ -97,6 +98,8 @@ update_wanted (struct medium *m)
     ops |= CHANGES;
   if (medium_may_wait (m))
     ops |= THROTTLED;
+  if (m->off)
+    ops = ~0u;
   m->wanted = ops;
   pthread_mutex_unlock (&m->wanted_lock);
 }
@@ -323,6 +326,7 @@ perform_without_room (struct request *req)
   const uint64_t end = req->offset + req->count;
   const uint64_t first = (req->offset + STORE_PAGE - 1) / STORE_PAGE * STORE_PAGE;
   const uint64_t last = end == disk_size (d) ? end : end - end % STORE_PAGE;
+  struct request part = *req;
 
   if (req->op != OP_TRIM) {
     req->why = "disk:limit";
@@ -330,7 +334,10 @@ perform_without_room (struct request *req)
   }
   if (first >= last || disk_zero_growth (d, last - first, first) > 0)
     return 0;
-  return disk_trim (d, last - first, first);
+  part.whole = req;
+  part.offset = first;
+  part.count = (uint32_t) (last - first);
+  return disk_perform (&part);
 }
 
 /* One request that grows at a time, so that what is free stays free until it is
@@ -363,6 +370,13 @@ void
 medium_readonly (struct medium *m, bool on)
 {
   m->readonly = on;
+  update_wanted (m);
+}
+
+void
+medium_power (struct medium *m, bool on)
+{
+  m->off = !on;
   update_wanted (m);
 }
 

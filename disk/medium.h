@@ -94,6 +94,9 @@ void medium_limit (struct medium *m, uint64_t bytes);
 /* Refuse to change the disk, or not. */
 void medium_readonly (struct medium *m, bool on);
 
+/* Is there power?  Without it, the medium has something to say about every request. */
+void medium_power (struct medium *m, bool on);
+
 /* Let at most so many bytes (of reads and writes) and so many requests (reads,
  * writes, flushes, trims, zeroes) pass each second; 0: any number.  A rate that
  * was not used may be made up for a little (disk/throttle.h).  A request whose

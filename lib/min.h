@@ -1,4 +1,4 @@
-/* min.h - the smaller of two numbers. */
+/* min.h - the smaller and the larger of two numbers. */
 
 #ifndef MIN_H
 #define MIN_H
@@ -9,6 +9,12 @@ static inline uint64_t
 min_u64 (uint64_t a, uint64_t b)
 {
   return a < b ? a : b;
+}
+
+static inline uint64_t
+max_u64 (uint64_t a, uint64_t b)
+{
+  return a > b ? a : b;
 }
 
 #endif /* MIN_H */

@@ -293,13 +293,16 @@ disk_method_drop (lua_State *L)
 /* Names of snapshots, each with the 0 at its end, one after the other. */
 struct names { char *text; size_t size, len; };
 
-/* For disk_names.  Text for which there is no room is only counted. */
+/* For disk_names.  Text for which there is no room is only counted.  A crash state is no
+ * snapshot.
+ */
 static int
-add_snapshot (void *context, const char *name)
+add_snapshot (void *context, const char *name, const char *about)
 {
   struct names *n = context;
-  const size_t len = strlen (name) + 1;
+  const size_t len = disk_is_state (name) ? 0 : strlen (name) + 1;
 
+  (void) about;
   if (len > 1 && n->len + len <= n->size)
     memcpy (n->text + n->len, name, len);
   n->len += len > 1 ? len : 0;  /* the live disk has no name */

@@ -26,6 +26,10 @@ test_malloc (size_t size)
 #undef malloc
 #include "lib/sys.c"
 #include "disk/fill.c"
+#include "disk/view.c"
+#include "disk/content.c"
+#include "disk/versions.c"
+#include "disk/cache.c"
 #include "disk/disk.c"
 #include "disk/throttle.c"
 #include "disk/medium.c"

@@ -1,0 +1,74 @@
+/* cache.h - a volatile write cache: what a disk holds, and what a power cut may leave.
+ *
+ * The disk's content is always the newest; which versions of each sector are volatile,
+ * and what they cover, is kept beside it (disk/versions.h).  So a read costs what it
+ * costs without a cache, and to flush is to forget.
+ *
+ * A request is known to the cache from its entry to its completion (disk_enter and
+ * disk_leave, in disk.h): a flush covers what was complete when it entered, and takes
+ * effect when it is about to succeed.  Whatever changes the disk is applied as a whole,
+ * under the one lock of the cache, so the numbers of requests are the order in which
+ * they were applied.
+ *
+ * Any number of threads may use a cache.  Functions that return int return 0 or an
+ * errno code, and report nothing.  Only for the files of this folder.
+ */
+
+#ifndef DISK_CACHE_H
+#define DISK_CACHE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "disk/disk.h"
+#include "disk/versions.h"
+#include "disk/view.h"
+
+struct cache;
+
+/* Make a cache for a disk, whose content it changes.  SECTOR and ATOMIC are bytes;
+ * ATOMIC is 0 if no request is atomic.  NULL: no memory.
+ */
+struct cache *cache_new (struct disk *d, uint32_t sector, uint64_t atomic);
+void cache_free (struct cache *c);              /* NULL is allowed */
+
+/* A request enters, or completes with an errno code; returns that, or another one. */
+int cache_enter (struct cache *c, struct visit *visit);
+int cache_leave (struct cache *c, struct request *req, int err);
+
+/* Apply a request that changes the disk.  ENOMEM: nothing was applied.  ESHUTDOWN: the
+ * power was cut since it entered.
+ */
+int cache_apply (struct cache *c, struct request *req);
+
+/* Change the medium itself, as disk_write and disk_zero: what is written is durable at
+ * once, and so is the rest of the sectors that it touches.
+ */
+int cache_write (struct cache *c, const void *buf, uint64_t count, uint64_t offset,
+                 void *context);
+int cache_zero (struct cache *c, uint64_t count, uint64_t offset, void *context);
+
+/* Keep all as it is, and see what is volatile, until cache_unlock. */
+struct versions *cache_lock (struct cache *c);
+void cache_unlock (struct cache *c);
+
+/* All that the disk holds is durable.  It is locked. */
+void cache_settle_locked (struct cache *c);
+
+/* Cut the power: what survives is the content with these patches; nothing is volatile
+ * any more, and no request that has entered will succeed.  It is locked.  ENOMEM: some
+ * sectors kept their newest content, which may survive as well as any.
+ */
+int cache_cut_locked (struct cache *c, const struct patches *patches);
+
+/* Is the power off?  And bring it back. */
+bool cache_is_off (const struct cache *c);
+void cache_power_on (struct cache *c);
+
+uint32_t cache_sector (const struct cache *c);
+uint64_t cache_atomic (const struct cache *c);
+
+/* How often the power was cut: a number that grows before the content changes. */
+const _Atomic uint64_t *cache_cuts (const struct cache *c);
+
+#endif /* DISK_CACHE_H */

@@ -1,0 +1,476 @@
+/* versions.c - the versions of each sector that are not durable. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "disk/versions.h"
+#include "lib/min.h"
+
+/*--------------------------------------------------------------------*/
+/* What was covered. */
+
+struct covered *
+covered_new (uint32_t size)
+{
+  struct covered *c = malloc (sizeof *c + size);
+
+  if (!c)
+    return NULL;
+  c->refs = 1;
+  c->size = size;
+  return c;
+}
+
+struct covered *
+covered_get (struct covered *c)
+{
+  if (c)
+    atomic_fetch_add_explicit (&c->refs, 1, memory_order_relaxed);
+  return c;
+}
+
+void
+covered_put (struct covered *c)
+{
+  if (c && atomic_fetch_sub_explicit (&c->refs, 1, memory_order_acq_rel) == 1)
+    free (c);
+}
+
+/*--------------------------------------------------------------------*/
+/* Records. */
+
+struct record *
+versions_record (struct versions *v, uint64_t first, uint64_t sectors, uint64_t conn)
+{
+  struct record *r = malloc (sizeof *r);
+
+  if (!r)
+    return NULL;
+  *r = (struct record) {
+    .prev = v->last, .number = ++v->last_number, .first = first,
+    .sectors = sectors, .conn = conn,
+  };
+  if (v->last)
+    v->last->next = r;
+  else
+    v->first = r;
+  v->last = r;
+  return r;
+}
+
+static void
+record_free (struct versions *v, struct record *r)
+{
+  if (r->next)
+    r->next->prev = r->prev;
+  else
+    v->last = r->prev;
+  if (r->prev)
+    r->prev->next = r->next;
+  else
+    v->first = r->next;
+  free (r);
+}
+
+void
+versions_withdraw (struct versions *v, struct record *r)
+{
+  if (r->number == v->last_number)
+    v->last_number--;
+  record_free (v, r);
+}
+
+void
+versions_complete (struct versions *v, struct record *r, uint64_t when)
+{
+  r->done = when;
+  if (r->pending == 0)
+    record_free (v, r);
+}
+
+/* A record gets a version of so many sectors. */
+static void
+record_gains (struct versions *v, struct record *r, uint64_t sectors)
+{
+  v->pending += r->pending == 0;
+  r->pending += sectors;
+}
+
+/* It loses one. */
+static void
+record_loses (struct versions *v, struct record *r, uint64_t sectors)
+{
+  r->pending -= sectors;
+  if (r->pending > 0)
+    return;
+  v->pending--;
+  if (r->done)
+    record_free (v, r);
+}
+
+/*--------------------------------------------------------------------*/
+/* The skip list.
+ *
+ * A path has, for each level, the link that leads to the first segment that reaches
+ * beyond a sector.
+ */
+
+void
+versions_init (struct versions *v, uint32_t sector)
+{
+  memset (v, 0, sizeof *v);
+  v->sector = sector;
+  v->height = 1;
+  v->random = 1;
+}
+
+/* Each level has a quarter of the segments of the one below. */
+static unsigned
+draw_height (struct versions *v)
+{
+  unsigned height = 1;
+  uint64_t x = v->random;
+
+  x ^= x << 13;
+  x ^= x >> 7;
+  x ^= x << 17;
+  v->random = x;
+  for (; height < VERSIONS_HEIGHT && x % 4 == 0; x /= 4)
+    height++;
+  return height;
+}
+
+static struct segment *
+find_path (struct versions *v, uint64_t sector, struct segment **path[])
+{
+  struct segment **links = v->head;
+
+  for (unsigned level = v->height; level-- > 0; ) {
+    while (links[level] && links[level]->end <= sector)
+      links = links[level]->next;
+    path[level] = &links[level];
+  }
+  return *path[0];
+}
+
+struct segment *
+versions_find (const struct versions *v, uint64_t sector)
+{
+  struct segment *const *links = v->head;
+
+  for (unsigned level = v->height; level-- > 0; )
+    while (links[level] && links[level]->end <= sector)
+      links = links[level]->next;
+  return links[0];
+}
+
+struct segment *
+versions_next (const struct segment *s)
+{
+  return s->next[0];
+}
+
+/* A segment without versions, at the end of a path.  NULL: no memory. */
+static struct segment *
+insert_segment (struct versions *v, struct segment **path[], uint64_t start, uint64_t end)
+{
+  const unsigned height = draw_height (v);
+  struct segment *s = malloc (sizeof *s + height * sizeof s->next[0]);
+
+  if (!s)
+    return NULL;
+  for (; v->height < height; v->height++)
+    path[v->height] = &v->head[v->height];
+  *s = (struct segment) { .start = start, .end = end, .height = height };
+  for (unsigned i = 0; i < height; i++) {
+    s->next[i] = *path[i];
+    *path[i] = s;
+  }
+  return s;
+}
+
+static void
+remove_segment (struct versions *v, struct segment *s)
+{
+  struct segment **path[VERSIONS_HEIGHT];
+
+  find_path (v, s->start, path);
+  for (unsigned i = 0; i < s->height; i++)
+    *path[i] = s->next[i];
+  v->sectors -= s->end - s->start;
+  free (s);
+}
+
+static void
+version_free (struct version *n)
+{
+  covered_put (n->covered);
+  free (n);
+}
+
+/* Forget the versions from this link on. */
+static void
+truncate_chain (struct versions *v, const struct segment *s, struct version **link)
+{
+  struct version *n = *link;
+
+  *link = NULL;
+  while (n) {
+    struct version *below = n->below;
+
+    record_loses (v, n->record, s->end - s->start);
+    version_free (n);
+    n = below;
+  }
+}
+
+void
+versions_clear (struct versions *v)
+{
+  struct segment *s = v->head[0], *next;
+
+  for (struct record *r = v->first, *after; r; r = after) {
+    after = r->next;
+    if (!r->done)
+      r->next = r->prev = NULL;
+    r->marked = !r->done;       /* it stays */
+  }
+  for (; s; s = next) {
+    next = s->next[0];
+    for (struct version *n = s->newest, *below; n; n = below) {
+      below = n->below;
+      n->record->pending -= s->end - s->start;
+      if (n->record->pending == 0 && !n->record->marked)
+        free (n->record);
+      version_free (n);
+    }
+    free (s);
+  }
+  memset (v->head, 0, sizeof v->head);
+  v->height = 1;
+  v->first = v->last = NULL;
+  v->pending = v->sectors = 0;
+}
+
+/*--------------------------------------------------------------------*/
+/* Segments. */
+
+uint64_t
+versions_run (const struct versions *v, uint64_t first, uint64_t end,
+              struct segment **s)
+{
+  *s = versions_find (v, first);
+  if (*s && (*s)->start <= first)
+    return min_u64 ((*s)->end, end) - first;
+  if (*s)
+    end = min_u64 (end, (*s)->start);
+  *s = NULL;
+  return end - first;
+}
+
+/* Copy a chain; what it covered begins so many bytes later.  False: no memory. */
+static bool
+copy_chain (const struct version *from, uint64_t later, struct version **to)
+{
+  for (; from; from = from->below) {
+    struct version *n = malloc (sizeof *n);
+
+    if (!n)
+      return false;
+    *n = *from;
+    n->below = NULL;
+    covered_get (n->covered);
+    n->at += n->covered ? (uint32_t) later : 0;
+    *to = n;
+    to = &n->below;
+  }
+  return true;
+}
+
+static void
+free_chain (struct version *n)
+{
+  while (n) {
+    struct version *below = n->below;
+
+    version_free (n);
+    n = below;
+  }
+}
+
+int
+versions_split (struct versions *v, uint64_t sector)
+{
+  struct segment **path[VERSIONS_HEIGHT];
+  struct segment *s = find_path (v, sector, path), *second;
+  const uint64_t end = s ? s->end : 0;
+  struct version *newest = NULL;
+
+  if (!s || s->start >= sector)
+    return 0;
+  if (!copy_chain (s->newest, (sector - s->start) * v->sector, &newest)) {
+    free_chain (newest);
+    return ENOMEM;
+  }
+  s->end = sector;
+  find_path (v, sector, path);       /* it leads past the first part now */
+  second = insert_segment (v, path, sector, end);
+  if (!second) {
+    s->end = end;
+    free_chain (newest);
+    return ENOMEM;
+  }
+  second->newest = newest;
+  return 0;
+}
+
+/* The segment of sectors that are alike; a new one where there is none. */
+static struct segment *
+make_segment (struct versions *v, uint64_t first, uint64_t end)
+{
+  struct segment **path[VERSIONS_HEIGHT];
+  struct segment *s = find_path (v, first, path);
+
+  if (s && s->start <= first) {
+    if (versions_split (v, first) || versions_split (v, end))
+      return NULL;
+    return versions_find (v, first);
+  }
+  s = insert_segment (v, path, first, end);
+  if (s)
+    v->sectors += end - first;
+  return s;
+}
+
+int
+versions_push (struct versions *v, struct record *r, uint64_t first, uint64_t end,
+               struct covered *covered, bool zero)
+{
+  struct version *n = malloc (sizeof *n);
+  struct segment *s = n ? make_segment (v, first, end) : NULL;
+
+  if (!s) {
+    free (n);
+    return ENOMEM;
+  }
+  *n = (struct version) {
+    .below = s->newest, .record = r, .covered = covered, .zero = zero,
+  };
+  s->newest = n;
+  record_gains (v, r, end - first);
+  return 0;
+}
+
+void
+versions_pop (struct versions *v, const struct record *r, uint64_t first,
+              uint64_t end,
+              void (*back) (void *context, const struct segment *s,
+                            const struct version *newest),
+              void *context)
+{
+  struct segment *s = versions_find (v, first), *next;
+
+  for (; s && s->start < end; s = next) {
+    struct version *n = s->newest;
+
+    next = s->next[0];
+    if (n->record != r)
+      continue;
+    back (context, s, n);
+    s->newest = n->below;
+    n->record->pending -= s->end - s->start;
+    v->pending -= n->record->pending == 0;
+    version_free (n);
+    if (!s->newest)
+      remove_segment (v, s);
+  }
+}
+
+/*--------------------------------------------------------------------*/
+/* What becomes of versions. */
+
+/* The link to the newest version that passes, or to NULL. */
+static struct version **
+newest_passing (struct segment *s, version_test test, const void *context)
+{
+  struct version **link = &s->newest;
+
+  while (*link && !test ((*link)->record, context))
+    link = &(*link)->below;
+  return link;
+}
+
+void
+versions_settle (struct versions *v, uint64_t first, uint64_t end, version_test test,
+                 const void *context)
+{
+  struct segment *s = versions_find (v, first), *next;
+
+  for (; s && s->start < end; s = next) {
+    next = s->next[0];
+    truncate_chain (v, s, newest_passing (s, test, context));
+    if (!s->newest)
+      remove_segment (v, s);
+  }
+}
+
+void
+versions_owe (struct versions *v, uint64_t first, uint64_t end, version_test test,
+              const void *context)
+{
+  struct segment *s = versions_find (v, first);
+
+  for (; s && s->start < end; s = s->next[0]) {
+    struct version **link = newest_passing (s, test, context);
+
+    if (*link)
+      (*link)->owed = true;
+  }
+}
+
+/* Drop one version.  The next newer one covers what it covered. */
+static void
+drop_version (struct versions *v, const struct segment *s, struct version *above,
+              struct version **link)
+{
+  struct version *n = *link;
+
+  if (above) {
+    covered_put (above->covered);
+    above->covered = covered_get (n->covered);
+    above->at = n->at;
+  }
+  *link = n->below;
+  record_loses (v, n->record, s->end - s->start);
+  version_free (n);
+}
+
+void
+versions_drop (struct versions *v, version_test test, const void *context,
+               void (*put) (void *context, const struct segment *s,
+                            const struct covered *covered, uint32_t at),
+               void *put_context)
+{
+  struct segment *s = v->head[0], *next;
+
+  for (; s; s = next) {
+    struct version **link = &s->newest, *above = NULL;
+
+    next = s->next[0];
+    while (*link) {
+      struct version *n = *link;
+
+      if (!test (n->record, context)) {
+        above = n;
+        link = &n->below;
+        continue;
+      }
+      if (!above)
+        put (put_context, s, n->covered, n->at);
+      drop_version (v, s, above, link);
+    }
+    if (!s->newest)
+      remove_segment (v, s);
+  }
+}
