@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# Only faults make a disk lie: a flush or a FUA that is not done, and a flush that covers
+# only its own connection.
+. "$(dirname "$0")/../lib/lib.sh"
+. "$(dirname "$0")/../lib/crash.sh"
+
+cached 4K
+rows '
+other = connect()
+rule = lambda spec: control(f"fault {{ {spec} }}")
+clear = lambda: control("fault.clear()")
+def words(choice):
+    c = nbd.NBD()
+    c.set_full_info(True)
+    c.set_export_name("crash/now/" + choice)
+    c.connect_unix(os.environ["sock"])
+    try:
+        return c.get_export_description()
+    finally:
+        leave(c)
+
+fresh()
+write(h, "A")
+rule("""op = "flush", lose = true, times = 1 """)
+same("a flush that lies", flush(h), "ok")
+row("W, a flush that lies", "o 1:A")
+says("a state that shows it says so", words("none"), "; a lie$")
+says("one that does not is legal", words("all"), "; legal$")
+flush(h)
+row("then an honest one", "A")
+says("and all is well again", words("none"), "; legal$")
+clear()
+
+fresh()
+write(h, "A")
+rule("""op = "write", fua = true, lose = true, times = 1 """)
+same("a FUA that lies", write(h, "B", fua=True), "ok")
+same("readers see it", disk(other), "Booooooo")
+row("W(A), W(B) with a FUA that lies", "o 1:A 2:B")
+says("a state that shows it says so, again", words("none"), "; a lie$")
+flush(other)
+row("a flush covers it", "B")
+clear()
+
+for op in "zero", "trim":
+    fresh()
+    rule(f"""op = "{op}", fua = true, lose = true, times = 1 """)
+    call = zero if op == "zero" else trim
+    same(f"a {op} whose FUA lies", call(h, 1, fua=True), "ok")
+    row("is volatile", "o 1:0")
+    clear()
+
+fresh()
+rule("""op = "write", fua = false, lose = true, times = 1 """)
+same("a W without FUA that is lost", write(h, "A"), "ok")
+numbered(-1)
+row("was never applied")
+clear()
+
+fresh()
+write(h, "A")
+write(other, "B", 1)
+write(other, "C")
+rule("""op = "flush", lose = "others" """)
+same("a flush that covers only its own connection", flush(h), "ok")
+row("W(A), W(B) and W(C) on another", "A 3:C", "o 2:B")
+says("what it should have covered is lost by a lie", words("none"), "; a lie$")
+flush(other)
+row("the other connection flushes, too", "C", "B")
+clear()
+
+fresh()
+write(other, "A")
+write(h, "B")
+rule("""op = "flush", lose = "others", times = 1 """)
+flush(h)
+row("what is beneath its own versions goes", "B")
+clear()
+
+said = lambda spec: control(f"select(2, pcall(fault, {{ {spec} }}))")
+for spec in ("""op = "write", lose = "others" """, """op = "flush", lose = "other" """,
+             """op = "flush", lose = "others", error = "EIO" """, """op = "write", error = "EIO", lose = true """):
+    same("refused: " + spec, isinstance(said(spec), str), True)
+'
+stopped
+done_testing
