@@ -2,7 +2,7 @@
 # With atomic=SIZE, a request of at most SIZE bytes that crosses no multiple of SIZE
 # survives in all its sectors or in none; where it is seen, nothing older is.
 . "$(dirname "$0")/../lib/lib.sh"
-. "$(dirname "$0")/../lib/crash.sh"
+. "$TOP/tests/lib/crash.sh"
 
 # seen(atomic, sectors): checks sectors-S for many S against the words of the model, and
 # gives what was seen.

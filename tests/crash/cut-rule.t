@@ -2,7 +2,7 @@
 # A rule cuts the power at the request that it chooses: cut=CHOICE, or a table as for
 # disk:cut.
 . "$(dirname "$0")/../lib/lib.sh"
-. "$(dirname "$0")/../lib/crash.sh"
+. "$TOP/tests/lib/crash.sh"
 
 cached 4K
 rows '

@@ -2,7 +2,7 @@
 # disk:cut cuts the power: the live disk fails every request until disk:power_on, then
 # holds what survived.  What was under way is never applied, and never succeeds.
 . "$(dirname "$0")/../lib/lib.sh"
-. "$(dirname "$0")/../lib/crash.sh"
+. "$TOP/tests/lib/crash.sh"
 
 cached 4K
 rows '

@@ -2,7 +2,7 @@
 # The same name on the same history is the same image, on any machine and in any run,
 # and one more request changes no other draw.
 . "$(dirname "$0")/../lib/lib.sh"
-. "$(dirname "$0")/../lib/crash.sh"
+. "$TOP/tests/lib/crash.sh"
 
 images='
 # The first number of splitmix64 from the seed 0, as published.

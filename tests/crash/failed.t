@@ -2,7 +2,7 @@
 # A write that fails has reached its sectors or not, and is complete.  A flush that fails
 # changes nothing, and one that fails and loses drops what it should have covered.
 . "$(dirname "$0")/../lib/lib.sh"
-. "$(dirname "$0")/../lib/crash.sh"
+. "$TOP/tests/lib/crash.sh"
 
 cached 4K
 rows '

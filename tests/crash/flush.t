@@ -2,7 +2,7 @@
 # A flush makes durable what was complete when it came in, on all connections, and
 # nothing else.
 . "$(dirname "$0")/../lib/lib.sh"
-. "$(dirname "$0")/../lib/crash.sh"
+. "$TOP/tests/lib/crash.sh"
 
 cached 4K
 rows '

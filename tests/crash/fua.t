@@ -2,7 +2,7 @@
 # FUA makes the version of its request durable when it succeeds, in its own sectors only,
 # and takes older versions away, not later ones.
 . "$(dirname "$0")/../lib/lib.sh"
-. "$(dirname "$0")/../lib/crash.sh"
+. "$TOP/tests/lib/crash.sh"
 
 cached 4K
 rows '

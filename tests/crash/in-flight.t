@@ -2,7 +2,7 @@
 # Requests in flight promise nothing, and what they have applied may survive.  A flush
 # covers them only if they were complete when it came in.
 . "$(dirname "$0")/../lib/lib.sh"
-. "$(dirname "$0")/../lib/crash.sh"
+. "$TOP/tests/lib/crash.sh"
 
 cached 4K
 rows '

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A client that leaves, cleanly or not, flushes nothing and loses nothing.
 . "$(dirname "$0")/../lib/lib.sh"
-. "$(dirname "$0")/../lib/crash.sh"
+. "$TOP/tests/lib/crash.sh"
 
 cached 4K
 rows '

@@ -2,7 +2,7 @@
 # Only faults make a disk lie: a flush or a FUA that is not done, and a flush that covers
 # only its own connection.
 . "$(dirname "$0")/../lib/lib.sh"
-. "$(dirname "$0")/../lib/crash.sh"
+. "$TOP/tests/lib/crash.sh"
 
 cached 4K
 rows '

@@ -2,7 +2,7 @@
 # At most 1,000 states are open at once; one more is refused, and one that goes makes
 # room.
 . "$(dirname "$0")/../lib/lib.sh"
-. "$(dirname "$0")/../lib/crash.sh"
+. "$TOP/tests/lib/crash.sh"
 [ "$(ulimit -Hn)" = unlimited ] || [ "$(ulimit -Hn)" -ge 3000 ] || skip_all "too few files may be open"
 ulimit -n 3000
 [ "$WATCH" != valgrind ] || skip_all "valgrind knows too few threads"

@@ -2,7 +2,7 @@
 # nbdinfo --list shows the states that are open, and none and all; the description of a
 # state says in words what it is.
 . "$(dirname "$0")/../lib/lib.sh"
-. "$(dirname "$0")/../lib/crash.sh"
+. "$TOP/tests/lib/crash.sh"
 need nbdinfo
 
 cached 16K

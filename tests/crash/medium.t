@@ -2,7 +2,7 @@
 # What a script does with the disk is durable at once, replaces all versions of the
 # sectors that it touches, and has no number; what it reads is the newest content.
 . "$(dirname "$0")/../lib/lib.sh"
-. "$(dirname "$0")/../lib/crash.sh"
+. "$TOP/tests/lib/crash.sh"
 
 python3 -c 'open("image", "wb").write(b"L" * 1024)'
 cached 4K

@@ -2,7 +2,7 @@
 # A name of a state says exactly what it holds, and one that can't be is refused with a
 # sentence that says what there is.
 . "$(dirname "$0")/../lib/lib.sh"
-. "$(dirname "$0")/../lib/crash.sh"
+. "$TOP/tests/lib/crash.sh"
 
 cached 4K
 rows '

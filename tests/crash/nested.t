@@ -2,7 +2,7 @@
 # With +cache a state is a disk with a volatile cache of its own, so that power can be cut
 # again during recovery; what that leaves is a state of the state, to any depth.
 . "$(dirname "$0")/../lib/lib.sh"
-. "$(dirname "$0")/../lib/crash.sh"
+. "$TOP/tests/lib/crash.sh"
 
 cached 4K
 rows '

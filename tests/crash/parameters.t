@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # write-cache=, sector= and atomic=: what is wrong with them is one sentence.
 . "$(dirname "$0")/../lib/lib.sh"
-. "$(dirname "$0")/../lib/crash.sh"
+. "$TOP/tests/lib/crash.sh"
 
 # wrong REGEX PARAMETERS: they stop the start, with one line.
 wrong ()

@@ -2,7 +2,7 @@
 # Hooks, rules and the medium concern the live disk: crash states meet none of them, and
 # are not counted, unless a rule names them.
 . "$(dirname "$0")/../lib/lib.sh"
-. "$(dirname "$0")/../lib/crash.sh"
+. "$TOP/tests/lib/crash.sh"
 
 cached 4K
 rows '

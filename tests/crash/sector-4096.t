@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # With sector=4096, sectors of 4096 bytes become one version or another as a whole.
 . "$(dirname "$0")/../lib/lib.sh"
-. "$(dirname "$0")/../lib/crash.sh"
+. "$TOP/tests/lib/crash.sh"
 
 cached 16K sector=4096
 rows '

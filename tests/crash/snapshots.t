@@ -2,7 +2,7 @@
 # A snapshot is a copy of the newest content, all of it durable, and a cut does not move
 # it.  It can't have the name of a state.
 . "$(dirname "$0")/../lib/lib.sh"
-. "$(dirname "$0")/../lib/crash.sh"
+. "$TOP/tests/lib/crash.sh"
 
 cached 4K
 rows '

@@ -2,7 +2,7 @@
 # A crash state is a disk of its own: writable, private, shared by the connections that
 # name it, of the moment when it was first opened, and gone with the last of them.
 . "$(dirname "$0")/../lib/lib.sh"
-. "$(dirname "$0")/../lib/crash.sh"
+. "$TOP/tests/lib/crash.sh"
 
 cached 4K
 rows '

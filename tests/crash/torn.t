@@ -2,7 +2,7 @@
 # A cut may tear the sectors of requests in flight inside, or leave them bad until they
 # are rewritten, if it is asked to; other sectors become what they may.
 . "$(dirname "$0")/../lib/lib.sh"
-. "$(dirname "$0")/../lib/crash.sh"
+. "$TOP/tests/lib/crash.sh"
 
 cached 4K
 rows '

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # disk:stats().unflushed counts what is volatile: requests, sectors and bytes.
 . "$(dirname "$0")/../lib/lib.sh"
-. "$(dirname "$0")/../lib/crash.sh"
+. "$TOP/tests/lib/crash.sh"
 
 cached 4196
 rows '

@@ -2,7 +2,7 @@
 # What was written, zeroed or trimmed and not flushed: after a cut each sector holds what
 # is durable or any version since then, whatever the other sectors hold.
 . "$(dirname "$0")/../lib/lib.sh"
-. "$(dirname "$0")/../lib/crash.sh"
+. "$TOP/tests/lib/crash.sh"
 
 cached 4K
 rows '
