@@ -467,8 +467,7 @@ connection_new (struct disk *disk, bool readonly)
     free (c);
     return NULL;
   }
-  if (!c->state)
-    c->id = stats_connect ();
+  c->id = stats_connect (!c->state);
   return c;
 }
 
@@ -479,8 +478,7 @@ connection_free (struct connection *c)
     hooks_forget (c);
   disk_put (c->disk);
   request_disconnect (c);
-  if (!c->state)
-    stats_disconnect ();
+  stats_disconnect ();
   free (c);
 }
 

@@ -6,7 +6,6 @@
 #include "disk/content.h"
 #include "disk/fill.h"
 #include "disk/inside.h"
-#include "lib/min.h"
 
 /*--------------------------------------------------------------------*/
 /* The disk as a whole. */
@@ -168,9 +167,9 @@ disk_unflushed (struct disk *d)
   if (!d->cache)
     return u;
   v = cache_lock (d->cache);
-  u = (struct unflushed) {
-    v->pending, v->sectors, min_u64 (v->sectors * v->sector, disk_size (d)),
-  };
+  u = (struct unflushed) { v->pending, v->sectors, v->sectors * v->sector };
+  if (disk_size (d) % v->sector && versions_find (v, disk_size (d) / v->sector))
+    u.bytes -= v->sector - disk_size (d) % v->sector;   /* the last one is short */
   cache_unlock (d->cache);
   return u;
 }

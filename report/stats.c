@@ -155,10 +155,10 @@ stats_length (const struct stats *s)
 /* Connections. */
 
 uint64_t
-stats_connect (void)
+stats_connect (bool numbered)
 {
   connections++;
-  return ++connections_total;
+  return numbered ? ++connections_total : 0;
 }
 
 void

@@ -145,8 +145,10 @@ unsigned stats_length (const struct stats *s);
 /*--------------------------------------------------------------------*/
 /* Others. */
 
-/* A connection is being opened: its number, from 1.  It has ended. */
-uint64_t stats_connect (void);
+/* A connection is being opened: its number, from 1, or 0 if it gets none and is not
+ * part of the total.  It has ended.
+ */
+uint64_t stats_connect (bool numbered);
 void stats_disconnect (void);
 void stats_connections (uint64_t *now, uint64_t *total);
 
