@@ -483,13 +483,14 @@ connection_free (struct connection *c)
 }
 
 /* A plain disk serves any name, as nbdkit's own memory plugin.  Where there may be
- * snapshots or crash states, a mistyped one must not be the live disk.
+ * snapshots or crash states, a mistyped one must not be the live disk; nor that of a state
+ * where write-cache=volatile was forgotten.
  */
 static struct disk *
 find_disk (const char *name, char *why, size_t size)
 {
   *why = '\0';
-  return busy ? crash_open (name, why, size) : disk_get ("");
+  return busy || disk_is_state (name) ? crash_open (name, why, size) : disk_get ("");
 }
 
 static void *

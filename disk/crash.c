@@ -223,6 +223,15 @@ open_state (const char *text, struct disk **out, char *why, size_t size)
   return err;
 }
 
+/* A name from a client must not begin a line of its own in the log. */
+static void
+hide_control_bytes (char *text)
+{
+  for (; *text; text++)
+    if ((unsigned char) *text < ' ' || *text == 127)
+      *text = '?';
+}
+
 struct disk *
 crash_open (const char *name, char *why, size_t size)
 {
@@ -235,6 +244,7 @@ crash_open (const char *name, char *why, size_t size)
   err = open_state (name, &d, why, size);
   if (err == ENOMEM)
     say (why, size, "out of memory");
+  hide_control_bytes (why);
   return err ? NULL : d;
 }
 

@@ -207,14 +207,14 @@ draw_height (struct versions *v)
 static struct segment *
 find_path (struct versions *v, uint64_t sector, struct segment **path[])
 {
-  struct segment **links = v->head;
+  struct segment **links = v->head, **link = links;
 
   for (unsigned level = v->height; level-- > 0; ) {
     while (links[level] && links[level]->end <= sector)
       links = links[level]->next;
-    path[level] = &links[level];
+    path[level] = link = &links[level];
   }
-  return *path[0];
+  return *link;
 }
 
 struct segment *

@@ -242,8 +242,9 @@ disk_method_snapshot (lua_State *L)
   name = luaL_checklstring (L, 2, &len);
   luaL_argcheck (L, is_name (name, len), 2,
                  "expected a name of 1 to 4096 bytes of UTF-8");
-  luaL_argcheck (L, !disk_is_state (name) && strcmp (name, "marks") != 0, 2,
-                 "names such as crash/now/none and marks are taken");
+  if (disk_is_state (name) || strcmp (name, "marks") == 0)
+    return luaL_error (L, "a snapshot can't be called '%s': marks and crash/... are taken",
+                       name);
   s = new_snapshot (L, 2);
   err = disk_snapshot (disk_live (), name);
   host_excuse (since);

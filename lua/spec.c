@@ -426,7 +426,7 @@ need_cache (lua_State *L, const char *what)
 static void
 take_lose (lua_State *L, const struct key *key, struct fault_spec *s)
 {
-  if (lua_type (L, -1) != LUA_TSTRING || strcmp (lua_tostring (L, -1), "others")) {
+  if (lua_type (L, -1) != LUA_TSTRING || strcmp (lua_tostring (L, -1), "others") != 0) {
     if (!lua_isboolean (L, -1))
       wrong (L, key->name, "true, false or \"others\"");
     s->lose = lua_toboolean (L, -1);

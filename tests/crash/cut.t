@@ -126,10 +126,19 @@ same("cut twice", said("disk:cut([[none]]) disk:cut([[none]])") is None, False)
 on()
 same("power on while it is", said("disk:power_on()") is None, False)
 same("a CHOICE that is none", said("disk:cut([[some]])") is None, False)
-same("no CHOICE", said("disk:cut()") is None, False)
 same("a request that is not pending", said(f"disk:cut([[lose-{number(99)}]])") is None, False)
 same("a state that there is not", said("disk:cut([[state-1]])") is None, False)
 same("none of this cut the power", disk(h), "oooooooo")
+'
+stopped
+
+# Without a CHOICE it is "none".
+cached 4K
+rows '
+fresh()
+write(h, "A")
+control("disk:cut() disk:power_on()")
+row("no CHOICE")
 '
 stopped
 

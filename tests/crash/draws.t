@@ -28,9 +28,9 @@ is "$(python "from crash import *
 $images
 print(*[name for name in names if image(name) != images[name]])
 h.pwrite(b'Z' * 512, 15 * 512)
-print(*[name for name in names if image(name)[:15] != images[name][:15]])")" \
+print(*[name for name in names if image(name)[:15] != images[name][:15]], 'end')")" \
     "$(cat first)
 
-" "opened again, and with one more request"
+end" "opened again, and with one more request"
 stopped
 done_testing

@@ -75,7 +75,8 @@ class Server:
         return None                     # what it answers is known when it leaves
 
     def leave(self, r, outcome):
-        (handle, op, offset, count, fua), parts = (*self.coming.pop(r), )
+        (handle, op, *rest), parts = self.coming.pop(r)
+        offset, count, fua = rest or (0, 0, False)      # of a flush: none
         rule = self.rule(op, count, parts, outcome)
         name = self.connections[handle].get_export_name()
         if rule:

@@ -20,7 +20,7 @@ PY
     same=$(cat out)
     [[ $same =~ ^[0-9]+$ ]]
     ok $? "trace $SEED.$n: its images are those of the model" || tell <out
-    images=$((images + same))
+    [[ ! $same =~ ^[0-9]+$ ]] || images=$((images + same))
     stopped
 done
 echo "# $images images"

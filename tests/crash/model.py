@@ -206,7 +206,7 @@ class Disk:
         for s in self.sectors:
             s.V = [v for v in s.V if v[0] not in flush.covers]
         for other in self.under_way:
-            if other.op == "flush":
+            if other.op == "flush" and self.cached:
                 other.doomed = True
         self.forget()
 

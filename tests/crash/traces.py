@@ -221,6 +221,7 @@ class Maker:
     def __init__(self, seed, sequential=False):
         self.random = random.Random(seed)
         self.sequential = sequential
+        self.whole = True               # was the last request applied whole?
         self.world = World()
         self.trace = []
         self.last = 0               # handle, of a connection or a request
@@ -336,9 +337,12 @@ class Maker:
             self.add("leave", handle, r.choice(outcomes))
         elif not request.numbers and r.random() < 0.7 \
                 or not self.sequential and r.random() < 0.05:
-            self.add("apply", handle, *self.pieces(request))
+            pieces = self.pieces(request)
+            self.whole = not pieces
+            self.add("apply", handle, *pieces)
         else:
-            lies = request.op == "write" and request.fua and r.random() < 0.3
+            lies = request.op == "write" and request.fua and r.random() < 0.3 \
+                and (self.whole or not self.sequential)     # no rule can be both
             failed = not request.numbers or r.random() < 0.1
             self.add("leave", handle, "fail" if failed else "lie" if lies else "ok")
 
