@@ -467,7 +467,7 @@ connection_new (struct disk *disk, bool readonly)
     free (c);
     return NULL;
   }
-  c->id = stats_connect (!c->state);
+  c->id = stats_connect (c->state);
   return c;
 }
 

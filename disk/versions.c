@@ -332,7 +332,7 @@ remove_segment (struct versions *v, struct segment *s)
   struct segment **path[VERSIONS_HEIGHT];
 
   find_path (v, s->start, path);
-  for (unsigned i = 0; i < s->height; i++)
+  for (unsigned i = 0; i < s->height && i < v->height; i++)
     *path[i] = s->next[i];
   hash_remove (v, s);
   v->segments--;

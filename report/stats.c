@@ -17,7 +17,7 @@ struct stats_hooks stats_hooks;
 
 static uint64_t start;
 static char started[SYS_UTC];
-static _Atomic uint64_t connections, connections_total;
+static _Atomic uint64_t connections, connections_total, states_total;
 
 /*--------------------------------------------------------------------*/
 /* The clock. */
@@ -155,10 +155,10 @@ stats_length (const struct stats *s)
 /* Connections. */
 
 uint64_t
-stats_connect (bool numbered)
+stats_connect (bool state)
 {
   connections++;
-  return numbered ? ++connections_total : 0;
+  return state ? ++states_total : ++connections_total;
 }
 
 void

@@ -145,10 +145,10 @@ unsigned stats_length (const struct stats *s);
 /*--------------------------------------------------------------------*/
 /* Others. */
 
-/* A connection is being opened: its number, from 1, or 0 if it gets none and is not
- * part of the total.  It has ended.
+/* A connection is being opened: its number, from 1.  Those of crash states are numbered
+ * apart, and are not part of the total.  It has ended.
  */
-uint64_t stats_connect (bool numbered);
+uint64_t stats_connect (bool state);
 void stats_disconnect (void);
 void stats_connections (uint64_t *now, uint64_t *total);
 

@@ -31,6 +31,12 @@ same("a flush there", inner("none"), "oSSooooo")
 c.pwrite(b"T" * 512, 0, FUA)
 c.pwrite(b"U" * 512, 0)
 same("FUA there", inner("none"), "TSSooooo")
+control("fault { op = [[flush]], lose = [[others]], export = [[crash/now/none+cache]] }")
+d.pwrite(b"V" * 512, 3 * 512)
+c.flush()
+same("a flush there that covers only its own connection", inner("none"), "USSooooo")
+control("fault.clear()")
+d.pwrite(b"o" * 512, 3 * 512, FUA)
 row("none of it concerns the live disk", "o 1:A", "o 1:B", "o 1:C", "o 1:D")
 
 # A state without a cache has no states.
