@@ -520,7 +520,7 @@ draw_all (struct picking *p)
     s->base = n;
     n += is_dull (s) ? 0 : s->end - s->start;
   }
-  p->drawn = calloc (n + 1, sizeof *p->drawn);
+  p->drawn = calloc (n + 1, sizeof (struct version *));
   if (!p->drawn)
     return ENOMEM;
   for (const struct segment *s = first; s; s = s->next[0])

@@ -1,5 +1,6 @@
 /* versions.c - the versions of each sector that are not durable. */
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,16 +12,25 @@
 /*--------------------------------------------------------------------*/
 /* Spare blocks. */
 
+/* NULL: there is none. */
 static void *
-spare_take (struct spare *s, size_t size)
+spare_take (struct spare *s)
 {
   void *p = s->first;
 
   if (!p)
-    return malloc (size);
+    return NULL;
   memcpy (&s->first, p, sizeof s->first);
   s->n--;
   return p;
+}
+
+static void *
+spare_or_new (struct spare *s, size_t size)
+{
+  void *p = spare_take (s);
+
+  return p ? p : malloc (size);
 }
 
 static void
@@ -38,8 +48,10 @@ spare_give (struct spare *s, void *p)
 static void
 spare_clear (struct spare *s)
 {
-  while (s->n > 0)
-    free (spare_take (s, 0));
+  void *p;
+
+  while ((p = spare_take (s)))
+    free (p);
 }
 
 /*--------------------------------------------------------------------*/
@@ -79,7 +91,7 @@ versions_cover (struct versions *v, uint32_t size)
 
   if (size != SPARE_COVERED)
     return covered_new (size);
-  c = spare_take (&v->spare.covered, sizeof *c + SPARE_COVERED);
+  c = spare_or_new (&v->spare.covered, sizeof *c + SPARE_COVERED);
   if (!c)
     return NULL;
   c->refs = 1;
@@ -103,7 +115,7 @@ uncover (struct versions *v, struct covered *c)
 struct record *
 versions_record (struct versions *v, uint64_t first, uint64_t sectors, uint64_t conn)
 {
-  struct record *r = spare_take (&v->spare.records, sizeof *r);
+  struct record *r = spare_or_new (&v->spare.records, sizeof *r);
 
   if (!r)
     return NULL;
@@ -207,14 +219,16 @@ draw_height (struct versions *v)
 static struct segment *
 find_path (struct versions *v, uint64_t sector, struct segment **path[])
 {
-  struct segment **links = v->head, **link = links;
+  struct segment **links = v->head;
+  unsigned level = v->height;
 
-  for (unsigned level = v->height; level-- > 0; ) {
+  do {
+    level--;
     while (links[level] && links[level]->end <= sector)
       links = links[level]->next;
-    path[level] = link = &links[level];
-  }
-  return *link;
+    path[level] = &links[level];
+  } while (level > 0);
+  return links[0];
 }
 
 struct segment *
@@ -300,7 +314,7 @@ insert_segment (struct versions *v, struct segment **path[], uint64_t start, uin
 {
   const unsigned height = draw_height (v);
   const size_t size = sizeof (struct segment) + height * sizeof (struct segment *);
-  struct segment *s = height == 1 ? spare_take (&v->spare.segments, size) : malloc (size);
+  struct segment *s = height == 1 ? spare_or_new (&v->spare.segments, size) : malloc (size);
 
   if (!s)
     return NULL;
@@ -332,7 +346,8 @@ remove_segment (struct versions *v, struct segment *s)
   struct segment **path[VERSIONS_HEIGHT];
 
   find_path (v, s->start, path);
-  for (unsigned i = 0; i < s->height && i < v->height; i++)
+  assert (*path[0] == s);
+  for (unsigned i = 0; i < s->height; i++)
     *path[i] = s->next[i];
   hash_remove (v, s);
   v->segments--;
@@ -427,7 +442,7 @@ static bool
 copy_chain (struct versions *v, const struct version *from, uint64_t later, struct version **to)
 {
   for (; from; from = from->below) {
-    struct version *n = spare_take (&v->spare.nodes, sizeof *n);
+    struct version *n = spare_or_new (&v->spare.nodes, sizeof *n);
 
     if (!n)
       return false;
@@ -503,7 +518,7 @@ int
 versions_push (struct versions *v, struct record *r, uint64_t first, uint64_t end,
                struct covered *covered, bool zero)
 {
-  struct version *n = spare_take (&v->spare.nodes, sizeof *n);
+  struct version *n = spare_or_new (&v->spare.nodes, sizeof *n);
   struct segment *s = n ? make_segment (v, first, end) : NULL;
 
   if (!s) {

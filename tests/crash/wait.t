@@ -8,7 +8,7 @@ serve size=1M write-cache=volatile control=ctl.sock log=faults.json \
     lua='fault { op = "write", nth = 1, hang = true, name = "h" }
          fault { op = "write", nth = 2, delay = "1000s", name = "d" }'
 
-is "$(python <<'END'
+is "$(python - <<'END'
 import os, subprocess
 def ctl(code):
     subprocess.run([os.environ["TOP"] + "/memctl", "ctl.sock", code], check=True,
