@@ -67,7 +67,7 @@ patches_merge (struct patches *p, const struct patches *more)
   for (size_t i = 0; i < more->n && !err; i++)
     err = patches_add (p, more->patch[i].start, more->patch[i].end,
                        more->patch[i].covered, more->patch[i].at);
-  if (more->n > 0)
+  if (p->n > 0)
     qsort (p->patch, p->n, sizeof *p->patch, compare);
   return err;
 }
