@@ -45,7 +45,7 @@ clean_up ()
         eval "${at_exit[i]}"
     done
     for i in "${pids[@]}"; do
-        end "$i"
+        [ -z "$i" ] || end "$i"
     done
     cd / && rm -rf --one-file-system "$scratch"
 }
@@ -163,6 +163,16 @@ end ()
     kill -KILL "$1"
 }
 
+# forget PID: this process has ended, and its number may soon be that of another one,
+# perhaps a thread of another test's server, which clean_up must not end.
+forget ()
+{
+    local i
+    for i in "${!pids[@]}"; do
+        [ "${pids[i]}" != "$1" ] || pids[i]=
+    done
+}
+
 # stop: end the last server; its exit status, 99 if a watch found something.
 # Sets $ending, the processor time that it needed to end, in milliseconds.
 stop ()
@@ -174,6 +184,7 @@ stop ()
     ending=$(((used - before) * 1000 / $(getconf CLK_TCK)))
     wait "$server"
     status=$?
+    forget "$server"
     [ $status -eq 0 ] || { echo "the server ended with $status:"; cat log; } | tell
     return $status
 }
