@@ -17,7 +17,9 @@ const char sample_chunk[] =
   "local function add(...) out[#out + 1] = table.concat({...}, ' ') end\n"
   "local m = stats.medium\n"
   "add('T', stats.time, stats.size, stats.allocated, m.limit or -1,\n"
-  "    stats.connections, m.bad_ranges, m.readonly and 1 or 0)\n"
+  "    stats.connections, m.bad_ranges, m.readonly and 1 or 0,\n"
+  "    stats.unflushed and stats.unflushed.bytes or -1,\n"
+  "    stats.power == 'off' and 1 or 0)\n"
   "for _, op in ipairs {'read', 'write', 'flush', 'trim', 'zero', 'extents',\n"
   "                     'cache'} do\n"
   "  local s = stats[op]\n"
@@ -35,11 +37,11 @@ static bool
 read_totals (struct sample *s, const char *line)
 {
   unsigned long long size, allocated, connections, bad;
-  long long limit;
-  int readonly;
+  long long limit, unflushed;
+  int readonly, off;
 
-  if (sscanf (line, "%lf %llu %llu %lld %llu %llu %d", &s->time, &size, &allocated,
-              &limit, &connections, &bad, &readonly) != 7)
+  if (sscanf (line, "%lf %llu %llu %lld %llu %llu %d %lld %d", &s->time, &size,
+              &allocated, &limit, &connections, &bad, &readonly, &unflushed, &off) != 9)
     return false;
   s->size = size;
   s->allocated = allocated;
@@ -47,6 +49,8 @@ read_totals (struct sample *s, const char *line)
   s->connections = connections;
   s->bad_ranges = bad;
   s->readonly = readonly != 0;
+  s->unflushed = (uint64_t) unflushed;
+  s->off = off != 0;
   return true;
 }
 

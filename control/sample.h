@@ -31,7 +31,8 @@ struct sample {
   double time;                  /* seconds since the start of the server */
   uint64_t size, allocated, limit;      /* bytes; limit -1: none */
   uint64_t connections, bad_ranges;
-  bool readonly;
+  uint64_t unflushed;           /* bytes; -1: no volatile cache */
+  bool readonly, off;           /* off: without power */
   struct sample_op op[SAMPLE_OPS];
   size_t nr_ops;                /* those that came, in the order of the server */
   struct sample_rule *rules;

@@ -284,27 +284,42 @@ put_title (const struct sample *new, const char *path, const char *what)
   put_line (BOLD, line);
 }
 
+/* What is not always there; the power first, because the line may be too long. */
+static void
+add_rest (char *line, size_t size, const struct sample *new)
+{
+  char number[24];
+  FILE *f = fmemopen (line, size, "w");
+
+  if (!f)
+    return;
+  if (new->off)
+    fputs ("  power off", f);
+  else if (new->unflushed != UINT64_MAX)
+    fprintf (f, "  unflushed %s", show_bytes (number, (double) new->unflushed));
+  if (new->limit != UINT64_MAX)
+    fprintf (f, "  limit %s", show_bytes (number, (double) new->limit));
+  if (new->bad_ranges)
+    fprintf (f, "  bad ranges %llu", (unsigned long long) new->bad_ranges);
+  if (new->readonly)
+    fputs ("  read-only", f);
+  fclose (f);
+}
+
 static void
 put_disk (const struct sample *new)
 {
   const double share = new->size ? (double) new->allocated / (double) new->size : 0;
-  char size[24], memory[24], limit[24], bar[] = "          ", line[300];
+  char size[24], memory[24], bar[] = "          ", line[300];
   int n = (int) (share * 10 + 0.5);
 
   memset (bar, '|', (size_t) (n > 10 ? 10 : n));
-  show_bytes (limit, (double) new->limit);
   n = snprintf (line, sizeof line, "disk %s  memory %s [%s] %.0f%%  clients %llu",
                 show_bytes (size, (double) new->size),
                 show_bytes (memory, (double) new->allocated), bar, share * 100,
                 (unsigned long long) new->connections);
-  if (new->limit != UINT64_MAX)
-    n += snprintf (line + n, sizeof line - (size_t) n, "  limit %s", limit);
-  if (new->bad_ranges)
-    n += snprintf (line + n, sizeof line - (size_t) n, "  bad ranges %llu",
-                   (unsigned long long) new->bad_ranges);
-  if (new->readonly)
-    snprintf (line + n, sizeof line - (size_t) n, "  read-only");
-  put_line (NULL, line);
+  add_rest (line + n, sizeof line - (size_t) n, new);
+  put_line (new->off ? RED : NULL, line);
 }
 
 static void

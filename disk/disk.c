@@ -174,6 +174,12 @@ disk_unflushed (struct disk *d)
   return u;
 }
 
+bool
+disk_is_off (const struct disk *d)
+{
+  return d->cache && cache_is_off (d->cache);
+}
+
 /* A request to a disk with a cache. */
 static int
 perform_cached (struct cache *c, struct request *req)

@@ -203,4 +203,7 @@ int disk_perform (struct request *req);
 struct unflushed { uint64_t requests, sectors, bytes; };
 struct unflushed disk_unflushed (struct disk *d);
 
+/* Is its power off (disk/crash.h)? */
+bool disk_is_off (const struct disk *d);
+
 #endif /* DISK_H */

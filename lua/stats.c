@@ -142,12 +142,13 @@ set_medium (lua_State *L)
 
 /* Only where there is a cache. */
 static void
-set_unflushed (lua_State *L)
+set_cache (lua_State *L)
 {
   const struct unflushed u = disk_unflushed (disk_live ());
 
   if (!disk_cuts (disk_live ()))
     return;
+  set_string (L, "power", disk_is_off (disk_live ()) ? "off" : "on");
   lua_createtable (L, 0, 3);
   set_integer (L, "requests", u.requests);
   set_integer (L, "sectors", u.sectors);
@@ -184,7 +185,7 @@ disk_method_stats (lua_State *L)
     set_op (L, op);
   set_hooks (L);
   set_medium (L);
-  set_unflushed (L);
+  set_cache (L);
   set_log (L);
   return 1;
 }

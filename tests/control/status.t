@@ -51,6 +51,20 @@ like "$table" '^write .* [0-9.]+ (us|ms|s) +[0-9.]+ m?s$' "times have units"
 
 stopped
 
+# The volatile cache.
+serve size=4K write-cache=volatile control=ctl.sock
+python 'h.pwrite(b"x" * 1024, 0)
+h.zero(512, 1536)'
+like "$(timeout 600 "$memctl" --status ctl.sock)" '^cache 1.5K unflushed: requests 2, sectors 3$' "what is unflushed"
+python 'h.flush()'
+like "$(timeout 600 "$memctl" --status ctl.sock)" '^cache 0 unflushed: requests 0, sectors 0$' "flushed"
+"$memctl" ctl.sock 'disk:cut()' >/dev/null
+table=$(timeout 600 "$memctl" --status ctl.sock)
+is "$(grep -cx 'power off' <<<"$table") $(grep -c unflushed <<<"$table")" "1 0" "the power is off"
+"$memctl" ctl.sock 'disk:power_on()' >/dev/null
+is "$(timeout 600 "$memctl" --status ctl.sock | grep -c 'power\|^cache 0')" 1 "and on again"
+stopped
+
 # help at the prompt: on standard error, which leaves standard output to JSON.
 serve size=16M control=ctl.sock
 out=$(printf 'help\n1+1\n' | timeout 600 "$memctl" ctl.sock - 2>err)

@@ -134,6 +134,19 @@ is "$(pane -e | grep -c $'\e\[[0-9;]*3[0-7]m')" 0 "NO_COLOR: none"
 touch enough
 wait $client
 
+# The volatile cache.
+stop
+left 2 "the server ends under it"
+serve size=64M write-cache=volatile control=ctl.sock
+top
+shows "^disk .*  clients 0  unflushed 0\$" "nothing is unflushed"
+python 'h.pwrite(b"x" * 1536, 0)'
+shows "^disk .*  unflushed 1.5K\$" "what is unflushed"
+"$TOP/memctl" ctl.sock 'disk:cut() disk:limit("32M")' >/dev/null
+shows "^disk .*  clients 0  power off  limit 32.0M\$" "the power is off"
+"$TOP/memctl" ctl.sock 'disk:power_on()' >/dev/null
+shows "^disk .*  unflushed 0  limit" "and on again"
+
 # The server's end.
 stop
 left 2 "the server ends"

@@ -34,9 +34,12 @@ same("which the flush does not cover", unflushed(), (1, 1, 512))
 w.go()
 control("disk:cut([[none]])")
 same("cut", unflushed(), (0, 0, 0))
+same("the power is off", control("disk:stats().power"), "off")
+control("disk:power_on()")
+same("and on", control("disk:stats().power"), "on")
 '
 stopped
 serve size=4K control=ctl
-is "$("$TOP/memctl" ctl 'disk:stats().unflushed == nil')" true "without a cache there is none"
+is "$("$TOP/memctl" ctl 'disk:stats().unflushed == nil and disk:stats().power == nil')" true "without a cache there is none"
 stopped
 done_testing
