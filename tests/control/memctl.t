@@ -118,10 +118,10 @@ timeout 600 "$memctl" ctl.sock 'print "begun" hang()' >out 2>err &
 a=$!
 begun 1
 kill -KILL "$server"
-{ wait "$server"; } 2>/dev/null
+{ ended "$server"; } 2>/dev/null
 wait "$a"
 is "$? $(cat out err)" "2 memctl: ctl.sock: the server has ended, or closed the connection" "the server is killed while a chunk runs"
-wait "$server" 2>/dev/null
+ended "$server" 2>/dev/null
 c=("$memctl" ctl.sock 1)
 gives 2 '' 'memctl: ctl.sock: Connection refused' "the socket that it left"
 done_testing

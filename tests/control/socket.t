@@ -28,7 +28,7 @@ for signal in TERM INT QUIT HUP; do
     serve size=1M control=ctl.sock
     is "$(timeout 600 "$memctl" ctl.sock 1)" 1 "a server"
     kill -s "$signal" "$server"
-    wait "$server"
+    ended "$server"
     is $? 0 "ends with SIG$signal"
     [ ! -e ctl.sock ]
     ok $? "the socket is gone"
@@ -69,7 +69,7 @@ timeout 600 "$memctl" ctl.sock 'os.execute("exit 3")' >out
 [ "$WATCH" = tsan ] || is "$(cat out)" '[null,"exit",3]' "a chunk runs a command"
 is "$(timeout 600 "$memctl" ctl.sock 1)" 1 "which does not take the socket away"
 kill -KILL "$server"
-{ wait "$server"; } 2>/dev/null
+{ ended "$server"; } 2>/dev/null
 [ -S ctl.sock ]
 ok $? "a server that was killed leaves its socket"
 serve size=2M control=ctl.sock
@@ -82,7 +82,7 @@ first=$server
 rm ctl.sock
 serve size=2M control=ctl.sock
 kill "$first"
-wait "$first"
+ended "$first"
 is "$(timeout 600 "$memctl" ctl.sock disk.size)" 2097152 "a server ends whose socket was replaced"
 stopped
 [ ! -e ctl.sock ]

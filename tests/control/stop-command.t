@@ -19,7 +19,7 @@ heading='rule                             hits     fired'
 
 serve size=1M control=ctl.sock
 stops 0 "" "" "no rules" ctl.sock
-wait "$server"
+ended "$server"
 is $? 0 "the server has ended in good order"
 check "the socket has gone" [ ! -e ctl.sock ]
 
@@ -40,7 +40,7 @@ late                                3         0   never fired
 odd?\"hits\":7,\\                      0         0   never fired" \
     'memctl: fault rule late never fired \(it matched 3 requests\).memctl: fault rule odd\?"hits":7,\\ never fired \(it matched 0 requests\)' \
     "one did not fire: which" --timeout 100 ctl.sock
-wait "$server"
+ended "$server"
 is $? 0 "the server has ended in good order, too"
 
 # The exit code of --run is what memctl says; the server has ended by itself.  (Under tsan, programs that
@@ -59,14 +59,14 @@ serve size=1M control=ctl.sock log=log.json lua='
 timeout 600 "$memctl" --stop ctl.sock | { cat; cat log.json; cat log; } >out
 is "$(grep -c '"rule":"1",.*"matched":0' out)" 1 "the log has all its lines by then"
 is "$(grep -c 'said: stop' out)" 1 "on.stop has run by then"
-wait "$server"
+ended "$server"
 
 # Rules that a hook adds or removes at the end are told, too.
 serve size=1M control=ctl.sock lua='fault { op = "read", error = "EIO" }
     function on.stop() fault.clear() fault { op = "read", error = "EIO", name = "last" } end'
 stops 1 "$heading
 last                                0         0   never fired" 'memctl: fault rule last never .*' "what on.stop did counts" ctl.sock
-wait "$server"
+ended "$server"
 
 # A client that stays.  (One that is idle may be sent away: so this one waits for an
 # answer, in a way that nothing ends.)
@@ -106,7 +106,7 @@ for i in 1 2; do
     is "$? $(cat "out.$i")" "0 $heading
 1                                   1         1" "and goes on when the client has left: $i"
 done
-wait "$client" "$server"
+ended "$client" "$server"
 is $? 0 "the server has ended in good order, whoever did not listen"
 
 # The server dies.
@@ -115,12 +115,12 @@ if [ "$WATCH" != tsan ]; then
     serve size=1M control=ctl.sock lua='function on.stop() os.execute "kill -KILL $PPID" end'
     {
         stops 2 "" "memctl: ctl.sock: the server has ended without saying which rules fired" "the server dies" ctl.sock
-        wait "$server"
+        ended "$server"
     } 2>/dev/null
 fi
 serve size=1M control=ctl.sock
 kill -KILL "$server"
-{ wait "$server"; } 2>/dev/null
+{ ended "$server"; } 2>/dev/null
 stops 2 "" "memctl: ctl.sock: Connection refused" "there is no server" ctl.sock
 stops 2 "" "memctl: none.sock: No such file or directory" "there is no socket" none.sock
 serve size=1M

@@ -144,7 +144,7 @@ stop()
 go()
 print({c.answer() for c in clients})
 PY
-wait "$server"
+ended "$server"
 is "$? $(cat log)" "0 " "the server has ended, and none was begun"
 
 serve size=1M control=ctl.sock hook-timeout=1000
@@ -158,7 +158,7 @@ time.sleep(0.1)                 # until it is due that others have their turn
 go()
 print(c.answer())
 PY
-wait "$server"
+ended "$server"
 is "$?" 0 "the server has ended"
 ok $(($(wc -l <log) > 1000)) "after a small part of it" || wc -l log | tell
 
@@ -172,6 +172,6 @@ stop()
 go()
 print(c.answer())
 PY
-wait "$server"
+ended "$server"
 is "$?" 0 "the server has ended"
 done_testing

@@ -8,7 +8,7 @@ for rule in 'shutdown = true' 'shutdown = true, error = "EIO"' 'shutdown = true,
     serve size=1M lua="fault { op = 'flush', nth = 3, $rule }"
     python 'from clients import *
 for i in range(3): outcome(h.flush)' >/dev/null
-    wait "$server"
+    ended "$server"
     is $? 0 "$rule: the server ends by itself"
     is "$(cat log)" "" "... and says nothing"
 done

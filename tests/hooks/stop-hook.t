@@ -44,7 +44,7 @@ client=$!
 begun 1
 kill "$server"
 echo >fifo
-wait "$client" "$server"
+ended "$client" "$server"
 is "$(said)" "said: read
 said: stop" "after the last client has left"
 

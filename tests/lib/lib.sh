@@ -173,6 +173,19 @@ forget ()
     done
 }
 
+# ended PID...: wait until these have ended, and forget their numbers, which others may
+# get; the status of the last one.
+ended ()
+{
+    local pid status=0
+    for pid; do
+        wait "$pid"
+        status=$?
+        forget "$pid"
+    done
+    return $status
+}
+
 # stop: end the last server; its exit status, 99 if a watch found something.
 # Sets $ending, the processor time that it needed to end, in milliseconds.
 stop ()
@@ -182,9 +195,8 @@ stop ()
     before=$used
     end "$server"
     ending=$(((used - before) * 1000 / $(getconf CLK_TCK)))
-    wait "$server"
+    ended "$server"
     status=$?
-    forget "$server"
     [ $status -eq 0 ] || { echo "the server ended with $status:"; cat log; } | tell
     return $status
 }

@@ -24,7 +24,7 @@ is "$(tail -c +9 other.img | head -c 4)" made "other scripts"
 script file=other.img
 python 'h.pwrite(b"lost", 8)'
 kill -KILL "$server"
-wait "$server" 2>/dev/null
+ended "$server" 2>/dev/null
 script file=other.img
 sees 'print(h.pread(4, 8))' "bytearray(b'made')" "what was there before a crash"
 stopped
