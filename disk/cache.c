@@ -23,6 +23,7 @@ struct cache {
   _Atomic uint64_t failures;    /* of flushes that dropped what they covered */
   _Atomic uint64_t cuts;
   _Atomic bool off;
+  _Atomic uint64_t altered;     /* requests that succeeded, which a fault had altered */
 
   pthread_mutex_t lock;         /* guards what follows, and changes of the content */
   struct versions versions;
@@ -68,6 +69,18 @@ void
 cache_unlock (struct cache *c)
 {
   pthread_mutex_unlock (&c->lock);
+}
+
+uint64_t
+cache_altered (const struct cache *c)
+{
+  return c->altered;
+}
+
+void
+cache_add_altered (struct cache *c, uint64_t n)
+{
+  c->altered += n;
 }
 
 uint32_t
@@ -425,10 +438,14 @@ int
 cache_leave (struct cache *c, struct request *req, int err)
 {
   if (req->op != OP_FLUSH && !req->visit->records)
-    return req->visit->cuts == c->cuts ? err : ESHUTDOWN;
-  cache_lock (c);
-  err = leave_locked (c, req, err);
-  cache_unlock (c);
+    err = req->visit->cuts == c->cuts ? err : ESHUTDOWN;
+  else {
+    cache_lock (c);
+    err = leave_locked (c, req, err);
+    cache_unlock (c);
+  }
+  if (!err && req->visit->altered)
+    c->altered++;
   return err;
 }
 

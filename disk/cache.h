@@ -69,6 +69,12 @@ void cache_cut_locked (struct cache *c, const struct patches *patches);
 bool cache_is_off (const struct cache *c);
 void cache_power_on (struct cache *c);
 
+/* How many requests were altered by a fault, and succeeded; count more, which the content
+ * has from another disk.  What such a request did is no longer told apart.
+ */
+uint64_t cache_altered (const struct cache *c);
+void cache_add_altered (struct cache *c, uint64_t n);
+
 uint32_t cache_sector (const struct cache *c);
 uint64_t cache_atomic (const struct cache *c);
 

@@ -109,17 +109,21 @@ crash_check (const char *text, char *why, size_t size)
 /*--------------------------------------------------------------------*/
 /* States. */
 
-/* Say what a state is.  NULL: no memory. */
+/* Say what a state is, where so many requests were altered.  NULL: no memory. */
 static char *
-describe (const struct name *name, const struct loss *loss)
+describe (const struct name *name, const struct loss *loss, uint64_t altered)
 {
-  char text[700];
+  char text[700], more[100] = "";
+
+  if (altered > 0)
+    snprintf (more, sizeof more, "; faults had altered %" PRIu64
+              " of the acknowledged writes", altered);
 
   snprintf (text, sizeof text, "power cut now%s%.200s, %.200s: %" PRIu64 " of %" PRIu64
-            " unflushed requests lost %" PRIu64 " of %" PRIu64 " sectors; %s",
+            " unflushed requests lost %" PRIu64 " of %" PRIu64 " sectors; %s%s",
             *name->outer ? " of " : "", name->outer, name->choice, loss->requests,
             loss->all_requests, loss->sectors, loss->all_sectors,
-            loss->lie ? "a lie" : "legal");
+            loss->lie ? "a lie" : "legal", more);
   return strdup (text);
 }
 
@@ -136,7 +140,7 @@ cut_into (struct disk *d, const struct name *name, const struct choice *choice,
 
   if (!err)
     err = content_clone (from, d, &patches);
-  if (!err && !(d->about = describe (name, &loss)))
+  if (!err && !(d->about = describe (name, &loss, cache_altered (from->cache))))
     err = ENOMEM;
   patches_free (&patches);
   return err;
@@ -158,6 +162,8 @@ make_state (struct disk *d, const struct name *name, struct disk *from, char *wh
   }
   if (!err && name->cache)
     err = disk_set_cache (d, cache_sector (from->cache), cache_atomic (from->cache));
+  if (d->cache)
+    cache_add_altered (d->cache, cache_altered (from->cache));
   choice_free (&choice);
   return err;
 }

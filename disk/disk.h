@@ -34,6 +34,7 @@ struct visit {
   bool only_own;                /* which covers only its own connection: a lie */
   bool no_fua;                  /* its FUA is a lie */
   bool drops;                   /* if it fails, what it covered is lost */
+  bool altered;                 /* a fault has changed or lost what it was to write */
 };
 
 /* Make the initial content of a range, which begins at a page and ends at one

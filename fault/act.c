@@ -487,6 +487,19 @@ answer_stale (const struct fired *fired, size_t n, const struct request *req)
   return c ? disk_read (c->stale, req->buf, req->count, req->offset, NULL) : 0;
 }
 
+/* Tell a volatile cache that this write, if it succeeds, was altered: what a power cut
+ * leaves of it, an honest disk would not.  To trim nothing, or a part, is honest.
+ */
+static void
+note_altered (const struct fired *fired, size_t n, const struct request *req)
+{
+  const unsigned alters = ACT (MISDIRECT) | ACT (CORRUPT)
+    | (req->op == OP_TRIM ? 0 : ACT (LOSE) | ACT (KEEP));
+
+  for (size_t i = 0; i < n && req->visit && CHANGES >> req->op & 1; i++)
+    req->visit->altered |= (fired[i].does & alters) != 0;
+}
+
 /* Perform a request, moved and damaged.  The data of a write is the client's, so a
  * copy is damaged.
  */
@@ -501,6 +514,7 @@ act_perform (const struct fired *fired, size_t n, struct request *original)
   for (size_t i = 0; i < n; i++)
     if (fired[i].does & ACT (MISDIRECT))
       req.offset = misdirected (&req, fired[i].fault->spec.misdirect);
+  note_altered (fired, n, &req);
   if (damaged && req.op == OP_WRITE) {
     copy = malloc (req.count);
     if (!copy)

@@ -64,7 +64,8 @@ write(other, "C")
 rule("""op = "flush", lose = "others" """)
 same("a flush that covers only its own connection", flush(h), "ok")
 row("W(A), W(B) and W(C) on another", "A 3:C", "o 2:B")
-says("what it should have covered is lost by a lie", words("none"), "; a lie$")
+says("what it should have covered is lost by a lie, and a write was lost before", words("none"),
+     "; a lie; faults had altered 1 of the acknowledged writes$")
 flush(other)
 row("the other connection flushes, too", "C", "B")
 clear()
@@ -81,6 +82,23 @@ said = lambda spec: control(f"select(2, pcall(fault, {{ {spec} }}))")
 for spec in ("""op = "write", lose = "others" """, """op = "flush", lose = "other" """,
              """op = "flush", lose = "others", error = "EIO" """, """op = "write", error = "EIO", lose = true """):
     same("refused: " + spec, isinstance(said(spec), str), True)
+
+fresh()
+for times, (op, spec) in enumerate((
+        ("write", "lose = true"), ("write", "keep = {{ 0, 10 }}"), ("write", "misdirect = 512"),
+        ("write", "corrupt = 1"), ("zero", "lose = true")), 2):
+    rule(f"""op = "{op}", {spec}, times = 1 """)
+    write(h, "A") if op == "write" else h.zero(512, 0)
+    clear()
+    says(f"{op} with {spec} was altered", words("all"), f"; legal; faults had altered {times} of the acknowledged writes$")
+    says("the other states say so, too", words("none"), f" altered {times} ")
+for op, spec in (("write", """error = "EIO", keep = {{ 0, 10 }} """), ("trim", "lose = true"), ("flush", "lose = true")):
+    rule(f"""op = "{op}", {spec}, times = 1 """)
+    same("it fails, or is honest", op == "write", {"write": lambda: write(h, "A"), "trim": lambda: h.trim(512, 0), "flush": lambda: flush(h)}[op]() not in (None, "ok"))
+    clear()
+    says(f"{op} with {spec} was not", words("none"), " altered 6 ")
+held = connect("crash/now/all+cache")
+says("nor do the states of a state forget", words("all+cache/crash/now/none"), " altered 6 ")
 '
 stopped
 done_testing
