@@ -402,14 +402,27 @@ is_dull (const struct segment *s)
   return all_zero (s);
 }
 
-/* Is one choice right for all sectors of a segment? */
+/* Has a segment a version of the request of this number? */
 static bool
-is_uniform (const struct choice *c)
+has_version (const struct segment *s, uint64_t number)
+{
+  const struct version *x = s->newest;
+
+  while (x && x->record->number != number)
+    x = x->below;
+  return x != NULL;
+}
+
+/* Is one choice right for all sectors of a segment?  Where sectors are listed, it is for
+ * those of other requests, which may be as many as the disk has.
+ */
+static bool
+is_uniform (const struct choice *c, const struct segment *s)
 {
   if (c->kind == CHOICE_SECTORS || c->kind == CHOICE_STATE)
     return false;
   for (size_t i = 0; i < c->n; i++)
-    if (c->item[i].parts)
+    if (c->item[i].parts && has_version (s, c->item[i].first))
       return false;
   return true;
 }
@@ -570,6 +583,7 @@ patch (struct picking *p, const struct segment *s, uint64_t first, uint64_t end,
 static int
 patch_segment (struct picking *p, const struct segment *s)
 {
+  const uint64_t end = is_uniform (p->choice, s) ? s->start : s->end;
   uint64_t first = s->start;
   struct version *last;
   int err = 0;
@@ -577,7 +591,7 @@ patch_segment (struct picking *p, const struct segment *s)
   if (p->choice->kind == CHOICE_SECTORS && is_dull (s))
     return 0;
   last = pick (p, s, first);
-  for (uint64_t i = first + 1; i < s->end && !is_uniform (p->choice) && !err; i++) {
+  for (uint64_t i = first + 1; i < end && !err; i++) {
     struct version *x = pick (p, s, i);
 
     if (x == last)
