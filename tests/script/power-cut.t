@@ -89,4 +89,7 @@ refused 'after=0: expected a whole number from 1' write-cache=volatile after=0
 refused 'back=x: expected a time' write-cache=volatile back=x
 refused 'torn=3: expected true or false' write-cache=volatile torn=3
 refused 'bad=3: expected true or false' write-cache=volatile bad=3
+# Words of its rule, which would do nothing.
+refused 'nth=2: no such parameter of power-cut.lua; did you mean after' write-cache=volatile nth=2
+refused 'cut=all: no such parameter of power-cut.lua; did you mean state' write-cache=volatile cut=all
 done_testing

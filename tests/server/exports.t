@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# A plain disk serves any export name, as nbdkit's own memory plugin.  With a script
-# or a control socket, only names that exist are served, and no name can forge a
-# line of nbdkit's log.
+# A plain disk serves any export name, as nbdkit's own memory plugin, except those of
+# crash states.  With a script or a control socket, only names that exist are served,
+# and no name can forge a line of nbdkit's log.
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdsh nbdinfo
 
@@ -13,6 +13,11 @@ for name in "x" * 4096, "two\nlines", "ünï":
 connect("a").pwrite(b"one", 0)
 print(connect("b").pread(3, 0))')" "1048576 1048576 1048576 bytearray(b'one')" "long ones and odd ones, all the same disk"
 is "$(nbdinfo --list "$uri" | grep '^export=')" 'export="":' "one is listed"
+# Whoever forgot write-cache=volatile must not test the live disk in place of a power cut.
+is "$(python 'from clients import *
+print(outcome(connect, "crash/now/none"), outcome(connect, "crash/x"), outcome(connect, "crash"))')" \
+    "ENOENT ENOENT ok" "names of crash states are refused"
+like "$(cat log)" 'crash states need a volatile cache: start the server with write-cache=volatile' "with what is missing"
 stopped
 
 for strict in lua='disk:snapshot "snap"' control=ctl log=faults.log; do
