@@ -160,7 +160,7 @@ name_pending (const struct versions *v, char *text, size_t size)
   const struct record *r = pending_from (v->first, 0);
   size_t len = 0;
 
-  snprintf (text, size, "none is");
+  snprintf (text, size, "nothing is unflushed");
   for (unsigned i = 0; r; i++) {
     const uint64_t first = r->number;
     uint64_t last = first;
@@ -279,6 +279,9 @@ check_state (const struct choice *c, const struct versions *v, char *why, size_t
     snprintf (why, size, "state-%" PRIu64 ": there are %s%.6fe%u states, which have "
               "numbers only if they are fewer than 2^64", c->number,
               about.power == MAX_POWER ? "more than " : "", about.digits, about.power);
+  else if (c->number > 0 && states == 1)
+    snprintf (why, size, "state-%" PRIu64 ": there is only state-0: nothing is unflushed",
+              c->number);
   else if (c->number >= states)
     snprintf (why, size, "state-%" PRIu64 ": there are %" PRIu64 " states, 0 to %"
               PRIu64, c->number, states, states - 1);

@@ -79,6 +79,8 @@ stopped
 cached 64K
 rows '
 fresh()
+for name in "lose-1", "state-1":
+    says(name + " when all is durable", refused(name), "nothing is unflushed")
 write(h, "A" * 63)
 s = state(f"state-{2**63 - 1}")
 same("2^63 states", disk(s), "A" * 63 + "o" * 65)
