@@ -25,7 +25,7 @@ says("and no other", refused(f"{outer}/crash/now/state-6"), r"\b6\b")
 same("draws are as those of any disk", [inner(f"sectors-{s}") for s in range(8)],
      ["".join(x[draw(s, i) % len(x)] for i, x in enumerate(["o", "oRS", "oS", "o", "o", "o", "o", "o"]))
       for s in range(8)])
-same("it is not the state without a cache", disk(state("none")), "oooooooo")
+same("it is not the state without a cache", image("none"), "oooooooo")
 d.flush()
 same("a flush there", inner("none"), "oSSooooo")
 c.pwrite(b"T" * 512, 0, FUA)

@@ -27,8 +27,9 @@ leave(a, b)
 same("as long as one is left", disk(d), "0Roooooo")
 leave(d)
 same("then the name is of a new moment", image("none"), "ABCDoooE")
-same("of each name alone", disk(state("all")), "A[B488S24][S76C436]Doooo")
-leave(c)
+e = state("all")
+same("of each name alone", disk(e), "A[B488S24][S76C436]Doooo")
+leave(c, e)
 
 # The spelling tells names apart.
 fresh()
