@@ -1370,6 +1370,17 @@ store_zero_growth (struct store *s, uint64_t count, uint64_t offset)
   return growth;
 }
 
+void
+store_expect (struct store *s, uint64_t offset)
+{
+  const uintptr_t entry = slot_get (s, offset / REGION);
+  const uintptr_t region
+    = page_region (entry, (unsigned) (offset % REGION / STORE_PAGE));
+
+  if (region)
+    __builtin_prefetch (page_address (region, 0) + offset % REGION);
+}
+
 /* Copy from one region without a lock.  False: it changed meanwhile, and the
  * copy must not be used.
  */

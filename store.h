@@ -96,6 +96,11 @@ uint64_t store_zero_growth (struct store *s, uint64_t count, uint64_t offset);
 /* Copy a range out.  Cannot fail: what was never written reads as zeroes. */
 void store_read (struct store *s, void *buf, uint64_t count, uint64_t offset);
 
+/* The bytes from OFFSET on are going to be read soon: have the processor fetch them, while
+ * the caller goes on.  Changes nothing, and does not wait.
+ */
+void store_expect (struct store *s, uint64_t offset);
+
 /* Copy a range in.  ENOMEM: a prefix was written, the rest is as it was. */
 int store_write (struct store *s, const void *buf, uint64_t count,
                  uint64_t offset);

@@ -300,6 +300,8 @@ cache_apply (struct cache *c, struct request *req)
 
   if (req->count == 0)
     return 0;
+  /* To wait for what a write covers takes longer than all else. */
+  content_expect (c->disk, req->offset);
   to_sectors (c, req->count, req->offset, &first, &end);
   err = lock_real (c, first, end, NULL);
   if (err)

@@ -121,6 +121,12 @@ content_extent (struct disk *d, uint64_t count, uint64_t offset, bool *data)
   return n;
 }
 
+void
+content_expect (struct disk *d, uint64_t offset)
+{
+  store_expect (d->store, offset);
+}
+
 /*--------------------------------------------------------------------*/
 
 bool

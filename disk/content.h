@@ -19,6 +19,9 @@ int content_zero (struct disk *d, uint64_t count, uint64_t offset, void *context
 uint64_t content_extent (struct disk *d, uint64_t count, uint64_t offset,
                          bool *data);
 
+/* Content from OFFSET on is going to be read soon (store_expect). */
+void content_expect (struct disk *d, uint64_t offset);
+
 /* Does a range have initial content that is not real: made when it is read, by a
  * function that may wait?
  */
