@@ -60,11 +60,12 @@ spare_clear (struct spare *s)
 struct covered *
 covered_new (uint32_t size)
 {
-  struct covered *c = malloc (sizeof *c + size);
+  const size_t lines = (sizeof (struct covered) + size + COVERED_LINE - 1) / COVERED_LINE;
+  struct covered *c = aligned_alloc (COVERED_LINE, lines * COVERED_LINE);
 
   if (!c)
     return NULL;
-  c->refs = 1;
+  atomic_init (&c->refs, 1);
   c->size = size;
   return c;
 }
@@ -87,14 +88,11 @@ covered_put (struct covered *c)
 struct covered *
 versions_cover (struct versions *v, uint32_t size)
 {
-  struct covered *c;
+  struct covered *c = size == SPARE_COVERED ? spare_take (&v->spare.covered) : NULL;
 
-  if (size != SPARE_COVERED)
-    return covered_new (size);
-  c = spare_or_new (&v->spare.covered, sizeof *c + SPARE_COVERED);
   if (!c)
-    return NULL;
-  c->refs = 1;
+    return covered_new (size);
+  atomic_init (&c->refs, 1);
   c->size = size;
   return c;
 }

@@ -34,11 +34,14 @@
 /* The most data that one version covers. */
 #define VERSION_BYTES 65536
 
-/* What was covered.  Several may share it; it never changes. */
+/* What was covered.  Several may share it; it never changes.  A copy between whole lines
+ * of the processor's cache takes half the time.
+ */
+#define COVERED_LINE 64
 struct covered {
   _Atomic unsigned refs;
   uint32_t size;                /* bytes */
-  unsigned char data[];
+  _Alignas (COVERED_LINE) unsigned char data[];
 };
 
 /* A request that has changed the disk. */
