@@ -424,6 +424,8 @@ free_records (struct record *r)
 static int
 leave_locked (struct cache *c, struct request *req, int err)
 {
+  const uint64_t now = c->events + 1;
+
   if (req->visit->cuts != c->cuts) {
     free_records (req->visit->records);
     return ESHUTDOWN;
@@ -432,8 +434,9 @@ leave_locked (struct cache *c, struct request *req, int err)
     err = end_flush (c, req, err);
   else if (!err && req->flags & NBDKIT_FLAG_FUA)
     end_fua (c, req->visit);
-  end_records (c, req->visit->records, c->events + 1);
-  c->events++;
+  end_records (c, req->visit->records, now);
+  /* Only who holds the lock counts. */
+  atomic_store_explicit (&c->events, now, memory_order_release);
   return err;
 }
 

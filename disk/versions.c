@@ -97,14 +97,15 @@ versions_cover (struct versions *v, uint32_t size)
   return c;
 }
 
-/* As covered_put. */
+/* As covered_put.  Where nobody else has it, nobody can get it. */
 static void
 uncover (struct versions *v, struct covered *c)
 {
-  if (!c || c->size != SPARE_COVERED)
-    covered_put (c);
-  else if (atomic_fetch_sub_explicit (&c->refs, 1, memory_order_acq_rel) == 1)
+  if (c && c->size == SPARE_COVERED
+      && atomic_load_explicit (&c->refs, memory_order_acquire) == 1)
     spare_give (&v->spare.covered, c);
+  else
+    covered_put (c);
 }
 
 /*--------------------------------------------------------------------*/
