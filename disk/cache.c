@@ -194,7 +194,7 @@ push_some (struct cache *c, const struct request *req, struct record *r,
     err = cover (c, first, first + *done, &covered);
   if (err)
     return err;
-  err = versions_push (&c->versions, r, first, first + *done, covered,
+  err = versions_push (&c->versions, s, r, first, first + *done, covered,
                        req->op != OP_WRITE && !data);
   if (err)
     covered_put (covered);

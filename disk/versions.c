@@ -492,21 +492,20 @@ versions_split (struct versions *v, uint64_t sector)
   return 0;
 }
 
-/* The segment of sectors that are alike; a new one where there is none. */
+/* The segment of sectors that are alike, which are in S; a new one where that is NULL. */
 static struct segment *
-make_segment (struct versions *v, uint64_t first, uint64_t end)
+make_segment (struct versions *v, struct segment *s, uint64_t first, uint64_t end)
 {
   struct segment **path[VERSIONS_HEIGHT];
-  struct segment *s = hash_find (v, first);
 
-  if (s && s->end == end)
+  if (s && s->start == first && s->end == end)
     return s;
-  s = find_path (v, first, path);
-  if (s && s->start <= first) {
+  if (s) {
     if (versions_split (v, first) || versions_split (v, end))
       return NULL;
     return versions_find (v, first);
   }
+  find_path (v, first, path);
   s = insert_segment (v, path, first, end);
   if (s)
     v->sectors += end - first;
@@ -514,12 +513,12 @@ make_segment (struct versions *v, uint64_t first, uint64_t end)
 }
 
 int
-versions_push (struct versions *v, struct record *r, uint64_t first, uint64_t end,
-               struct covered *covered, bool zero)
+versions_push (struct versions *v, struct segment *s, struct record *r, uint64_t first,
+               uint64_t end, struct covered *covered, bool zero)
 {
   struct version *n = spare_or_new (&v->spare.nodes, sizeof *n);
-  struct segment *s = n ? make_segment (v, first, end) : NULL;
 
+  s = n ? make_segment (v, s, first, end) : NULL;
   if (!s) {
     if (n)
       spare_give (&v->spare.nodes, n);

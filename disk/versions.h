@@ -147,11 +147,12 @@ uint64_t versions_run (const struct versions *v, uint64_t first, uint64_t end,
  */
 int versions_split (struct versions *v, uint64_t sector);
 
-/* Give sectors that are alike a new version, of record R, which keeps what it covers:
- * the version takes over the reference.  ENOMEM: there is no new version.
+/* Give sectors that are alike, and for which versions_run has just found S, a new version,
+ * of record R, which keeps what it covers: the version takes over the reference.  ENOMEM:
+ * there is no new version.
  */
-int versions_push (struct versions *v, struct record *r, uint64_t first, uint64_t end,
-                   struct covered *covered, bool zero);
+int versions_push (struct versions *v, struct segment *s, struct record *r,
+                   uint64_t first, uint64_t end, struct covered *covered, bool zero);
 
 /* Take back the newest version of each segment among these sectors that is of R, in
  * ascending order: BACK gets it first, to put back what it covered.
