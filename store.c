@@ -1373,10 +1373,12 @@ store_zero_growth (struct store *s, uint64_t count, uint64_t offset)
 void
 store_expect (struct store *s, uint64_t offset)
 {
-  const uintptr_t entry = slot_get (s, offset / REGION);
-  const uintptr_t region
-    = page_region (entry, (unsigned) (offset % REGION / STORE_PAGE));
+  uintptr_t region;
 
+  if (READERS_LOCK)
+    return;
+  region = page_region (slot_get (s, offset / REGION),
+                        (unsigned) (offset % REGION / STORE_PAGE));
   if (region)
     __builtin_prefetch (page_address (region, 0) + offset % REGION);
 }
