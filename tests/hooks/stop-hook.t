@@ -59,7 +59,7 @@ check "a relative name in the background" [ -s saved.img ]
 if [ "$WATCH" != tsan ]; then
     mkdir gone
     (cd gone && "${watch[@]}" nbdkit -f -P pid "$SO" -U sock size=1M \
-        lua="function on.stop() disk:save '$scratch/other.img' end" --run 'rm -r "$PWD"' >../log 2>&1)
+        lua="function on.stop() disk:save '$scratch/other.img' end" --run 'until [ -s pid ]; do sleep 0.02; done; rm -r "$PWD"' >../log 2>&1)
     like "$(cat log)" "error: on.stop: relative names of files are those of /: .*gone: No such file" "the directory has gone"
     check "and the hook has run" [ -s other.img ]
 fi
