@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "lua/host.h"
+#include "lua/spec.h"
 
 static int guards_ref;          /* tables that have a finalizer: weak keys */
 
@@ -75,6 +76,8 @@ note_word (lua_State *L, const char *word, size_t len)
  * that sleep hold up other requests of their connection, disk:stats counts
  * nothing, and a parameter that only a hook looks up is refused.  Other pieces that
  * look like one of these words do no harm.
+ *
+ * A name of a field of fault {} is no mention of a parameter: nearly always it is the field.
  */
 static int
 find_mentions (lua_State *L, const void *p, size_t size, void *unused)
@@ -86,7 +89,7 @@ find_mentions (lua_State *L, const void *p, size_t size, void *unused)
     mentions_wait = true;
   if (size == 5 && memcmp (p, "stats", 5) == 0)
     mentions_stats = true;
-  if (!host.serving && is_key (p, size))
+  if (!host.serving && is_key (p, size) && !spec_has_key (p, size))
     note_word (L, p, size);
   return 0;
 }

@@ -199,6 +199,9 @@ check_params (lua_State *L)
       continue;
     }
     nearest = nearest_word (L, p[i].key);
+    if (!nearest && spec_has_key (p[i].key, strlen (p[i].key)))
+      return luaL_error (L, "%s=%s: no script looks this parameter up while it is "
+                         "loaded", p[i].key, p[i].value);
     return luaL_error (L, nearest ? "%s=%s: no script looks this parameter up; "
                        "did you mean %s?" : "%s=%s: the plugin does not know "
                        "this parameter, and no script mentions it", p[i].key,

@@ -7,12 +7,6 @@
 -- or never.  With control=SOCKET, memctl SOCKET 'disk:power_on()' brings it back at any time.
 
 local params = require "lib.params"
--- The rule below mentions these, so the plugin takes them for parameters of this script.
-for name, instead in pairs { nth = "after", cut = "state" } do
-  if param[name] then
-    error(("%s=%s: no such parameter of power-cut.lua; did you mean %s?"):format(name, param[name], instead), 0)
-  end
-end
 local ops, back = {}, param.back or "connect"
 for op in (param.op or "flush"):gmatch "[^,]+" do ops[#ops + 1] = op end
 local rule = {

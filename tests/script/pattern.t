@@ -44,5 +44,5 @@ script size=$((2**63 - 1))
 is "$(python 'print(h.pread(9, h.get_size() - 9).hex())')" fff07fffffffffffff "the end of the largest disk"
 stopped
 
-refused 'offset=1: the plugin does not know' size=1M offset=1
+refused 'offset=1: no script looks this parameter up' size=1M offset=1
 done_testing

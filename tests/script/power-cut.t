@@ -17,7 +17,7 @@ print(t(h.flush), r(0), w(0), t(h.flush))
 print(h.pread(1, 0) if again().pread(8192, 1 << 20) == state else "other", state.count(b"b") % 512 == 0 < state.count(b"b") < 8192)
 print(w(0), t(h.flush), ctl("disk:power_on()"))' "ESHUTDOWN ESHUTDOWN ESHUTDOWN ESHUTDOWN
 bytearray(b'a') True
-ok ok control:1: disk:power_on: the power is on" "the usage line: at the 50th flush, until the next client connects"
+ok ok control:1: disk:power_on: the power is on already" "the usage line: at the 50th flush, until the next client connects"
 stopped
 no_complaints
 
@@ -90,6 +90,6 @@ refused 'back=x: expected a time' write-cache=volatile back=x
 refused 'torn=3: expected true or false' write-cache=volatile torn=3
 refused 'bad=3: expected true or false' write-cache=volatile bad=3
 # Words of its rule, which would do nothing.
-refused 'nth=2: no such parameter of power-cut.lua; did you mean after' write-cache=volatile nth=2
-refused 'cut=all: no such parameter of power-cut.lua; did you mean state' write-cache=volatile cut=all
+refused 'nth=2: no script looks this parameter up' write-cache=volatile nth=2
+refused 'cut=all: no script looks this parameter up' write-cache=volatile cut=all
 done_testing
