@@ -478,6 +478,15 @@ set_parameter (size_t i, const char *value)
   return p->set (value);
 }
 
+static bool
+is_parameter (const char *key)
+{
+  for (size_t i = 0; i < NR_PARAMETERS; i++)
+    if (strcmp (key, parameters[i].name) == 0)
+      return true;
+  return false;
+}
+
 /* nbdkit gives an argument without a key as the size.  Is it something else?  Then
  * say what.
  */
@@ -491,6 +500,8 @@ is_no_size (const char *value)
     return false;
   if (len > 4 && strcmp (value + len - 4, ".lua") == 0)
     nbdkit_error ("%.80s: a script is given as hooks=%.80s", value, value);
+  else if (is_parameter (value))
+    nbdkit_error ("%s: the parameter has no value; expected %s=VALUE", value, value);
   else if (config.nr_scripts > 0 && config.scripts[config.nr_scripts - 1].code)
     nbdkit_error ("size=%.40s: expected a number of bytes; if this belongs to lua=, "
                   "put all of that in quotes: lua='fault { op = \"read\", error = "
@@ -532,7 +543,7 @@ check_cache (void)
   const char *alone = config.sector ? "sector" : config.atomic ? "atomic" : NULL;
 
   if (!config.volatile_cache && alone) {
-    nbdkit_error ("%s: only a disk with write-cache=volatile has that", alone);
+    nbdkit_error ("%s: add write-cache=volatile: only such a disk has that", alone);
     return -1;
   }
   config.sector = config.sector ? config.sector : 512;

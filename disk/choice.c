@@ -130,7 +130,7 @@ choice_parse (const char *text, struct choice *c, char *why, size_t size)
   if (err == EINVAL)
     snprintf (why, size, "'%.100s' is no choice: expected none, all, lose-LIST, "
               "only-LIST, prefix-N, reqs-S, sectors-S or state-I, where LIST is such as "
-              "37,40-42 or 37:0-7", text);
+              "37,40-42 or 37:0-7, and N, S and I are whole numbers below 2^64", text);
   return err;
 }
 

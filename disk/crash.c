@@ -394,7 +394,7 @@ crash_power_on (char *why, size_t size)
   struct disk *d = disk_live ();
 
   if (!d->cache || !cache_is_off (d->cache))
-    return say (why, size, "the power is on");
+    return say (why, size, "the power is on already");
   cache_power_on (d->cache);
   medium_power (d->medium, true);
   return 0;

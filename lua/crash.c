@@ -49,8 +49,9 @@ to_cut (lua_State *L, const char *what, struct crash_cut *cut)
     lua_insert (L, -2);
   }
   if (lua_type (L, -2) != LUA_TSTRING)
-    luaL_error (L, "%s: expected a choice, such as \"none\" or \"sectors-7\", or { "
-                "\"sectors-7\", torn = true, bad = true }", what);
+    luaL_error (L, "%s: expected a choice in quotes, such as \"none\" or "
+                "\"sectors-7\", or { \"sectors-7\", torn = true, bad = true }, got %s",
+                what, luaL_typename (L, -2));
   cut->choice = lua_tostring (L, -2);
   if (strlen (cut->choice) != lua_rawlen (L, -2))
     luaL_error (L, "%s: the choice has a zero byte in it", what);
@@ -69,11 +70,10 @@ disk_method_cut (lua_State *L)
   int err;
 
   check_self (L, "cut(choice)");
-  lua_settop (L, 2);
-  if (lua_isnil (L, 2)) {
+  /* A nil is a choice whose quotes were forgotten. */
+  if (lua_gettop (L) == 1)
     lua_pushstring (L, "none");
-    lua_replace (L, 2);
-  }
+  lua_settop (L, 2);
   to_cut (L, "disk:cut", &cut);
   err = crash_cut (&cut, why, sizeof why);
   host_excuse (since);

@@ -656,8 +656,8 @@ take_keys (lua_State *L, struct fault_spec *s)
     }
   }
   if (!acts)
-    luaL_error (L, "fault: there is no action, such as error = \"EIO\" (in "
-                "quotes)");
+    luaL_error (L, "fault: there is no action, such as error = \"EIO\" or "
+                "cut = \"none\" (in quotes)");
   s->ops &= acts & can;
   s->only_function = actions == 1
     && (s->has_delay_function || s->has_keep_function);

@@ -113,7 +113,7 @@ disk:wriet(1)	!control:1: disk has no 'wriet'; did you mean 'write'\?
 disk:read(1 << 20, 1)	!control:1: bad argument #2 to 'read' .*
 disk:read()	!control:1: bad argument #1 to 'read' .*
 fault.get("none")	!control:1: there is no fault rule 'none'
-fault { op = "read" }	!control:1: fault: there is no action, such as error = "EIO" \(in quotes\)
+fault { op = "read" }	!control:1: fault: there is no action, such as error = "EIO" or cut = "none" \(in quotes\)
 os.exit()	!control:1: os.exit: a script can't end the server
 coroutine.yield(1)	!control:1: a hook can't use coroutine.yield outside of coroutines of its own
 (function() local function f() return f() + 1 end return f() end)()	!control:1: stack overflow.*

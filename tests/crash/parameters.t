@@ -24,7 +24,8 @@ wrong "atomic" $v sector=4096 atomic=512
 wrong "atomic" $v sector=4096 atomic=2048
 wrong "write-cache" write-cache=some
 wrong "write-cache" write-cache=
-wrong "write-cache=volatile" sector=4096
+wrong "add write-cache=volatile" sector=4096
+wrong "write-cache: the parameter has no value" write-cache
 wrong "write-cache=volatile" atomic=4096
 wrong "write-cache=volatile" write-cache=none atomic=4096
 wrong "twice|already" $v $v

@@ -65,11 +65,14 @@ def releaser():
         time.sleep(0.005)
 def work_all():
     got = together(*[lambda k=k: worker(k) for k in range(8)])
+    # On a fast machine all may be done before a rule is there that matches.
+    while "EIO" not in {o for g in got for o in g}:
+        got.append(worker(0))
     ends.set()
     return got
 all = together(work_all, releaser, *[lambda k=k: controller(k) for k in range(4)])
 outcomes = [o for g in all[0] for o in g]
-print(len(outcomes), set(outcomes) <= errors, outcomes.count("ok") > 0, outcomes.count("EIO") > 0)
+print(len(outcomes) >= int(os.environ["WORK"]) // 8 * 8, set(outcomes) <= errors, outcomes.count("ok") > 0, outcomes.count("EIO") > 0)
 print([w for w, made in all[2:] for w in w][:5], min(made for w, made in all[2:]) > 5)
 control("fault.clear() kept = nil collectgarbage() collectgarbage()")
 bad = 0
@@ -81,7 +84,7 @@ PY
 # (nbdkit before 1.34 serves the requests of a connection at the same time only if
 # some script may wait.)
 serve size=8M control="$scratch/ctl" lua='local may = sleep' log=faults.log seed="$SEED"
-is "$(python "$(cat change.py)")" "$((WORK / 8 * 8)) True True True
+is "$(python "$(cat change.py)")" "True True True True
 [] True
 0 {}" "rules come and go"
 stopped

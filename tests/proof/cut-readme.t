@@ -43,7 +43,7 @@ as_shown ()
 unmount_example ()
 {
     local dir
-    for dir in live cut dev; do unmount "$scratch/$1/$dir"; done
+    for dir in live cut dev; do unmount "$scratch/$1/made/$dir"; done
 }
 
 run_example ()
@@ -52,8 +52,9 @@ run_example ()
     at_exit+=("unmount_example $1")
     cd "$1" || bail "no directory"
     ln -s "$SO" memory.so
-    sed "s,& sleep 1,\& until [ -e dev/sda ]; do sleep 0.02; done,
-        s,sleep 1; umount dev,until umount dev 2>busy; do sleep 0.02; done,
+    sed "s,mktemp -d,mkdir made; echo made,
+        s,& sleep 1,\& until [ -e dev/sda ]; do sleep 0.02; done,
+        s,sleep 1; until umount dev; do sleep 1,until umount dev 2>busy; do sleep 0.02,
         $2" "$example.cmd" >cmd
     timeout 60 bash cmd >got 2>&1
     cd "$scratch" || bail "no directory"
