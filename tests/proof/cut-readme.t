@@ -65,6 +65,13 @@ if [ $user -ne 0 ]; then
 else
     as_shown fuse2fs ""
 fi
+# A commit that ends in a write which SQLite flushes is never gone.
+if [ $user -eq 0 ]; then
+    run_example wal 's,live/db ",&PRAGMA journal_mode=WAL; ,'
+    is "$(tail -2 wal/got | xargs)" "10 99" "wal: the commit stays"
+else
+    skip wal "$user_why"
+fi
 # ext4 commits each few seconds, which would make all durable.
 if [ $kernel -ne 0 ]; then
     skip kernel "$kernel_why"
