@@ -91,7 +91,7 @@ config_sector (const char *value)
   uint64_t bytes;
 
   if (text_size (value, &bytes) && (bytes == 512 || bytes == 4096)) {
-    config.sector = (uint32_t) bytes;
+    config.cache.sector = (uint32_t) bytes;
     return 0;
   }
   nbdkit_error ("sector=%.40s: expected 512 or 4096, the bytes that a power cut keeps "
@@ -102,12 +102,22 @@ config_sector (const char *value)
 static int
 config_atomic (const char *value)
 {
-  if (text_size (value, &config.atomic) && config.atomic > 0
-      && (config.atomic & (config.atomic - 1)) == 0)
+  if (text_size (value, &config.cache.atomic) && config.cache.atomic > 0
+      && (config.cache.atomic & (config.cache.atomic - 1)) == 0)
     return 0;
   nbdkit_error ("atomic=%.40s: expected a power of two, such as 4096, in bytes: "
                 "requests up to that size survive a power cut as a whole or not",
                 value);
+  return -1;
+}
+
+static int
+config_history (const char *value)
+{
+  if (text_size (value, &config.cache.history) && config.cache.history > 0)
+    return 0;
+  nbdkit_error ("history=%.40s: expected a number of bytes, such as 1G, up to which "
+                "requests are remembered", value);
   return -1;
 }
 
@@ -436,6 +446,9 @@ config_memory (const char *value)
   ROW ("atomic", config_atomic, false, \
        "atomic=SIZE              And requests up to this size that cross no multiple\n" \
        "                         of it.") \
+  ROW ("history", config_history, false, \
+       "history=SIZE             Remember so many bytes of requests, for power cuts at\n" \
+       "                         any past moment, such as crash/before-flush-14/none.") \
   ROW ("hook-timeout", config_timeout, false, \
        "hook-timeout=SECONDS     How long a hook may run without yielding (1).") \
   ROW ("lua-memory", config_memory, false, \
@@ -540,23 +553,24 @@ refuse_param (const struct param *p)
 static int
 check_cache (void)
 {
-  const char *alone = config.sector ? "sector" : config.atomic ? "atomic" : NULL;
+  const char *alone = config.cache.sector ? "sector"
+    : config.cache.atomic ? "atomic" : config.cache.history ? "history" : NULL;
 
   if (!config.volatile_cache && alone) {
     nbdkit_error ("%s: add write-cache=volatile: only such a disk has that", alone);
     return -1;
   }
-  config.sector = config.sector ? config.sector : 512;
-  if (config.atomic && config.atomic < config.sector) {
+  config.cache.sector = config.cache.sector ? config.cache.sector : 512;
+  if (config.cache.atomic && config.cache.atomic < config.cache.sector) {
     nbdkit_error ("atomic=%llu: expected at least a sector, which has %u bytes",
-                  (unsigned long long) config.atomic, (unsigned) config.sector);
+                  (unsigned long long) config.cache.atomic, (unsigned) config.cache.sector);
     return -1;
   }
-  if (config.volatile_cache && config.size % config.sector != 0)
+  if (config.volatile_cache && config.size % config.cache.sector != 0)
     nbdkit_error ("size=%llu: the last sector is short: it has %llu of %u bytes",
                   (unsigned long long) config.size,
-                  (unsigned long long) config.size % config.sector,
-                  (unsigned) config.sector);
+                  (unsigned long long) config.size % config.cache.sector,
+                  (unsigned) config.cache.sector);
   return 0;
 }
 

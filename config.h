@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "disk/disk.h"
 #include "lua/hooks.h"
 
 enum allocator { SPARSE, MALLOC, MALLOC_LOCKED };
@@ -20,8 +21,7 @@ struct config {
   uint64_t size;                /* bytes */
   enum allocator allocator;
   bool volatile_cache;          /* write-cache=volatile */
-  uint32_t sector;              /* of it, in bytes */
-  uint64_t atomic;              /* bytes; 0: no request is atomic */
+  struct disk_cache cache;      /* what else is said of it */
   struct script *scripts;
   size_t nr_scripts, room_scripts;
   char *control, *log;          /* paths, or NULL */

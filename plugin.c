@@ -73,7 +73,7 @@ memory_config_complete (void)
     return -1;
   }
   if (config.volatile_cache
-      && disk_set_cache (disk_live (), config.sector, config.atomic) != 0) {
+      && disk_set_cache (disk_live (), &config.cache) != 0) {
     nbdkit_error ("write-cache: out of memory");
     return -1;
   }

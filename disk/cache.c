@@ -11,15 +11,16 @@
 
 #include "disk/cache.h"
 #include "disk/content.h"
+#include "disk/history.h"
 #include "disk/inside.h"
 #include "lib/min.h"
 
 struct cache {
   struct disk *disk;
   uint64_t size;                /* of the disk, in bytes */
-  uint64_t atomic;
+  struct disk_cache how;
 
-  _Atomic uint64_t events;      /* requests that have completed */
+  _Atomic uint64_t events;      /* how many there were (disk/history.h) */
   _Atomic uint64_t failures;    /* of flushes that dropped what they covered */
   _Atomic uint64_t cuts;
   _Atomic bool off;
@@ -27,24 +28,29 @@ struct cache {
 
   pthread_mutex_t lock;         /* guards what follows, and changes of the content */
   struct versions versions;
+  struct history *history;      /* or NULL */
 };
 
 /*--------------------------------------------------------------------*/
 /* The object. */
 
 struct cache *
-cache_new (struct disk *d, uint32_t sector, uint64_t atomic)
+cache_new (struct disk *d, const struct disk_cache *how)
 {
   struct cache *c = calloc (1, sizeof *c);
 
-  if (!c || !versions_init (&c->versions, sector)) {
+  if (!c || !versions_init (&c->versions, how->sector)) {
     free (c);
     return NULL;
   }
   c->disk = d;
   c->size = disk_size (d);
-  c->atomic = atomic;
+  c->how = *how;
   pthread_mutex_init (&c->lock, NULL);
+  if (how->history && !(c->history = history_new (how->history, how->sector))) {
+    cache_free (c);
+    return NULL;
+  }
   return c;
 }
 
@@ -54,6 +60,7 @@ cache_free (struct cache *c)
   if (!c)
     return;
   versions_free (&c->versions);
+  history_free (c->history);
   pthread_mutex_destroy (&c->lock);
   free (c);
 }
@@ -83,16 +90,32 @@ cache_add_altered (struct cache *c, uint64_t n)
   c->altered += n;
 }
 
-uint32_t
-cache_sector (const struct cache *c)
+const struct disk_cache *
+cache_how (const struct cache *c)
 {
-  return c->versions.sector;
+  return &c->how;
+}
+
+struct history *
+cache_history (struct cache *c)
+{
+  return c->history;
 }
 
 uint64_t
-cache_atomic (const struct cache *c)
+cache_now (const struct cache *c)
 {
-  return c->atomic;
+  return c->events;
+}
+
+/* Only who holds the lock counts. */
+static uint64_t
+next_event (struct cache *c)
+{
+  const uint64_t now = c->events + 1;
+
+  atomic_store_explicit (&c->events, now, memory_order_release);
+  return now;
 }
 
 /* The sectors that a range touches: *FIRST <= s < *END. */
@@ -181,7 +204,7 @@ static int
 push_some (struct cache *c, const struct request *req, struct record *r,
            uint64_t first, uint64_t end, uint64_t *done)
 {
-  struct covered *covered = NULL;
+  struct version made = { .record = r, .when = c->events };
   struct segment *s;
   bool data;
   int err = 0;
@@ -190,14 +213,17 @@ push_some (struct cache *c, const struct request *req, struct record *r,
   if (s && s->newest->record == r)
     return 0;                   /* another part of the same request */
   *done = alike (c, first, first + *done, &data);
+  made.zero = req->op != OP_WRITE && !data;
   if (data)
-    err = cover (c, first, first + *done, &covered);
+    err = cover (c, first, first + *done, &made.covered);
   if (err)
     return err;
-  err = versions_push (&c->versions, s, r, first, first + *done, covered,
-                       req->op != OP_WRITE && !data);
+  if (r->change)
+    err = history_push (c->history, r->change, first, first + *done, &made);
+  if (!err)
+    err = versions_push (&c->versions, s, first, first + *done, &made);
   if (err)
-    covered_put (covered);
+    covered_put (made.covered);
   return err;
 }
 
@@ -238,17 +264,42 @@ make_change (struct cache *c, const struct request *req, struct record *r)
     err = req->op == OP_WRITE
       ? content_write (c->disk, req->buf, req->count, req->offset, NULL)
       : content_zero (c->disk, req->count, req->offset, NULL);
-  if (err)
-    versions_pop (&c->versions, r, first, end, pop_back, c);
+  if (!err)
+    return 0;
+  versions_pop (&c->versions, r, first, end, pop_back, c);
+  if (r->change)
+    history_pop (c->history, r->change, first, end);
   return err;
 }
 
 static bool
 is_atomic (const struct cache *c, const struct request *whole)
 {
-  return c->atomic > 0 && whole->count <= c->atomic
-    && whole->offset / c->atomic
-       == (whole->offset + whole->count - 1) / c->atomic;
+  const uint64_t atomic = c->how.atomic;
+
+  return atomic > 0 && whole->count <= atomic
+    && whole->offset / atomic == (whole->offset + whole->count - 1) / atomic;
+}
+
+/* Of a request to zero or trim, one sector counts as remembered. */
+static struct change *
+record_change (struct cache *c, const struct request *whole, const struct record *r)
+{
+  const bool ended = c->history->end;
+  struct change *ch
+    = history_add (c->history, CHANGE_REQUEST,
+                   whole->op == OP_WRITE ? whole->count : c->how.sector, c->events);
+
+  if (!ended && c->history->end)
+    nbdkit_error ("history=%llu is full: the recording has ended, before request %llu; "
+                  "requests go on", (unsigned long long) c->how.history,
+                  (unsigned long long) r->number);
+  if (ch && ch->kind == CHANGE_REQUEST)
+    ch->record = (struct record) {
+      .number = r->number, .first = r->first, .sectors = r->sectors, .conn = r->conn,
+      .atomic = r->atomic,
+    };
+  return ch;
 }
 
 /* The record of a request that is applied: a new one, or, if this is not its first part,
@@ -265,8 +316,13 @@ record_of (struct cache *c, const struct request *req)
     return req->record;
   to_sectors (c, whole->count, whole->offset, &first, &end);
   r = versions_record (&c->versions, first, end - first, req->conn->id);
-  if (r)
-    r->atomic = is_atomic (c, whole);
+  if (!r)
+    return NULL;
+  r->atomic = is_atomic (c, whole);
+  if (c->history && !(r->change = record_change (c, whole, r))) {
+    versions_withdraw (&c->versions, r);
+    return NULL;
+  }
   return r;
 }
 
@@ -278,6 +334,7 @@ apply_locked (struct cache *c, struct request *req)
 
   if (req->visit->cuts != c->cuts)
     return ESHUTDOWN;
+  next_event (c);
   r = record_of (c, req);
   if (!r)
     return ENOMEM;
@@ -285,6 +342,8 @@ apply_locked (struct cache *c, struct request *req)
   if (req->record)
     return err;
   if (err) {
+    if (r->change)
+      history_withdraw (c->history, r->change);
     versions_withdraw (&c->versions, r);
     return err;
   }
@@ -366,11 +425,87 @@ flush_locked (struct cache *c, const struct request *req)
   const struct reach all = { visit->entered, 0 };
   const struct reach own = { visit->entered, req->conn->id };
   const bool honest = visit->flushed && !visit->only_own;
+  const struct flushed f = {
+    .entered = visit->entered, .returned = c->events + 1, .lie = !visit->flushed,
+    .conn = visit->only_own ? req->conn->id : 0,
+  };
 
+  if (c->history && history_flush (c->history, &f))
+    history_break (c->history);
   if (visit->flushed)
     versions_settle (v, 0, UINT64_MAX, is_covered, honest ? &all : &own);
   if (!honest)
     versions_owe (v, 0, UINT64_MAX, is_covered, &all);
+}
+
+/* What covers versions, and is not a request: they are kept in the history. */
+static int
+keep (struct cache *c, struct change *ch, uint64_t first, uint64_t end)
+{
+  struct version made = { .when = c->events };
+  bool data;
+  int err = ch ? 0 : ENOMEM;
+
+  for (uint64_t n; first < end && !err; first += n) {
+    n = alike (c, first, end, &data);
+    made.covered = NULL;
+    if (data)
+      err = cover (c, first, first + n, &made.covered);
+    if (err)
+      break;
+    err = history_push (c->history, ch, first, first + n, &made);
+    c->history->bytes += made.covered ? made.covered->size : 0;
+    covered_put (made.covered);
+  }
+  return err;
+}
+
+/* A failed flush, or a cut, at work. */
+struct losing {
+  struct cache *cache;
+  struct change *change;        /* NULL: nothing is recorded */
+};
+
+/* What is lost shows no longer: keep it in the history. */
+static void
+keep_or_break (const struct losing *l, uint64_t first, uint64_t end)
+{
+  if (l->change && keep (l->cache, l->change, first, end))
+    history_break (l->cache->history);
+}
+
+static void
+drop_back (void *losing, const struct segment *s, const struct covered *covered,
+           uint32_t at)
+{
+  const struct losing *l = losing;
+
+  keep_or_break (l, s->start, s->end);
+  put_back (l->cache, s, covered, at);
+}
+
+/* Begin to lose something at this event. */
+static struct losing
+begin_losing (struct cache *c, enum change_kind kind)
+{
+  struct losing l = { .cache = c };
+
+  if (c->history && !(l.change = history_add (c->history, kind, 0, c->events)))
+    history_break (c->history);
+  return l;
+}
+
+static void
+drop_locked (struct cache *c, const struct reach *all)
+{
+  struct losing l;
+
+  next_event (c);
+  l = begin_losing (c, CHANGE_DROP);
+  for (struct record *r = c->versions.first; r && l.change; r = r->next)
+    if (r->pending > 0 && is_covered (r, all) && r->change->kind == CHANGE_REQUEST)
+      r->change->dropped = c->events;
+  versions_drop (&c->versions, is_covered, all, drop_back, &l);
 }
 
 /* A flush is about to complete.  If another one has failed meanwhile and dropped what it
@@ -383,7 +518,7 @@ end_flush (struct cache *c, const struct request *req, int err)
   const struct reach all = { visit->entered, 0 };
 
   if (err && visit->drops) {
-    versions_drop (&c->versions, is_covered, &all, put_back, c);
+    drop_locked (c, &all);
     c->failures++;
   }
   if (!err && visit->failures != c->failures)
@@ -403,10 +538,25 @@ end_fua (struct cache *c, const struct visit *visit)
 }
 
 static void
-end_records (struct cache *c, struct record *r, uint64_t now)
+end_change (struct change *ch, const struct request *req, int err, uint64_t now)
 {
-  for (struct record *next; r; r = next) {
+  const bool fua = !err && req->flags & NBDKIT_FLAG_FUA;
+
+  if (ch->kind != CHANGE_REQUEST)
+    return;
+  ch->record.done = now;
+  ch->fua = fua && !req->visit->no_fua;
+  ch->no_fua = fua && req->visit->no_fua;
+  ch->altered = !err && req->visit->altered;
+}
+
+static void
+end_records (struct cache *c, const struct request *req, int err, uint64_t now)
+{
+  for (struct record *r = req->visit->records, *next; r; r = next) {
     next = r->sibling;
+    if (r->change)
+      end_change (r->change, req, err, now);
     versions_complete (&c->versions, r, now);
   }
 }
@@ -424,8 +574,6 @@ free_records (struct record *r)
 static int
 leave_locked (struct cache *c, struct request *req, int err)
 {
-  const uint64_t now = c->events + 1;
-
   if (req->visit->cuts != c->cuts) {
     free_records (req->visit->records);
     return ESHUTDOWN;
@@ -434,9 +582,7 @@ leave_locked (struct cache *c, struct request *req, int err)
     err = end_flush (c, req, err);
   else if (!err && req->flags & NBDKIT_FLAG_FUA)
     end_fua (c, req->visit);
-  end_records (c, req->visit->records, now);
-  /* Only who holds the lock counts. */
-  atomic_store_explicit (&c->events, now, memory_order_release);
+  end_records (c, req, err, next_event (c));
   return err;
 }
 
@@ -481,6 +627,39 @@ lock_range (struct cache *c, uint64_t first, uint64_t end, void *context)
   return err;
 }
 
+/* Record that the medium changes. */
+static int
+keep_medium (struct cache *c, uint64_t first, uint64_t end)
+{
+  struct change *ch;
+  int err;
+
+  if (!c->history)
+    return 0;
+  next_event (c);
+  ch = history_add (c->history, CHANGE_MEDIUM, 0, c->events);
+  err = keep (c, ch, first, end);
+  if (err && ch) {
+    history_pop (c->history, ch, first, end);
+    history_withdraw (c->history, ch);
+  }
+  return err;
+}
+
+/* As lock_range, when what they hold is in the history. */
+static int
+lock_kept (struct cache *c, uint64_t first, uint64_t end, void *context)
+{
+  int err = lock_range (c, first, end, context);
+
+  if (err)
+    return err;
+  err = keep_medium (c, first, end);
+  if (err)
+    cache_unlock (c);
+  return err;
+}
+
 int
 cache_write (struct cache *c, const void *buf, uint64_t count, uint64_t offset,
              void *context)
@@ -491,7 +670,7 @@ cache_write (struct cache *c, const void *buf, uint64_t count, uint64_t offset,
   if (count == 0)
     return 0;
   to_sectors (c, count, offset, &first, &end);
-  err = lock_range (c, first, end, context);
+  err = lock_kept (c, first, end, context);
   if (err)
     return err;
   err = content_write (c->disk, buf, count, offset, context);
@@ -509,7 +688,7 @@ cache_zero (struct cache *c, uint64_t count, uint64_t offset, void *context)
   if (count == 0)
     return 0;
   to_sectors (c, count, offset, &first, &end);
-  err = lock_range (c, first, end, context);
+  err = lock_kept (c, first, end, context);
   if (err)
     return err;
   err = content_zero (c->disk, count, offset, context);
@@ -518,10 +697,32 @@ cache_zero (struct cache *c, uint64_t count, uint64_t offset, void *context)
   return err;
 }
 
+int
+cache_replace_locked (struct cache *c)
+{
+  uint64_t first, end;
+
+  to_sectors (c, c->size, 0, &first, &end);
+  if (!c->history)
+    return 0;
+  return content_is_initial (c->disk, c->size, 0) ? ENOTSUP : keep_medium (c, first, end);
+}
+
 void
 cache_settle_locked (struct cache *c)
 {
   settle_range (c, 0, UINT64_MAX);
+}
+
+int
+cache_mark (struct cache *c, const char *text)
+{
+  int err;
+
+  cache_lock (c);
+  err = history_mark (c->history, text, next_event (c));
+  cache_unlock (c);
+  return err;
 }
 
 /*--------------------------------------------------------------------*/
@@ -574,11 +775,19 @@ cache_prepare_locked (struct cache *c, const struct patches *patches)
 void
 cache_cut_locked (struct cache *c, const struct patches *patches)
 {
+  struct losing l;
+
   c->off = true;
   c->cuts++;
+  if (c->history && history_cut (c->history, next_event (c)))
+    history_break (c->history);
+  l = begin_losing (c, CHANGE_MEDIUM);
   for (size_t i = 0; i < patches->n; i++) {
     const struct patch *p = &patches->patch[i];
+    uint64_t first, end;
 
+    to_sectors (c, p->end - p->start, p->start, &first, &end);
+    keep_or_break (&l, first, end);
     if (p->covered)
       content_write (c->disk, p->covered->data + p->at, p->end - p->start, p->start,
                      NULL);

@@ -25,11 +25,10 @@
 #include "disk/view.h"
 
 struct cache;
+struct history;
 
-/* Make a cache for a disk, whose content it changes.  SECTOR and ATOMIC are bytes;
- * ATOMIC is 0 if no request is atomic.  NULL: no memory.
- */
-struct cache *cache_new (struct disk *d, uint32_t sector, uint64_t atomic);
+/* Make a cache for a disk, whose content it changes.  NULL: no memory. */
+struct cache *cache_new (struct disk *d, const struct disk_cache *how);
 void cache_free (struct cache *c);              /* NULL is allowed */
 
 /* A request enters, or completes with an errno code; returns that, or another one. */
@@ -51,6 +50,11 @@ int cache_zero (struct cache *c, uint64_t count, uint64_t offset, void *context)
 /* Keep all as it is, and see what is volatile, until cache_unlock. */
 struct versions *cache_lock (struct cache *c);
 void cache_unlock (struct cache *c);
+
+/* All content is going to be replaced: record it.  It is locked.  ENOMEM, or ENOTSUP: there
+ * is initial content, which is not known.
+ */
+int cache_replace_locked (struct cache *c);
 
 /* All that the disk holds is durable.  It is locked. */
 void cache_settle_locked (struct cache *c);
@@ -75,8 +79,14 @@ void cache_power_on (struct cache *c);
 uint64_t cache_altered (const struct cache *c);
 void cache_add_altered (struct cache *c, uint64_t n);
 
-uint32_t cache_sector (const struct cache *c);
-uint64_t cache_atomic (const struct cache *c);
+const struct disk_cache *cache_how (const struct cache *c);
+
+/* Its history, which is locked with it, or NULL; and the present in it. */
+struct history *cache_history (struct cache *c);
+uint64_t cache_now (const struct cache *c);
+
+/* Set a mark in its history, which it has.  ENOMEM. */
+int cache_mark (struct cache *c, const char *text);
 
 /* How often the power was cut: a number that grows before the content changes. */
 const _Atomic uint64_t *cache_cuts (const struct cache *c);

@@ -11,8 +11,10 @@
 #include "disk/content.h"
 #include "disk/crash.h"
 #include "disk/inside.h"
+#include "disk/history.h"
 #include "disk/list.h"
 #include "disk/medium.h"
+#include "disk/moment.h"
 #include "lib/min.h"
 
 static int
@@ -26,14 +28,14 @@ say (char *why, size_t size, const char *text)
 /* Names. */
 
 #define PREFIX "crash/"
-#define NOW "now/"
+#define NOW "now"
 #define CACHE "+cache"
 
 /* A name, taken apart. */
 struct name {
   char *text;                   /* from malloc; what follows points into it */
   const char *outer;            /* the disk whose state it is; "": the live one */
-  const char *choice;
+  const char *point, *choice;
   bool cache;
 };
 
@@ -60,25 +62,11 @@ take_cache (char *choice)
   return true;
 }
 
-static int
-no_point (const char *point, char *why, size_t size)
-{
-  const char *end = strchr (point, '/');
-
-  if (!end)
-    snprintf (why, size, "expected crash/POINT/CHOICE, such as crash/now/none");
-  else
-    snprintf (why, size, "there is no moment '%.*s' to go back to: no history is "
-              "remembered, so there is only now, as in crash/now/none",
-              (int) (end - point < 100 ? end - point : 100), point);
-  return EINVAL;
-}
-
 /* Take a name apart.  0, EINVAL or ENOMEM; the caller frees the text in any case. */
 static int
 take_apart (const char *text, struct name *name, char *why, size_t size)
 {
-  char *step, *point;
+  char *step, *point, *end;
 
   *name = (struct name) { .text = strdup (text), .outer = "" };
   if (!name->text)
@@ -89,10 +77,13 @@ take_apart (const char *text, struct name *name, char *why, size_t size)
     *step = '\0';
     name->outer = name->text;
   }
-  if (strncmp (point, NOW, strlen (NOW)) != 0)
-    return no_point (point, why, size);
-  name->choice = point + strlen (NOW);
-  name->cache = take_cache (point + strlen (NOW));
+  end = strchr (point, '/');
+  if (!end)
+    return say (why, size, "expected crash/POINT/CHOICE, such as crash/now/none");
+  *end = '\0';
+  name->point = point;
+  name->choice = end + 1;
+  name->cache = take_cache (end + 1);
   return 0;
 }
 
@@ -109,62 +100,110 @@ crash_check (const char *text, char *why, size_t size)
 /*--------------------------------------------------------------------*/
 /* States. */
 
-/* Say what a state is, where so many requests were altered.  NULL: no memory. */
+/* A state that is made. */
+struct making {
+  const struct name *name;
+  struct choice choice;
+  struct disk *from, *to;
+  struct loss loss;
+  char when[300];               /* the point, in words */
+  uint64_t altered;             /* requests, by then */
+  char *why;
+  size_t size;
+};
+
+/* Say what a state is.  NULL: no memory. */
 static char *
-describe (const struct name *name, const struct loss *loss, uint64_t altered)
+describe (const struct making *m)
 {
-  char text[700], more[100] = "";
+  const struct loss *loss = &m->loss;
+  char text[900], more[100] = "";
 
-  if (altered > 0)
+  if (m->altered > 0)
     snprintf (more, sizeof more, "; faults had altered %" PRIu64
-              " of the acknowledged writes", altered);
-
-  snprintf (text, sizeof text, "power cut now%s%.200s, %.200s: %" PRIu64 " of %" PRIu64
+              " of the acknowledged writes", m->altered);
+  snprintf (text, sizeof text, "power cut %s%s%.200s, %.200s: %" PRIu64 " of %" PRIu64
             " unflushed requests lost %" PRIu64 " of %" PRIu64 " sectors; %s%s",
-            *name->outer ? " of " : "", name->outer, name->choice, loss->requests,
-            loss->all_requests, loss->sectors, loss->all_sectors,
+            m->when, *m->name->outer ? " of " : "", m->name->outer, m->name->choice,
+            loss->requests, loss->all_requests, loss->sectors, loss->all_sectors,
             loss->lie ? "a lie" : "legal", more);
   return strdup (text);
 }
 
-/* Give a new disk the content that a cut of another would leave.  The versions are
- * locked.
+/* Give the new disk the content that a cut would leave, with these versions, above what
+ * the other disk holds with these patches.  It is locked.
  */
 static int
-cut_into (struct disk *d, const struct name *name, const struct choice *choice,
-          struct disk *from, struct versions *v, char *why, size_t size)
+cut_into (struct making *m, struct versions *v, const struct patches *newest)
 {
-  struct patches patches = { NULL, 0, 0 };
-  struct loss loss;
-  int err = choice_make (choice, v, disk_size (from), &patches, &loss, why, size);
+  struct patches chosen = { NULL, 0, 0 }, all = { NULL, 0, 0 };
+  int err = choice_make (&m->choice, v, disk_size (m->from), &chosen, &m->loss, m->why,
+                         m->size);
 
   if (!err)
-    err = content_clone (from, d, &patches);
-  if (!err && !(d->about = describe (name, &loss, cache_altered (from->cache))))
+    err = patches_overlay (&all, newest, &chosen);
+  if (!err)
+    err = content_clone (m->from, m->to, &all);
+  if (!err && !(m->to->about = describe (m)))
     err = ENOMEM;
-  patches_free (&patches);
+  patches_free (&chosen);
+  patches_free (&all);
+  return err;
+}
+
+static int
+cut_now (struct making *m, struct versions *v)
+{
+  const struct patches none = { NULL, 0, 0 };
+
+  snprintf (m->when, sizeof m->when, NOW);
+  m->altered = cache_altered (m->from->cache);
+  return cut_into (m, v, &none);
+}
+
+static int
+cut_past (struct making *m)
+{
+  struct history *h = cache_history (m->from->cache);
+  struct moment moment;
+  uint64_t when;
+  int err;
+
+  if (!h) {
+    snprintf (m->why, m->size, "there is no moment '%.100s' to go back to: no history is "
+              "remembered, so there is only now, as in crash/now/none; start the server "
+              "with history=1G", m->name->point);
+    return EINVAL;
+  }
+  err = history_point (h, m->name->point, cache_now (m->from->cache), &when, m->when,
+                       sizeof m->when, m->why, m->size);
+  if (err)
+    return err;
+  err = moment_make (h, when, disk_size (m->from), &moment);
+  m->altered = moment.altered;
+  if (!err)
+    err = cut_into (m, &moment.versions, &moment.newest);
+  moment_free (&moment);
   return err;
 }
 
 /* Make the state of a disk. */
 static int
-make_state (struct disk *d, const struct name *name, struct disk *from, char *why,
-            size_t size)
+make_state (struct making *m)
 {
-  struct choice choice;
-  struct versions *v;
-  int err = choice_parse (name->choice, &choice, why, size);
+  int err = choice_parse (m->name->choice, &m->choice, m->why, m->size);
 
   if (!err) {
-    v = cache_lock (from->cache);
-    err = cut_into (d, name, &choice, from, v, why, size);
-    cache_unlock (from->cache);
+    struct versions *v = cache_lock (m->from->cache);
+
+    err = strcmp (m->name->point, NOW) == 0 ? cut_now (m, v) : cut_past (m);
+    cache_unlock (m->from->cache);
   }
-  if (!err && name->cache)
-    err = disk_set_cache (d, cache_sector (from->cache), cache_atomic (from->cache));
-  if (d->cache)
-    cache_add_altered (d->cache, cache_altered (from->cache));
-  choice_free (&choice);
+  if (!err && m->name->cache)
+    err = disk_set_cache (m->to, cache_how (m->from->cache));
+  if (m->to->cache)
+    cache_add_altered (m->to->cache, m->altered);
+  choice_free (&m->choice);
   return err;
 }
 
@@ -176,7 +215,8 @@ add_state (const char *text, const struct name *name, struct disk *from,
            struct disk **out, char *why, size_t size)
 {
   struct disk *d = disk_new (text);
-  int err = d ? make_state (d, name, from, why, size) : ENOMEM;
+  struct making m = { .name = name, .from = from, .to = d, .why = why, .size = size };
+  int err = d ? make_state (&m) : ENOMEM;
 
   if (err) {
     if (d)
@@ -384,6 +424,23 @@ crash_cut (const struct crash_cut *cut, char *why, size_t size)
     err = cut_live (d, &choice, cut, why, size);
   choice_free (&choice);
   if (err == ENOMEM)
+    say (why, size, "out of memory");
+  return err;
+}
+
+int
+crash_mark (const char *text, char *why, size_t size)
+{
+  struct disk *d = disk_live ();
+  int err;
+
+  if (!d->cache || !cache_history (d->cache))
+    return say (why, size, "a mark needs a history: start the server with "
+                "write-cache=volatile history=1G");
+  if (!*text || strlen (text) > CRASH_MARK)
+    return say (why, size, "expected a text of 1 to 256 bytes");
+  err = cache_mark (d->cache, text);
+  if (err)
     say (why, size, "out of memory");
   return err;
 }

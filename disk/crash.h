@@ -7,7 +7,8 @@
  *      crash/POINT/CHOICE+cache        with a volatile cache of its own, whose states are
  *      crash/now/none+cache/crash/POINT/CHOICE
  *
- * The moment is "now", when the state is first opened.  For CHOICE see disk/choice.h.
+ * The moment is "now", when the state is first opened, or, with a history, one of the past
+ * (history_point, in disk/history.h).  For CHOICE see disk/choice.h.
  */
 
 #ifndef DISK_CRASH_H
@@ -21,6 +22,9 @@
 
 /* How many states there may be at once. */
 #define CRASH_STATES 1000
+
+/* The longest mark, in bytes. */
+#define CRASH_MARK 256
 
 /* Is this text a choice?  0 or EINVAL, with a sentence in WHY of SIZE bytes; ENOMEM. */
 int crash_check (const char *choice, char *why, size_t size);
@@ -42,6 +46,11 @@ struct crash_cut {
  * sentence in WHY of SIZE bytes; ENOMEM: nothing was done.
  */
 int crash_cut (const struct crash_cut *cut, char *why, size_t size);
+
+/* Set a mark in the history of the live disk.  0; EINVAL, with a sentence in WHY of SIZE
+ * bytes; ENOMEM.
+ */
+int crash_mark (const char *text, char *why, size_t size);
 
 /* EINVAL: the power is on, or there is no volatile cache. */
 int crash_power_on (char *why, size_t size);

@@ -110,11 +110,15 @@ int disk_drop (const char *name);
  */
 int disk_set_fill (struct disk *d, disk_fill_fn make);
 
-/* Give a disk a volatile write cache.  SECTOR is 512 or 4096 bytes; ATOMIC is a power of
- * two, at least that, or 0: no request is atomic.  Only before it is served.  ENOMEM:
- * it has none.
- */
-int disk_set_cache (struct disk *d, uint32_t sector, uint64_t atomic);
+/* A volatile write cache. */
+struct disk_cache {
+  uint32_t sector;              /* 512 or 4096 bytes */
+  uint64_t atomic;              /* a power of two, at least that; 0: no request is atomic */
+  uint64_t history;             /* bytes of requests to remember; 0: none */
+};
+
+/* Give a disk a volatile write cache.  Only before it is served.  ENOMEM: it has none. */
+int disk_set_cache (struct disk *d, const struct disk_cache *how);
 
 /*--------------------------------------------------------------------*/
 /* One disk (disk/disk.c). */

@@ -238,7 +238,9 @@ disk_revert (struct disk *d, struct disk *from)
   if (!d->cache)
     return assign (d, from);
   cache_lock (d->cache);
-  err = assign (d, from);
+  err = cache_replace_locked (d->cache);
+  if (!err)
+    err = assign (d, from);
   if (!err)
     cache_settle_locked (d->cache);
   cache_unlock (d->cache);
@@ -278,8 +280,8 @@ disk_set_fill (struct disk *d, disk_fill_fn make)
 }
 
 int
-disk_set_cache (struct disk *d, uint32_t sector, uint64_t atomic)
+disk_set_cache (struct disk *d, const struct disk_cache *how)
 {
-  d->cache = cache_new (d, sector, atomic);
+  d->cache = cache_new (d, how);
   return d->cache ? 0 : ENOMEM;
 }

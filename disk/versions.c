@@ -436,34 +436,42 @@ versions_run (const struct versions *v, uint64_t first, uint64_t end,
   return end - first;
 }
 
+struct version *
+versions_node (struct versions *v, const struct version *made)
+{
+  struct version *n = spare_or_new (&v->spare.nodes, sizeof *n);
+
+  if (!n)
+    return NULL;
+  *n = *made;
+  n->below = NULL;
+  covered_get (n->covered);
+  return n;
+}
+
+void
+versions_node_free (struct versions *v, struct version *n)
+{
+  for (struct version *below; n; n = below) {
+    below = n->below;
+    version_free (v, n);
+  }
+}
+
 /* Copy a chain; what it covered begins so many bytes later.  False: no memory. */
 static bool
 copy_chain (struct versions *v, const struct version *from, uint64_t later, struct version **to)
 {
   for (; from; from = from->below) {
-    struct version *n = spare_or_new (&v->spare.nodes, sizeof *n);
+    struct version *n = versions_node (v, from);
 
     if (!n)
       return false;
-    *n = *from;
-    n->below = NULL;
-    covered_get (n->covered);
     n->at += n->covered ? (uint32_t) later : 0;
     *to = n;
     to = &n->below;
   }
   return true;
-}
-
-static void
-free_chain (struct versions *v, struct version *n)
-{
-  while (n) {
-    struct version *below = n->below;
-
-    version_free (v, n);
-    n = below;
-  }
 }
 
 int
@@ -477,7 +485,7 @@ versions_split (struct versions *v, uint64_t sector)
   if (!s || s->start >= sector)
     return 0;
   if (!copy_chain (v, s->newest, (sector - s->start) * v->sector, &newest)) {
-    free_chain (v, newest);
+    versions_node_free (v, newest);
     return ENOMEM;
   }
   s->end = sector;
@@ -485,7 +493,7 @@ versions_split (struct versions *v, uint64_t sector)
   second = insert_segment (v, path, sector, end);
   if (!second) {
     s->end = end;
-    free_chain (v, newest);
+    versions_node_free (v, newest);
     return ENOMEM;
   }
   second->newest = newest;
@@ -513,8 +521,8 @@ make_segment (struct versions *v, struct segment *s, uint64_t first, uint64_t en
 }
 
 int
-versions_push (struct versions *v, struct segment *s, struct record *r, uint64_t first,
-               uint64_t end, struct covered *covered, bool zero)
+versions_push (struct versions *v, struct segment *s, uint64_t first, uint64_t end,
+               const struct version *made)
 {
   struct version *n = spare_or_new (&v->spare.nodes, sizeof *n);
 
@@ -524,11 +532,23 @@ versions_push (struct versions *v, struct segment *s, struct record *r, uint64_t
       spare_give (&v->spare.nodes, n);
     return ENOMEM;
   }
-  *n = (struct version) {
-    .below = s->newest, .record = r, .covered = covered, .zero = zero,
-  };
+  *n = *made;
+  n->below = s->newest;
   s->newest = n;
-  record_gains (v, r, end - first);
+  record_gains (v, n->record, end - first);
+  return 0;
+}
+
+int
+versions_chain (struct versions *v, uint64_t first, uint64_t end, struct version *newest)
+{
+  struct segment *s = make_segment (v, NULL, first, end);
+
+  if (!s)
+    return ENOMEM;
+  s->newest = newest;
+  for (; newest; newest = newest->below)
+    record_gains (v, newest->record, end - first);
   return 0;
 }
 
@@ -555,6 +575,13 @@ versions_pop (struct versions *v, const struct record *r, uint64_t first,
     if (!s->newest)
       remove_segment (v, s);
   }
+}
+
+void
+versions_take (struct versions *v, struct segment *s)
+{
+  versions_node_free (v, s->newest);
+  remove_segment (v, s);
 }
 
 /*--------------------------------------------------------------------*/

@@ -53,12 +53,14 @@ struct record {
   uint64_t conn;
   uint64_t done;                /* when it completed, in events; 0: it is in flight */
   uint64_t pending;             /* sectors in which it has a version */
+  struct change *change;        /* its entry in the history, or NULL */
   bool atomic;                  /* all its sectors survive, or none */
   bool marked;                  /* for who works on all of them */
 };
 
 /* The version that a request made of the sectors of a segment. */
 struct version {
+  uint64_t when;                /* it was made, in events; for disk/history.c */
   struct version *below;        /* the next older one */
   struct record *record;
   struct covered *covered;      /* NULL: zeroes */
@@ -148,11 +150,23 @@ uint64_t versions_run (const struct versions *v, uint64_t first, uint64_t end,
 int versions_split (struct versions *v, uint64_t sector);
 
 /* Give sectors that are alike, and for which versions_run has just found S, a new version,
- * of record R, which keeps what it covers: the version takes over the reference.  ENOMEM:
- * there is no new version.
+ * as MADE: its RECORD, what it covers, whose reference it takes over, and what else it
+ * says.  ENOMEM: there is no new version.
  */
-int versions_push (struct versions *v, struct segment *s, struct record *r,
-                   uint64_t first, uint64_t end, struct covered *covered, bool zero);
+int versions_push (struct versions *v, struct segment *s, uint64_t first, uint64_t end,
+                   const struct version *made);
+
+/* Give sectors that have none all their versions, newest first, each from versions_node.
+ * ENOMEM: they are as they were, and the versions are the caller's.
+ */
+int versions_chain (struct versions *v, uint64_t first, uint64_t end,
+                    struct version *newest);
+
+/* A version that is a copy of another, with a reference of its own.  NULL: no memory. */
+struct version *versions_node (struct versions *v, const struct version *made);
+
+/* Free the versions from this one on, which no segment has. */
+void versions_node_free (struct versions *v, struct version *newest);
 
 /* Take back the newest version of each segment among these sectors that is of R, in
  * ascending order: BACK gets it first, to put back what it covered.
@@ -162,6 +176,9 @@ void versions_pop (struct versions *v, const struct record *r, uint64_t first,
                    void (*back) (void *context, const struct segment *s,
                                  const struct version *newest),
                    void *context);
+
+/* Forget a segment, whose records are the caller's. */
+void versions_take (struct versions *v, struct segment *s);
 
 /* Which requests. */
 typedef bool (*version_test) (const struct record *r, const void *context);

@@ -72,6 +72,42 @@ patches_merge (struct patches *p, const struct patches *more)
   return err;
 }
 
+/* Add the part of a patch from START to END. */
+static int
+add_part (struct patches *to, const struct patch *p, uint64_t start, uint64_t end)
+{
+  if (start >= end)
+    return 0;
+  return patches_add (to, start, end, p->covered,
+                      p->at + (p->covered ? (uint32_t) (start - p->start) : 0));
+}
+
+int
+patches_overlay (struct patches *to, const struct patches *below,
+                 const struct patches *above)
+{
+  const struct patch *a = above->patch, *const end = a + above->n;
+  int err = 0;
+
+  for (size_t i = 0; i < below->n && !err; i++) {
+    const struct patch *b = &below->patch[i];
+    uint64_t start = b->start;
+
+    for (; a < end && a->end <= b->end && !err; a++) {
+      err = add_part (to, b, start, min_u64 (a->start, b->end));
+      if (!err)
+        err = add_part (to, a, a->start, a->end);
+      start = max_u64 (start, a->end);
+    }
+    if (!err)
+      err = add_part (to, b, start, a < end ? min_u64 (a->start, b->end) : b->end);
+    /* One that reaches beyond this patch covers what comes next, too. */
+  }
+  for (; a < end && !err; a++)
+    err = add_part (to, a, a->start, a->end);
+  return err;
+}
+
 /* The first patch that reaches beyond an offset. */
 static size_t
 first_patch (const struct patches *p, uint64_t offset)

@@ -40,6 +40,12 @@ void patches_free (struct patches *p);
 /* Add all of MORE, which overlap none.  ENOMEM: some. */
 int patches_merge (struct patches *p, const struct patches *more);
 
+/* Put into TO, which is empty, the patches of ABOVE, and what of BELOW they leave; of
+ * neither do two overlap.  ENOMEM: some.
+ */
+int patches_overlay (struct patches *to, const struct patches *below,
+                     const struct patches *above);
+
 struct view;
 
 /* Make a view, which takes over the patches.  NULL: no memory. */

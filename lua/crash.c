@@ -80,6 +80,23 @@ disk_method_cut (lua_State *L)
   return err ? luaL_error (L, "disk:cut: %s", why) : 0;
 }
 
+/* disk:mark (TEXT) */
+int
+disk_method_mark (lua_State *L)
+{
+  const char *text;
+  size_t len;
+  char why[200];
+
+  check_self (L, "mark(text)");
+  text = luaL_checklstring (L, 2, &len);
+  if (strlen (text) != len)
+    return luaL_error (L, "disk:mark: the text has a zero byte in it");
+  if (crash_mark (text, why, sizeof why) != 0)
+    return luaL_error (L, "disk:mark: %s", why);
+  return 0;
+}
+
 /* disk:power_on () */
 int
 disk_method_power_on (lua_State *L)

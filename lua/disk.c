@@ -237,6 +237,7 @@ static const luaL_Reg methods[] = {
   { "readonly", disk_method_readonly },
   { "throttle", disk_method_throttle },
   { "cut", disk_method_cut },
+  { "mark", disk_method_mark },
   { "power_on", disk_method_power_on },
   { "stats", disk_method_stats },
   { NULL, NULL }

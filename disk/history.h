@@ -1,0 +1,127 @@
+/* history.h - what has happened to a disk with a volatile cache, so that the power can be
+ * cut at any moment of the past.
+ *
+ * Time is counted in events, from 1: a request was applied, or completed; a flush
+ * returned; the medium was changed; the power was cut; somebody set a mark.  The cache
+ * counts them.  A moment is a time: just after that event.
+ *
+ * The past is kept as what is volatile is (disk/versions.h), but nothing of it is ever
+ * forgotten: for each sector all its versions, newest first, with what each covered.  So
+ * the content at a moment is what the first later version covered; and which versions
+ * were volatile then follows from when their requests completed and when flushes entered
+ * and returned (disk/moment.h).
+ *
+ * When as many bytes as wanted are remembered, the recording ends.  What is changed
+ * afterwards is covered once more, by a change that has no moment, because what the disk
+ * holds at the end must be kept.
+ *
+ * Nothing here locks: the lock of the cache is held.  ENOMEM: nothing has changed.  Only
+ * for the files of this folder.
+ */
+
+#ifndef DISK_HISTORY_H
+#define DISK_HISTORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "disk/versions.h"
+
+enum change_kind {
+  CHANGE_REQUEST,
+  CHANGE_MEDIUM,                /* durable at once; what survived a cut, too */
+  CHANGE_DROP,                  /* a failed flush took versions back */
+  CHANGE_LATER,                 /* after the recording has ended */
+};
+
+/* What changed the disk.  It does not move. */
+struct change {
+  struct record record;         /* as the one of the cache, but for PENDING */
+  enum change_kind kind;
+  uint64_t when;                /* it was applied */
+  uint64_t dropped;             /* a flush that failed dropped it; 0: none did */
+  bool fua;                     /* it was made durable when it completed, */
+  bool no_fua;                  /* or an honest disk would have done so */
+  bool altered;                 /* by a fault, and acknowledged */
+  struct record *shown;         /* for disk/moment.c */
+};
+
+/* A flush that succeeded. */
+struct flushed {
+  uint64_t entered, returned;
+  uint64_t conn;                /* it covers requests of this one only; 0: of all */
+  bool lie;                     /* it covers nothing */
+  uint64_t covers, owes;        /* requests of all connections completed by then are
+                                 * durable by this or an earlier one, or should be */
+  size_t others;                /* how many up to here are of one connection */
+};
+
+struct mark {
+  uint64_t when;
+  char *text;
+};
+
+struct change_block;
+
+struct history {
+  uint64_t limit, bytes;        /* to be remembered, and which are */
+  uint64_t end;                 /* when the recording ended; 0: it goes on */
+  bool broken;                  /* there was no memory for what could not fail */
+  struct versions past;
+  struct change **block;        /* of CHANGE_BLOCK each */
+  size_t changes, blocks, block_room;
+  struct change later;
+  struct flushed *flush;
+  size_t flushes, flush_room;
+  uint64_t *cut;                /* when */
+  size_t cuts, cut_room;
+  struct mark *mark;
+  size_t marks, mark_room;
+};
+
+#define CHANGE_BLOCK 512
+
+/* Remember so many bytes of requests.  NULL: no memory. */
+struct history *history_new (uint64_t limit, uint32_t sector);
+void history_free (struct history *h);                  /* NULL is allowed */
+
+/* Change number I, in the order of time. */
+struct change *history_change (const struct history *h, size_t i);
+
+/* A new change, at this time.  BYTES are its data, for the limit, which may end the
+ * recording.  NULL: no memory.
+ */
+struct change *history_add (struct history *h, enum change_kind kind, uint64_t bytes,
+                            uint64_t now);
+
+/* Take back the last change, which has no version. */
+void history_withdraw (struct history *h, const struct change *ch);
+
+/* Sectors get a version of a change, with what it covers (of which this takes references
+ * of its own).  ENOMEM: some of them have.
+ */
+int history_push (struct history *h, struct change *ch, uint64_t first, uint64_t end,
+                  const struct version *made);
+
+/* Take back the newest version of these sectors, where it is of this change. */
+void history_pop (struct history *h, struct change *ch, uint64_t first, uint64_t end);
+
+/* What must be recorded could not be. */
+void history_break (struct history *h);
+
+/* A flush has succeeded.  ENOMEM. */
+int history_flush (struct history *h, const struct flushed *f);
+
+/* The power was cut; somebody has set a mark.  ENOMEM. */
+int history_cut (struct history *h, uint64_t now);
+int history_mark (struct history *h, const char *text, uint64_t now);
+
+/* Find the moment of a POINT of a name, NOW being the present.  WORDS says what it is,
+ * such as "just before flush 14 returned".  0, or EINVAL: WHY says why not.
+ */
+int history_point (const struct history *h, const char *point, uint64_t now,
+                   uint64_t *when, char *words, size_t words_size, char *why,
+                   size_t size);
+
+#endif /* DISK_HISTORY_H */

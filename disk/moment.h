@@ -1,0 +1,24 @@
+/* moment.h - what was volatile at a moment of the past, and what the disk held then. */
+
+#ifndef DISK_MOMENT_H
+#define DISK_MOMENT_H
+
+#include <stdint.h>
+
+#include "disk/history.h"
+#include "disk/versions.h"
+#include "disk/view.h"
+
+struct moment {
+  struct versions versions;     /* that were volatile */
+  struct patches newest;        /* what the disk held, where that differs from now */
+  uint64_t altered;             /* requests that faults had altered, and which succeeded */
+};
+
+/* Go back to a time in the history of a disk of so many BYTES.  The lock of the cache is
+ * held, and stays so while the moment is used; the caller frees it in any case.  ENOMEM.
+ */
+int moment_make (struct history *h, uint64_t when, uint64_t bytes, struct moment *m);
+void moment_free (struct moment *m);
+
+#endif /* DISK_MOMENT_H */
