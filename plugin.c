@@ -62,6 +62,14 @@ run_scripts (void)
   return hooks_ready ();
 }
 
+static void
+history_full (const struct disk_cache *how, uint64_t number)
+{
+  nbdkit_error ("history=%llu is full: the recording has ended before request %llu; "
+                "requests go on", (unsigned long long) how->history,
+                (unsigned long long) number);
+}
+
 static int
 memory_config_complete (void)
 {
@@ -72,6 +80,7 @@ memory_config_complete (void)
     nbdkit_error ("size: out of memory");
     return -1;
   }
+  config.cache.full = history_full;
   if (config.volatile_cache
       && disk_set_cache (disk_live (), &config.cache) != 0) {
     nbdkit_error ("write-cache: out of memory");

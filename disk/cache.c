@@ -290,10 +290,8 @@ record_change (struct cache *c, const struct request *whole, const struct record
     = history_add (c->history, CHANGE_REQUEST,
                    whole->op == OP_WRITE ? whole->count : c->how.sector, c->events);
 
-  if (!ended && c->history->end)
-    nbdkit_error ("history=%llu is full: the recording has ended, before request %llu; "
-                  "requests go on", (unsigned long long) c->how.history,
-                  (unsigned long long) r->number);
+  if (!ended && c->history->end && c->how.full)
+    c->how.full (&c->how, r->number);
   if (ch && ch->kind == CHANGE_REQUEST)
     ch->record = (struct record) {
       .number = r->number, .first = r->first, .sectors = r->sectors, .conn = r->conn,

@@ -115,6 +115,11 @@ struct disk_cache {
   uint32_t sector;              /* 512 or 4096 bytes */
   uint64_t atomic;              /* a power of two, at least that; 0: no request is atomic */
   uint64_t history;             /* bytes of requests to remember; 0: none */
+
+  /* Told once, with locks held, when that is full: before the request of this number.
+   * NULL: nobody is.
+   */
+  void (*full) (const struct disk_cache *how, uint64_t number);
 };
 
 /* Give a disk a volatile write cache.  Only before it is served.  ENOMEM: it has none. */

@@ -1,7 +1,7 @@
 /* The C code of disk/, driven by lines of text: what requests do at which moment, and
  * which crash states to show.  tests/crash/model.py says what must be seen then.
  *
- *   disk SIZE SECTOR ATOMIC        a live disk; what was before is over
+ *   disk SIZE SECTOR ATOMIC HISTORY  a live disk; what was before is over
  *   open C NAME   close C          a connection
  *   enter R C OP OFFSET COUNT FUA  a request enters,
  *   apply R [START COUNT]...       is applied, or only these parts of it,
@@ -9,7 +9,7 @@
  *   read C                         read all of a disk
  *   medium OP OFFSET COUNT TAG     change the medium of the live disk
  *   snapshot NAME   revert NAME
- *   cut CHOICE   on                of the live disk
+ *   cut CHOICE   on   mark TEXT    of the live disk
  *   unflushed
  *   image NAME                     open, read and close a state
  *   states NAME COUNT              NAME0, NAME1 and so on, and one more
@@ -400,15 +400,15 @@ end_all (void)
 static void
 do_disk (void)
 {
-  uint64_t atomic;
+  struct disk_cache how = { .full = NULL };
 
   end_all ();
   size = number ();
-  sector = (uint32_t) number ();
-  atomic = number ();
+  how.sector = sector = (uint32_t) number ();
+  how.atomic = number ();
+  how.history = number ();
   must (size <= SECTORS * (uint64_t) sector, "too many sectors");
-  must (disk_start (size) == 0 && disk_set_cache (disk_live (), sector, atomic) == 0,
-        "no memory");
+  must (disk_start (size) == 0 && disk_set_cache (disk_live (), &how) == 0, "no memory");
 }
 
 static void
@@ -450,6 +450,12 @@ static void
 do_on (void)
 {
   must (crash_power_on (why, sizeof why) == 0, why);
+}
+
+static void
+do_mark (void)
+{
+  must (crash_mark (need_word (), why, sizeof why) == 0, why);
 }
 
 static void
@@ -542,7 +548,8 @@ static const struct { const char *name; void (*run) (void); } commands[] = {
   { "enter", do_enter }, { "apply", do_apply }, { "leave", do_leave },
   { "read", do_read }, { "medium", do_medium }, { "snapshot", do_snapshot },
   { "revert", do_revert }, { "cut", do_cut }, { "on", do_on },
-  { "unflushed", do_unflushed }, { "image", do_image }, { "states", do_states },
+  { "mark", do_mark }, { "unflushed", do_unflushed }, { "image", do_image },
+  { "states", do_states },
 };
 
 static void

@@ -12,6 +12,7 @@ Contents are bytes, one object for each version of each sector.
 
 import re
 import struct
+from copy import copy
 from itertools import product
 from math import prod
 from zlib import crc32
@@ -85,7 +86,7 @@ class Applied:
 class Disk:
     """CONTENTS are the sectors.  Without a cache all is durable at once."""
 
-    def __init__(self, contents, sector=512, atomic=0, cached=True):
+    def __init__(self, contents, sector=512, atomic=0, cached=True, history=True):
         self.sector, self.atomic, self.cached = sector, atomic, cached
         self.sectors = [Sector(c) for c in contents]
         self.size = sum(map(len, contents))
@@ -93,6 +94,40 @@ class Disk:
         self.last = 0               # number
         self.under_way = []         # requests, in the order of their entry
         self.power = True
+        self.history = history and cached
+        self.moments = {}           # as it was then, by point
+        self.flushes = self.cuts = 0
+        self.marks = {}             # how many of each text
+
+    # The past.
+
+    def now(self):
+        """A copy, of what a cut depends on."""
+        then = copy(self)
+        then.sectors = [copy(s) for s in self.sectors]
+        for s in then.sectors:
+            s.V = list(s.V)
+        return then
+
+    def keep(self, point, then=None):
+        if self.history:
+            self.moments[point] = then or self.now()
+
+    def moment(self, point):
+        """The disk at a point; Refused: there is none."""
+        if point == "now" or point == "end" and self.history:
+            return self
+        if point == "0" and self.history and self.last == 0:
+            return self
+        if point not in self.moments:
+            raise Refused(point)
+        return self.moments[point]
+
+    def mark(self, text):
+        n = self.marks[text] = self.marks.get(text, 0) + 1
+        self.keep(f"mark-{text}#{n}")
+        if n == 1:
+            self.keep(f"mark-{text}")
 
     # What is there.
 
@@ -152,6 +187,8 @@ class Disk:
         for start, count in pieces:
             data = request.data and request.data[start:start + count]
             self.change(new, request.offset + start, count, data)
+        if new and self.cached and self.last == 0:
+            self.keep("0")
         if new and self.cached:
             self.number(request)
         for i, content in new.items():
@@ -168,6 +205,18 @@ class Disk:
         self.under_way.remove(request)
         if request.dead:
             return False
+        before = self.now()
+        succeeds = self.leave_alive(request, outcome)
+        for n in request.numbers:
+            self.keep(f"before-{n}", before)
+            self.keep(f"{n}")
+        if request.op == "flush" and succeeds:
+            self.flushes += 1
+            self.keep(f"before-flush-{self.flushes}", before)
+            self.keep(f"flush-{self.flushes}")
+        return succeeds
+
+    def leave_alive(self, request, outcome):
         for n in request.numbers:
             if n in self.applied:
                 self.applied[n].complete = True
@@ -222,6 +271,8 @@ class Disk:
     def cut(self, choice):
         """Cut the power.  Refused: nothing happens."""
         image = self.image(choice)
+        self.cuts += 1
+        self.keep(f"cut-{self.cuts}")
         self.set_durable(dict(enumerate(image)))
         for r in self.under_way:
             r.dead = True

@@ -18,7 +18,8 @@ from model import Disk, Refused, Request, image_ids
 # The data of requests: a slice that depends on a tag and on the offset.
 TABLE = bytes((i * 2654435761 & 0xFFFFFFFF) >> 24 for i in range(65536))
 MANY = 1 << 12                      # states, of which all are compared
-POINT = "crash/now/"
+CRASH = "crash/"
+POINT = CRASH + "now/"
 
 
 def data_of(tag, offset, count):
@@ -51,14 +52,14 @@ class World:
 
     # Disks and connections.
 
-    def disk(self, sectors, sector, short, atomic):
+    def disk(self, sectors, sector, short, atomic, history=True):
         """SHORT bytes are missing in the last sector."""
         if self.live:
             raise Nonsense
         size = sectors * sector - short
         self.live = Disk([bytes(min(sector, size - at)) for at in range(0, size, sector)],
-                         sector, atomic)
-        return f"disk {size} {sector} {atomic}", b""
+                         sector, atomic, history=history)
+        return f"disk {size} {sector} {atomic} {int(history) << 30}", b""
 
     def find(self, name):
         """The disk of this name; a new one, if it is a state that nobody holds."""
@@ -68,13 +69,14 @@ class World:
             return self.snapshots[name]
         if name in self.states:
             return self.states[name][0]
-        outer, point, choice = name.rpartition(POINT)
+        outer, crash, step = name.rpartition(CRASH)
         of = self.outer(outer)
-        if not point or not of:
+        point, slash, choice = step.partition("/")
+        if not crash or not slash or not of:
             raise Refused(name)
         cached = choice.endswith("+cache")
-        image = of.image(choice.removesuffix("+cache"))
-        return Disk(image, of.sector, of.atomic, cached)
+        image = of.moment(point).image(choice.removesuffix("+cache"))
+        return Disk(image, of.sector, of.atomic, cached, of.history)
 
     def outer(self, name):
         """The disk whose states begin with NAME: with a cache, and held."""
@@ -92,7 +94,7 @@ class World:
         except Refused:
             return line, b"\1"
         self.connections[handle] = name, disk
-        if name.startswith(POINT):
+        if name.startswith(CRASH):
             self.states.setdefault(name, [disk, 0])[1] += 1
         return line, b"\0"
 
@@ -185,6 +187,12 @@ class World:
         self.live.power_on()
         return "on", b""
 
+    def mark(self, text):
+        if not self.live or not self.live.history:
+            raise Nonsense
+        self.live.mark(text)
+        return f"mark {text}", b""
+
     def unflushed(self):
         if not self.live:
             raise Nonsense
@@ -204,14 +212,19 @@ class World:
         self.images += 1
         return line, b"\0" + image_ids(disk.contents())
 
-    def all_states(self, outer):
+    def all_states(self, outer, point="now"):
         """All of state-I, if they are not too many, and one more, which is refused."""
         disk = self.outer(outer)
+        try:
+            disk = disk and disk.moment(point)
+        except Refused:
+            raise Nonsense
+        names = f"{outer}{CRASH}{point}/state-"
         if not disk or not 0 < disk.states() <= MANY \
-                or any(name.startswith(outer + POINT + "state-") for name in self.states):
+                or any(name.startswith(names) for name in self.states):
             raise Nonsense
         self.images += disk.states()
-        return f"states {outer}{POINT}state- {disk.states()}", disk.states_ids() + b"\1"
+        return f"states {names} {disk.states()}", disk.states_ids() + b"\1"
 
 
 class Maker:
@@ -240,14 +253,14 @@ class Maker:
         sector = r.choice((512, 512, 512, 4096))
         atomic = r.choice((0, 0, 0, 1, 2, 4)) * sector
         short = r.choice((0, 0, 1, 100, sector - 1))
-        self.disk = r.randint(4, 8), sector, short, atomic
+        self.disk = r.randint(4, 8), sector, short, atomic, not self.sequential and r.random() < 0.8
         self.add("disk", *self.disk)
         self.add("open", self.new(), "")
         # Few flushes make many states.
         self.durable = r.choice((0.02, 0.05, 0.1, 0.2))
         kinds = (self.request, 30), (self.go_on, 30), (self.flush, 60 * self.durable), \
             (self.connect, 4), (self.close, 2), (self.medium, 1), (self.snapshot, 1), \
-            (self.power, 1.5), (self.look, 10)
+            (self.power, 1.5), (self.look, 10), (self.mark, 1)
         for _ in range(steps):
             off = not self.world.live.power and r.random() < 0.2
             (self.power if off else r.choices(*zip(*kinds))[0])()
@@ -276,7 +289,7 @@ class Maker:
             return self.close()
         names = [""] + list(self.world.snapshots) + list(self.world.states)
         if r.random() < 0.6:
-            name = self.outer() + POINT + self.choice(self.outer()) + r.choice(("", "+cache", "+cache"))
+            name = self.state(self.outer()) + r.choice(("", "+cache", "+cache"))
         else:
             name = r.choice(names)
         if len(name) < 300:
@@ -391,10 +404,34 @@ class Maker:
             items.append(r.choice((f"{n}", f"{n}-{last}", f"{n}:{low}", f"{n}:{low}-{high}")))
         return ",".join(items)
 
-    def choice(self, outer):
-        """Some CHOICE for the states whose names begin with OUTER."""
+    def mark(self):
+        self.add("mark", self.random.choice("abc"))
+
+    def point(self, outer):
+        """A moment of the disk whose states begin with OUTER: seldom one that there is not."""
         r = self.random
+        moments = list(self.world.outer(outer).moments)
+        if not moments or r.random() < 0.4:
+            return "now"
+        return r.choice(moments) if r.random() < 0.95 \
+            else r.choice(("end", "0", "1000", "flush-0", "before-flush-999", "cut-9", "mark-d", "before-0"))
+
+    def state(self, outer):
+        """The name of some state, without +cache."""
+        point = self.point(outer)
         disk = self.world.outer(outer)
+        try:
+            disk = disk.moment(point)
+        except Refused:
+            pass
+        return f"{outer}{CRASH}{point}/{self.choice_of(disk)}"
+
+    def choice(self, outer):
+        """Some CHOICE for what is now."""
+        return self.choice_of(self.world.outer(outer))
+
+    def choice_of(self, disk):
+        r = self.random
         kind = r.choice(("none", "all", "lose", "lose", "only", "only", "prefix", "reqs",
                          "sectors", "sectors", "sectors", "state"))
         if kind in ("none", "all"):
@@ -411,8 +448,9 @@ class Maker:
         """Compare all states of this moment, and some by other names."""
         outer = self.outer()
         self.add("all_states", outer)
+        self.add("all_states", outer, self.point(outer))
         for _ in range(self.random.randint(1, 8)):
-            self.add("image", outer + POINT + self.choice(outer))
+            self.add("image", self.state(outer))
         self.add("read", self.connection())
         self.add("unflushed")
 

@@ -310,7 +310,7 @@ main (void)
 {
   const long first = blocks;
 
-  if (disk_start (SIZE) != 0 || disk_set_cache (disk_live (), SECTOR, 0) != 0)
+  if (disk_start (SIZE) != 0 || disk_set_cache (disk_live (), &how) != 0)
     abort ();
   conn = (struct connection) {
     .id = 1, .disk = disk_live (), .cuts = disk_cuts (disk_live ()),
