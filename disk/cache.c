@@ -458,52 +458,36 @@ keep (struct cache *c, struct change *ch, uint64_t first, uint64_t end)
   return err;
 }
 
-/* A failed flush, or a cut, at work. */
-struct losing {
+/* A flush that failed at work. */
+struct dropping {
   struct cache *cache;
   struct change *change;        /* NULL: nothing is recorded */
 };
 
 /* What is lost shows no longer: keep it in the history. */
 static void
-keep_or_break (const struct losing *l, uint64_t first, uint64_t end)
-{
-  if (l->change && keep (l->cache, l->change, first, end))
-    history_break (l->cache->history);
-}
-
-static void
-drop_back (void *losing, const struct segment *s, const struct covered *covered,
+drop_back (void *dropping, const struct segment *s, const struct covered *covered,
            uint32_t at)
 {
-  const struct losing *l = losing;
+  const struct dropping *d = dropping;
 
-  keep_or_break (l, s->start, s->end);
-  put_back (l->cache, s, covered, at);
-}
-
-/* Begin to lose something at this event. */
-static struct losing
-begin_losing (struct cache *c, enum change_kind kind)
-{
-  struct losing l = { .cache = c };
-
-  if (c->history && !(l.change = history_add (c->history, kind, 0, c->events)))
-    history_break (c->history);
-  return l;
+  if (d->change && keep (d->cache, d->change, s->start, s->end))
+    history_break (d->cache->history);
+  put_back (d->cache, s, covered, at);
 }
 
 static void
 drop_locked (struct cache *c, const struct reach *all)
 {
-  struct losing l;
+  struct dropping d = { .cache = c };
 
   next_event (c);
-  l = begin_losing (c, CHANGE_DROP);
-  for (struct record *r = c->versions.first; r && l.change; r = r->next)
+  if (c->history && !(d.change = history_add (c->history, CHANGE_DROP, 0, c->events)))
+    history_break (c->history);
+  for (struct record *r = c->versions.first; r && d.change; r = r->next)
     if (r->pending > 0 && is_covered (r, all) && r->change->kind == CHANGE_REQUEST)
       r->change->dropped = c->events;
-  versions_drop (&c->versions, is_covered, all, drop_back, &l);
+  versions_drop (&c->versions, is_covered, all, drop_back, &d);
 }
 
 /* A flush is about to complete.  If another one has failed meanwhile and dropped what it
@@ -770,22 +754,50 @@ cache_prepare_locked (struct cache *c, const struct patches *patches)
   return err;
 }
 
+/* Keep what patches will be written over. */
+static int
+keep_patches (struct cache *c, struct change *ch, const struct patches *patches)
+{
+  uint64_t first, end;
+  int err = ch ? 0 : ENOMEM;
+
+  for (size_t i = 0; i < patches->n && !err; i++) {
+    const struct patch *p = &patches->patch[i];
+
+    to_sectors (c, p->end - p->start, p->start, &first, &end);
+    err = keep (c, ch, first, end);
+  }
+  return err;
+}
+
+int
+cache_record_cut_locked (struct cache *c, const struct patches *patches)
+{
+  struct change *ch;
+  int err;
+
+  if (!c->history)
+    return 0;
+  next_event (c);
+  ch = history_add (c->history, CHANGE_MEDIUM, 0, c->events);
+  err = keep_patches (c, ch, patches);
+  if (!err)
+    err = history_cut (c->history, c->events);
+  if (err && ch) {
+    history_pop (c->history, ch, 0, UINT64_MAX);
+    history_withdraw (c->history, ch);
+  }
+  return err;
+}
+
 void
 cache_cut_locked (struct cache *c, const struct patches *patches)
 {
-  struct losing l;
-
   c->off = true;
   c->cuts++;
-  if (c->history && history_cut (c->history, next_event (c)))
-    history_break (c->history);
-  l = begin_losing (c, CHANGE_MEDIUM);
   for (size_t i = 0; i < patches->n; i++) {
     const struct patch *p = &patches->patch[i];
-    uint64_t first, end;
 
-    to_sectors (c, p->end - p->start, p->start, &first, &end);
-    keep_or_break (&l, first, end);
     if (p->covered)
       content_write (c->disk, p->covered->data + p->at, p->end - p->start, p->start,
                      NULL);

@@ -64,6 +64,9 @@ void cache_settle_locked (struct cache *c);
  */
 int cache_prepare_locked (struct cache *c, const struct patches *patches);
 
+/* Record it.  ENOMEM: nothing is. */
+int cache_record_cut_locked (struct cache *c, const struct patches *patches);
+
 /* Cut the power: what survives is the content with these patches; nothing is volatile
  * any more, and no request that has entered will succeed.
  */

@@ -101,7 +101,7 @@ crash_check (const char *text, char *why, size_t size)
 /* States. */
 
 /* A state that is made. */
-struct making {
+struct state {
   const struct name *name;
   struct choice choice;
   struct disk *from, *to;
@@ -114,7 +114,7 @@ struct making {
 
 /* Say what a state is.  NULL: no memory. */
 static char *
-describe (const struct making *m)
+describe (const struct state *m)
 {
   const struct loss *loss = &m->loss;
   char text[900], more[100] = "";
@@ -134,7 +134,7 @@ describe (const struct making *m)
  * the other disk holds with these patches.  It is locked.
  */
 static int
-cut_into (struct making *m, struct versions *v, const struct patches *newest)
+cut_into (struct state *m, struct versions *v, const struct patches *newest)
 {
   struct patches chosen = { NULL, 0, 0 }, all = { NULL, 0, 0 };
   int err = choice_make (&m->choice, v, disk_size (m->from), &chosen, &m->loss, m->why,
@@ -152,7 +152,7 @@ cut_into (struct making *m, struct versions *v, const struct patches *newest)
 }
 
 static int
-cut_now (struct making *m, struct versions *v)
+cut_now (struct state *m, struct versions *v)
 {
   const struct patches none = { NULL, 0, 0 };
 
@@ -162,7 +162,7 @@ cut_now (struct making *m, struct versions *v)
 }
 
 static int
-cut_past (struct making *m)
+cut_past (struct state *m)
 {
   struct history *h = cache_history (m->from->cache);
   struct moment moment;
@@ -189,7 +189,7 @@ cut_past (struct making *m)
 
 /* Make the state of a disk. */
 static int
-make_state (struct making *m)
+make_state (struct state *m)
 {
   int err = choice_parse (m->name->choice, &m->choice, m->why, m->size);
 
@@ -215,7 +215,7 @@ add_state (const char *text, const struct name *name, struct disk *from,
            struct disk **out, char *why, size_t size)
 {
   struct disk *d = disk_new (text);
-  struct making m = { .name = name, .from = from, .to = d, .why = why, .size = size };
+  struct state m = { .name = name, .from = from, .to = d, .why = why, .size = size };
   int err = d ? make_state (&m) : ENOMEM;
 
   if (err) {
@@ -382,6 +382,8 @@ cut_locked (struct cutting *c, const struct crash_cut *cut, char *why, size_t si
     c->err = cache_prepare_locked (c->disk->cache, c->patches);
   if (!c->err && cut->bad)
     choice_flight (c->choice, c->versions, spoil, c);
+  if (!c->err)
+    c->err = cache_record_cut_locked (c->disk->cache, c->patches);
   if (c->err)
     return c->err;
   medium_power (c->disk->medium, false);

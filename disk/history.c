@@ -85,7 +85,7 @@ next_change (struct history *h)
 
 /* The number of the last request; 0: there is none. */
 static uint64_t
-last_number (const struct history *h)
+newest_number (const struct history *h)
 {
   return h->changes ? history_change (h, h->changes - 1)->record.number : 0;
 }
@@ -103,7 +103,7 @@ history_add (struct history *h, enum change_kind kind, uint64_t bytes, uint64_t 
   if (!ch)
     return NULL;
   *ch = (struct change) {
-    .record.number = last_number (h), .kind = kind, .when = now,
+    .record.number = newest_number (h), .kind = kind, .when = now,
   };
   h->changes++;
   h->bytes += bytes;
@@ -128,8 +128,8 @@ history_push (struct history *h, struct change *ch, uint64_t first, uint64_t end
     struct segment *s;
 
     n = versions_run (&h->past, first, end, &s);
-    if (s && ch == &h->later && s->newest->record == &ch->record)
-      continue;
+    if (s && ch->kind != CHANGE_REQUEST && s->newest->record == &ch->record)
+      continue;                 /* what it covers is kept already */
     v.record = &ch->record;
     covered_get (v.covered);
     v.at += v.covered ? (uint32_t) ((first - start) * h->past.sector) : 0;
@@ -217,8 +217,6 @@ struct point {
   size_t words_size, size;
 };
 
-static const char before[] = "before-";
-
 static bool
 skip (const char **text, const char *prefix)
 {
@@ -296,8 +294,8 @@ point_request (struct point *p, const char *number, bool is_before)
     return -1;
   if (n == 0 && !is_before)
     return point_0 (p);
-  if (n == 0 || n > last_number (p->h))
-    return no_such (p, "requests are", last_number (p->h));
+  if (n == 0 || n > newest_number (p->h))
+    return no_such (p, "requests are", newest_number (p->h));
   ch = history_change (p->h, find_change (p->h, n));
   if (!ch->record.done) {
     snprintf (p->why, p->size, "%.300s: request %" PRIu64 " has not completed%s", p->text,
@@ -448,7 +446,7 @@ find_point (struct point *p)
     snprintf (p->words, p->words_size, "at the end of the history");
     return 0;
   }
-  is_before = skip (&text, before);
+  is_before = skip (&text, "before-");
   return skip (&text, "flush-") ? point_flush (p, text, is_before)
     : point_request (p, text, is_before);
 }

@@ -101,6 +101,8 @@ test_mmap (void *addr, size_t size, int prot, int flags, int fd, off_t offset)
 #include "disk/view.c"
 #include "disk/content.c"
 #include "disk/versions.c"
+#include "disk/history.c"
+#include "disk/moment.c"
 #include "disk/cache.c"
 #include "disk/choice.c"
 #include "disk/disk.c"
@@ -305,12 +307,55 @@ try_step (const struct step *s)
   ok (same && !err && n >= s->least, "%s: %ld allocations fail one by one", s->name, n);
 }
 
-int
-main (void)
+/* Past moments, where there is a history. */
+static struct disk *past;
+static int mark (void)
 {
-  const long first = blocks;
+  return crash_mark ("a", why, sizeof why)
+    ? strcmp (why, "out of memory") == 0 ? ENOMEM : EINVAL : 0;
+}
+static int open_past (void) { return open_one ("crash/before-3/sectors-1+cache", &past); }
+static int write_past (void)
+{
+  const struct connection live = conn;
+  int err;
 
-  if (disk_start (SIZE) != 0 || disk_set_cache (disk_live (), &how) != 0)
+  conn.disk = past;
+  err = request (OP_WRITE, 1000, 700, 5, 0);
+  conn = live;
+  return err;
+}
+
+static const struct step past_steps[] = {
+  { "a mark", mark, 2 }, { "a past moment", open_past, 5 },
+  { "a write to it", write_past, 3 }, { "a write later", write_over, 3 },
+  { "reverting", revert, 1 },
+};
+
+static void
+try_past (void)
+{
+  bool succeeds = true;
+
+  for (size_t i = 0; i < sizeof past_steps / sizeof past_steps[0]; i++)
+    try_step (&past_steps[i]);
+  disk_put (past);
+  /* A flush has succeeded, and must not fail because it can't be recorded. */
+  for (int i = 0; i < 100; i++) {
+    allocations = 0;
+    fail_at = 0;
+    succeeds = flush () == 0 && succeeds;
+    fail_at = -1;
+  }
+  ok (succeeds, "a flush that can't be recorded succeeds");
+  ok (open_one ("crash/1/none", &past) == EINVAL && strstr (why, "history is lost"),
+      "the history is lost: %s", why);
+}
+
+static void
+try_all (const struct disk_cache *how)
+{
+  if (disk_start (SIZE) != 0 || disk_set_cache (disk_live (), how) != 0)
     abort ();
   conn = (struct connection) {
     .id = 1, .disk = disk_live (), .cuts = disk_cuts (disk_live ()),
@@ -325,7 +370,20 @@ main (void)
   disk_put (state);
   ok (!disk_get ("crash/now/sectors-1+cache"), "the state has gone");
   ok (revert () == 0, "revert");
+  if (how->history)
+    try_past ();
   disk_stop ();
+}
+
+int
+main (void)
+{
+  static const struct disk_cache plain = { SECTOR, 0, 0, NULL };
+  static const struct disk_cache remembers = { SECTOR, 0, 1 << 30, NULL };
+  const long first = blocks;
+
+  try_all (&plain);
+  try_all (&remembers);
   ok (blocks == first, "nothing leaks (%ld blocks)", blocks - first);
   return done_testing ();
 }
