@@ -151,22 +151,24 @@ clone_base (const struct disk *from, struct disk *to)
 
 /* Give a disk a view of the patches that another has, and of more. */
 static int
-make_view (const struct disk *from, struct disk *to, const struct patches *more)
+make_view (const struct disk *from, struct disk *to, struct patches *more)
 {
-  struct patches patches = { NULL, 0, 0 };
-  int err = from->view ? view_copy (from->view, &patches) : 0;
+  struct patches none = { NULL, 0, 0 }, *const all = more ? more : &none;
+  struct patches theirs = { NULL, 0, 0 };
+  int err = from->view ? view_copy (from->view, &theirs) : 0;
 
-  if (!err && more)
-    err = patches_merge (&patches, more);
-  if (!err && patches.n > 0 && !(to->view = view_new (&patches)))
+  if (!err && theirs.n > 0)
+    err = patches_merge (all, &theirs);
+  if (!err && all->n > 0 && !(to->view = view_new (all)))
     err = ENOMEM;
-  patches_free (&patches);
+  patches_free (&theirs);
+  patches_free (&none);
   return err;
 }
 
 /* A view is held meanwhile, so that a patch becomes part of both contents or of none. */
 int
-content_clone (struct disk *from, struct disk *to, const struct patches *patches)
+content_clone (struct disk *from, struct disk *to, struct patches *patches)
 {
   int err;
 

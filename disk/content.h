@@ -32,10 +32,11 @@ int content_make_real (struct disk *d, uint64_t count, uint64_t offset,
                        void *context);
 
 /* Give a disk without parts a copy of the content of another, as it is at one moment,
- * with these patches above it, which overlap none that FROM has (NULL: none).  ENOMEM: it
- * may have a part of it, which goes with the disk.
+ * with these patches above it, which overlap none that FROM has (NULL: none).  It takes
+ * them over.  ENOMEM: it may have a part of it, which goes with the disk, and the caller
+ * frees the patches in any case.
  */
-int content_clone (struct disk *from, struct disk *to, const struct patches *patches);
+int content_clone (struct disk *from, struct disk *to, struct patches *patches);
 
 /* Make all patches part of the content.  0 or an errno code. */
 int content_settle (struct disk *d);

@@ -134,16 +134,16 @@ describe (const struct state *m)
  * the other disk holds with these patches.  It is locked.
  */
 static int
-cut_into (struct state *m, struct versions *v, const struct patches *newest)
+cut_into (struct state *m, struct versions *v, struct patches *newest)
 {
   struct patches chosen = { NULL, 0, 0 }, all = { NULL, 0, 0 };
   int err = choice_make (&m->choice, v, disk_size (m->from), &chosen, &m->loss, m->why,
                          m->size);
 
-  if (!err)
+  if (!err && newest->n > 0 && chosen.n > 0)
     err = patches_overlay (&all, newest, &chosen);
   if (!err)
-    err = content_clone (m->from, m->to, &all);
+    err = content_clone (m->from, m->to, all.n > 0 ? &all : newest->n > 0 ? newest : &chosen);
   if (!err && !(m->to->about = describe (m)))
     err = ENOMEM;
   patches_free (&chosen);
@@ -154,7 +154,7 @@ cut_into (struct state *m, struct versions *v, const struct patches *newest)
 static int
 cut_now (struct state *m, struct versions *v)
 {
-  const struct patches none = { NULL, 0, 0 };
+  struct patches none = { NULL, 0, 0 };
 
   snprintf (m->when, sizeof m->when, NOW);
   m->altered = cache_altered (m->from->cache);

@@ -19,6 +19,7 @@ history_new (uint64_t limit, uint32_t sector)
     free (h);
     return NULL;
   }
+  h->past.dense = true;
   h->limit = limit;
   h->later.kind = CHANGE_LATER;
   h->later.when = UINT64_MAX;

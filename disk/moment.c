@@ -1,6 +1,7 @@
 /* moment.c - what was volatile at a moment of the past. */
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "disk/moment.h"
@@ -191,6 +192,42 @@ go_back (struct making *m, const struct segment *s)
   return err;
 }
 
+/* What a segment leads to lies somewhere else in memory: have it fetched before. */
+static void
+expect (const struct making *m, struct segment *const *s, size_t i, size_t n)
+{
+  const struct version *x;
+
+  if (i + 16 < n)
+    __builtin_prefetch (s[i + 16]);
+  if (i + 12 < n)
+    __builtin_prefetch (s[i + 12]->newest);
+  if (i + 8 >= n)
+    return;
+  x = s[i + 8]->newest;
+  __builtin_prefetch (&((const struct change *) x->record)->when);
+  __builtin_prefetch (&((const struct change *) x->record)->shown);
+  if (x->below)
+    __builtin_prefetch (x->below);
+  if (x->covered && x->when > m->when)
+    __builtin_prefetch (x->covered, 1);
+}
+
+static int
+go_back_all (struct making *m)
+{
+  const size_t n = m->history->past.segments;
+  struct segment **s = versions_list (&m->history->past);
+  int err = s ? 0 : ENOMEM;
+
+  for (size_t i = 0; i < n && !err; i++) {
+    expect (m, s, i, n);
+    err = go_back (m, s[i]);
+  }
+  free (s);
+  return err;
+}
+
 int
 moment_make (struct history *h, uint64_t when, uint64_t bytes, struct moment *moment)
 {
@@ -203,14 +240,13 @@ moment_make (struct history *h, uint64_t when, uint64_t bytes, struct moment *mo
   memset (moment, 0, sizeof *moment);
   if (!versions_init (&moment->versions, h->past.sector))
     return ENOMEM;
+  moment->versions.dense = true;
   if (m.flushes > 0) {
     m.covers = h->flush[m.flushes - 1].covers;
     m.owes = h->flush[m.flushes - 1].owes;
   }
   err = show_changes (&m);
-  for (const struct segment *s = h->past.head[0]; s && !err; s = versions_next (s))
-    err = go_back (&m, s);
-  return err;
+  return err ? err : go_back_all (&m);
 }
 
 /* What was in flight then does not stay. */

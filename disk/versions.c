@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "disk/versions.h"
+#include "lib/array.h"
 #include "lib/chance.h"
 #include "lib/min.h"
 
@@ -25,13 +26,6 @@ spare_take (struct spare *s)
   return p;
 }
 
-static void *
-spare_or_new (struct spare *s, size_t size)
-{
-  void *p = spare_take (s);
-
-  return p ? p : malloc (size);
-}
 
 static void
 spare_give (struct spare *s, void *p)
@@ -52,6 +46,63 @@ spare_clear (struct spare *s)
 
   while ((p = spare_take (s)))
     free (p);
+}
+
+/*--------------------------------------------------------------------*/
+/* Records, versions and segments. */
+
+/* Many of them, side by side. */
+struct chunk {
+  struct chunk *next;
+  unsigned char bytes[65536];
+};
+
+/* One of SIZE bytes, a multiple of 8.  NULL: no memory. */
+static void *
+block_new (struct versions *v, struct spare *spare, size_t size)
+{
+  void *p = spare ? spare_take (spare) : NULL;
+  struct chunk *more;
+
+  if (p || !v->dense)
+    return p ? p : malloc (size);
+  if (v->room < size) {
+    more = malloc (sizeof *more);
+    if (!more)
+      return NULL;
+    more->next = v->chunks;
+    v->chunks = more;
+    v->room = sizeof more->bytes;
+  }
+  v->room -= size;
+  return v->chunks->bytes + v->room;
+}
+
+/* SPARE is NULL for one that is not of the usual size. */
+static void
+block_free (struct versions *v, struct spare *spare, void *p)
+{
+  if (spare && (!v->dense || spare->n < SPARE_MAX))
+    spare_give (spare, p);
+  else if (!v->dense)
+    free (p);
+}
+
+static void
+free_blocks (struct versions *v, struct spare *spare)
+{
+  if (v->dense)
+    spare->first = NULL;
+  spare_clear (spare);
+}
+
+static void
+free_chunks (struct versions *v)
+{
+  for (struct chunk *next; v->chunks; v->chunks = next) {
+    next = v->chunks->next;
+    free (v->chunks);
+  }
 }
 
 /*--------------------------------------------------------------------*/
@@ -114,7 +165,7 @@ uncover (struct versions *v, struct covered *c)
 struct record *
 versions_record (struct versions *v, uint64_t first, uint64_t sectors, uint64_t conn)
 {
-  struct record *r = spare_or_new (&v->spare.records, sizeof *r);
+  struct record *r = block_new (v, &v->spare.records, sizeof *r);
 
   if (!r)
     return NULL;
@@ -141,7 +192,7 @@ record_free (struct versions *v, struct record *r)
     r->prev->next = r->next;
   else
     v->first = r->next;
-  spare_give (&v->spare.records, r);
+  block_free (v, &v->spare.records, r);
 }
 
 void
@@ -241,6 +292,75 @@ versions_find (const struct versions *v, uint64_t sector)
   return links[0];
 }
 
+/* To follow one link after the other is to wait for memory each time, so several parts of
+ * the list are followed at once.
+ */
+#define LANES 8
+struct lane {
+  struct segment *at, *end;
+  struct segment **list;
+  size_t n, room;
+};
+
+/* Begin the lanes at some of the segments of a level that has enough of them. */
+static void
+start_lanes (const struct versions *v, struct lane *lane)
+{
+  unsigned level = v->height - 1;
+  size_t n = 0, i = 0;
+
+  for (;; level--) {
+    n = 0;
+    for (const struct segment *s = v->head[level]; s; s = s->next[level])
+      n++;
+    if (n >= LANES * LANES || level == 0)
+      break;
+  }
+  lane[0].at = v->head[0];
+  for (struct segment *s = v->head[level]; s; s = s->next[level], i++)
+    for (unsigned k = 1; k < LANES; k++)
+      if (i == n * k / LANES)
+        lane[k].at = lane[k - 1].end = s;
+}
+
+/* Go on by one.  False: no memory. */
+static bool
+step (struct lane *l, bool *more)
+{
+  if (l->at == l->end)
+    return true;
+  if (!array_grow (&l->list, l->n, &l->room, sizeof (struct segment *)))
+    return false;
+  l->list[l->n++] = l->at;
+  l->at = l->at->next[0];
+  return *more = true;
+}
+
+struct segment **
+versions_list (const struct versions *v)
+{
+  struct lane lane[LANES] = { { .n = 0 } };
+  struct segment **list = malloc (v->segments * sizeof (struct segment *) + 1);
+  bool good = list != NULL, more = true;
+  size_t n = 0;
+
+  start_lanes (v, lane);
+  while (more && good) {
+    more = false;
+    for (unsigned k = 0; k < LANES && good; k++)
+      good = step (&lane[k], &more);
+  }
+  for (unsigned k = 0; k < LANES; k++) {
+    if (good && lane[k].n > 0)
+      memcpy (list + n, lane[k].list, lane[k].n * sizeof (struct segment *));
+    n += lane[k].n;
+    free (lane[k].list);
+  }
+  if (!good)
+    free (list);
+  return good ? list : NULL;
+}
+
 struct segment *
 versions_next (const struct segment *s)
 {
@@ -313,7 +433,7 @@ insert_segment (struct versions *v, struct segment **path[], uint64_t start, uin
 {
   const unsigned height = draw_height (v);
   const size_t size = sizeof (struct segment) + height * sizeof (struct segment *);
-  struct segment *s = height == 1 ? spare_or_new (&v->spare.segments, size) : malloc (size);
+  struct segment *s = block_new (v, height == 1 ? &v->spare.segments : NULL, size);
 
   if (!s)
     return NULL;
@@ -333,10 +453,7 @@ insert_segment (struct versions *v, struct segment **path[], uint64_t start, uin
 static void
 segment_free (struct versions *v, struct segment *s)
 {
-  if (s->height == 1)
-    spare_give (&v->spare.segments, s);
-  else
-    free (s);
+  block_free (v, s->height == 1 ? &v->spare.segments : NULL, s);
 }
 
 static void
@@ -358,7 +475,7 @@ static void
 version_free (struct versions *v, struct version *n)
 {
   uncover (v, n->covered);
-  spare_give (&v->spare.nodes, n);
+  block_free (v, &v->spare.nodes, n);
 }
 
 /* Forget the versions from this link on. */
@@ -394,7 +511,7 @@ versions_clear (struct versions *v)
       below = n->below;
       n->record->pending -= s->end - s->start;
       if (n->record->pending == 0 && !n->record->marked)
-        spare_give (&v->spare.records, n->record);
+        block_free (v, &v->spare.records, n->record);
       version_free (v, n);
     }
     segment_free (v, s);
@@ -412,9 +529,10 @@ versions_free (struct versions *v)
 {
   versions_clear (v);
   free (v->hash);
-  spare_clear (&v->spare.records);
-  spare_clear (&v->spare.nodes);
-  spare_clear (&v->spare.segments);
+  free_blocks (v, &v->spare.records);
+  free_blocks (v, &v->spare.nodes);
+  free_blocks (v, &v->spare.segments);
+  free_chunks (v);
   spare_clear (&v->spare.covered);
 }
 
@@ -439,7 +557,7 @@ versions_run (const struct versions *v, uint64_t first, uint64_t end,
 struct version *
 versions_node (struct versions *v, const struct version *made)
 {
-  struct version *n = spare_or_new (&v->spare.nodes, sizeof *n);
+  struct version *n = block_new (v, &v->spare.nodes, sizeof *n);
 
   if (!n)
     return NULL;
@@ -524,12 +642,12 @@ int
 versions_push (struct versions *v, struct segment *s, uint64_t first, uint64_t end,
                const struct version *made)
 {
-  struct version *n = spare_or_new (&v->spare.nodes, sizeof *n);
+  struct version *n = block_new (v, &v->spare.nodes, sizeof *n);
 
   s = n ? make_segment (v, s, first, end) : NULL;
   if (!s) {
     if (n)
-      spare_give (&v->spare.nodes, n);
+      block_free (v, &v->spare.nodes, n);
     return ENOMEM;
   }
   *n = *made;

@@ -102,6 +102,10 @@ struct versions {
   uint64_t pending;             /* requests that have a version */
   uint64_t sectors;             /* that have one */
   struct { struct spare records, nodes, segments, covered; } spare;
+  bool dense;                   /* they lie close together, for who goes through all of
+                                 * them, and their memory is not given back until the end */
+  struct chunk *chunks;
+  size_t room;                  /* bytes, in the first one */
 };
 
 /* No version at first.  False: no memory. */
@@ -137,6 +141,9 @@ void versions_withdraw (struct versions *v, struct record *r);
 /* The first segment that reaches beyond a sector, or NULL; and the one after it. */
 struct segment *versions_find (const struct versions *v, uint64_t sector);
 struct segment *versions_next (const struct segment *s);
+
+/* All segments in ascending order, as an array from malloc.  NULL: no memory. */
+struct segment **versions_list (const struct versions *v);
 
 /* How many of the sectors FIRST <= s < END are alike: of one segment, which is put
  * into *S, or of none (NULL).
