@@ -52,8 +52,8 @@ spare_clear (struct spare *s)
 /* Records, versions and segments. */
 
 /* Many of them, side by side. */
-struct chunk {
-  struct chunk *next;
+struct lump {
+  struct lump *next;
   unsigned char bytes[65536];
 };
 
@@ -62,7 +62,7 @@ static void *
 block_new (struct versions *v, struct spare *spare, size_t size)
 {
   void *p = spare ? spare_take (spare) : NULL;
-  struct chunk *more;
+  struct lump *more;
 
   if (p || !v->dense)
     return p ? p : malloc (size);
@@ -70,12 +70,12 @@ block_new (struct versions *v, struct spare *spare, size_t size)
     more = malloc (sizeof *more);
     if (!more)
       return NULL;
-    more->next = v->chunks;
-    v->chunks = more;
+    more->next = v->lumps;
+    v->lumps = more;
     v->room = sizeof more->bytes;
   }
   v->room -= size;
-  return v->chunks->bytes + v->room;
+  return v->lumps->bytes + v->room;
 }
 
 /* SPARE is NULL for one that is not of the usual size. */
@@ -97,11 +97,11 @@ free_blocks (struct versions *v, struct spare *spare)
 }
 
 static void
-free_chunks (struct versions *v)
+free_lumps (struct versions *v)
 {
-  for (struct chunk *next; v->chunks; v->chunks = next) {
-    next = v->chunks->next;
-    free (v->chunks);
+  for (struct lump *next; v->lumps; v->lumps = next) {
+    next = v->lumps->next;
+    free (v->lumps);
   }
 }
 
@@ -532,7 +532,7 @@ versions_free (struct versions *v)
   free_blocks (v, &v->spare.records);
   free_blocks (v, &v->spare.nodes);
   free_blocks (v, &v->spare.segments);
-  free_chunks (v);
+  free_lumps (v);
   spare_clear (&v->spare.covered);
 }
 

@@ -104,7 +104,7 @@ struct versions {
   struct { struct spare records, nodes, segments, covered; } spare;
   bool dense;                   /* they lie close together, for who goes through all of
                                  * them, and their memory is not given back until the end */
-  struct chunk *chunks;
+  struct lump *lumps;
   size_t room;                  /* bytes, in the first one */
 };
 

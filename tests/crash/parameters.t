@@ -25,6 +25,8 @@ wrong "atomic" $v sector=4096 atomic=2048
 wrong "write-cache" write-cache=some
 wrong "write-cache" write-cache=
 wrong "add write-cache=volatile" sector=4096
+wrong "add write-cache=volatile" history=1M
+for value in 0 x "" -1; do wrong "history=$value: expected a number of bytes" $v history=$value; done
 wrong "write-cache: the parameter has no value" write-cache
 wrong "write-cache=volatile" atomic=4096
 wrong "write-cache=volatile" write-cache=none atomic=4096

@@ -64,9 +64,9 @@ def leave(*connections):
     until(lambda: control("disk:stats().connections") <= left)
 
 
-def image(choice):
+def image(choice, point="now"):
     """What a state shows.  Nobody else has it open, or it is an older one."""
-    c = state(choice)
+    c = state(choice, point)
     try:
         return disk(c)
     finally:

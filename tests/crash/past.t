@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# With history=, a power cut at any past moment is an export: what it shows is what it
+# would have shown then.  (That all of them are right, tests/crash/model.t sees.)
+. "$(dirname "$0")/../lib/lib.sh"
+. "$TOP/tests/lib/crash.sh"
+
+cached 4K history=1M
+rows '
+mark = lambda text: control(f"disk:mark [[{text}]]")
+then = lambda point, *choices: [image(choice, point) for choice in choices or ("none", "all")]
+
+write(h, "A"); flush(h); write(h, "B")
+same("W(A), flush, W(B): the past does not see the future", then("flush-1"), ["A0000000"] * 2)
+same("before the flush returns", then("before-flush-1"), ["00000000", "A0000000"])
+same("after each request", [then("1"), then("2")], [["00000000", "A0000000"], ["A0000000", "B0000000"]])
+same("before it completes", then("before-2"), ["A0000000", "B0000000"])
+same("before the first one is applied", then("0"), ["00000000"] * 2)
+same("now", then("now"), then("end"))
+says("lists are of what was pending then", refusal("lose-1", lambda c: state(c, "2")), "2 is")
+same("one that was", then("1", "lose-1", "only-1"), ["00000000", "A0000000"])
+same("its number", then("1", "state-1"), ["A0000000"])
+
+# Marks.
+mark("ack 1"); write(h, "C", 1); mark("ack 1"); mark("50%/#\u00e4")
+same("a mark", then("mark-ack%201"), ["A0000000", "B0000000"])
+same("the second of its text", then("mark-ack%201#2"), ["A0000000", "BC000000"])
+same("a text with what names can not have", then("mark-50%25%2f%23\u00e4"), ["A0000000", "BC000000"])
+
+# A cut, and after it.
+control("disk:cut [[only-3]]")
+same("just before the cut", then("cut-1"), ["A0000000", "BC000000"])
+same("after it all is durable", then("end"), ["AC000000"] * 2)
+control("disk:power_on()")
+write(h, "D", 2)
+same("numbers go on", then("4"), ["AC000000", "ACD00000"])
+same("as does what was before", then("3"), ["A0000000", "BC000000"])
+
+# The medium, and snapshots.
+control("disk:snapshot [[s]]")
+control("disk:write(3 * 512, ([[M]]):rep(512))")
+write(h, "E", 4)
+same("what the medium got is durable", then("5"), ["AC0M0000", "ACDME000"])
+control("disk:revert [[s]]")
+same("reverted", then("end"), ["ACD00000"] * 2)
+same("and before", then("5"), ["AC0M0000", "ACDME000"])
+
+# A state has a history of its own.
+s = state("none+cache", "5")
+write(s, "R"); s.flush(); write(s, "S")
+same("of a state", [image(c, "5/none+cache/crash/" + p) for p in ("1", "flush-1", "2") for c in ("none", "all")],
+     ["AC0M0000", "RC0M0000", "RC0M0000", "RC0M0000", "RC0M0000", "SC0M0000"])
+leave(s)
+
+d = state("none", "before-2")
+same("it may be written to", (d.pwrite(b"x" * 512, 512), disk(d)), (None, "Ax000000"))
+leave(d)
+
+# What there is not.
+for point, why in {
+        "6": "5 requests are recorded", "before-99": "5 requests are recorded", "before-0": "5 requests",
+        "flush-2": "1 flush", "flush-0": "1 flush", "cut-2": "1 cut", "mark-x": "no mark of this text.*last",
+        "mark-ack%201#3": "2 marks of this text", "mark-%2": "no point: expected now, N", "then": "no point",
+        "1x": "no point", "01": "no point", "mark-a#x": "no point"}.items():
+    says(f"no {point}", refusal("none", lambda c: state(c, point)), why)
+said = lambda chunk: control(f"select(2, pcall(function() {chunk} end))")
+says("an empty mark", said("disk:mark [[]]"), "1 to 256 bytes")
+says("a long one", said("disk:mark(([[x]]):rep(257))"), "1 to 256 bytes")
+says("no text", said("disk:mark()"), "string expected")
+'
+stopped
+
+# Full: requests go on, and what was recorded stays as it was.
+cached 4K history=2K
+rows '
+then = lambda point, *choices: [image(choice, point) for choice in choices or ("none", "all")]
+write(h, "ABC"); flush(h); write(h, "D")
+write(h, "EF", 1); flush(h); zero(h, 2, 0)
+same("requests go on", disk(h), "00F00000")
+same("the last one that is recorded", then("2"), ["ABC00000", "DBC00000"])
+same("the end", then("end"), ["ABC00000", "DBC00000"])
+same("now", then("now"), ["DEF00000", "00F00000"])
+for point in "3", "flush-2":
+    says(f"{point} is not recorded", refusal("none", lambda c: state(c, point)), "history= was full")
+'
+like "$(cat log)" "history=2048 is full: the recording has ended before request 3; requests go on" "it is said"
+is "$(grep -c 'is full' log)" 1 "once"
+stopped
+
+# Without a history there is no past.
+cached 4K
+rows '
+says("no history", refusal("none", lambda c: state(c, "1")), "history=1G")
+says("no mark", control("select(2, pcall(disk.mark, disk, [[a]]))"), "history=1G")
+'
+stopped
+done_testing
