@@ -18,9 +18,9 @@ def plan(seed):
 
 
 def parameters(trace):
-    _, sectors, sector, short, atomic = trace[0]
+    _, sectors, sector, short, atomic, history = trace[0]
     return f"size={sectors * sector - short} write-cache=volatile sector={sector}" \
-        + (f" atomic={atomic}" if atomic else "")
+        + (f" atomic={atomic}" if atomic else "") + (" history=1G" if history else "")
 
 
 def quoted(data):
@@ -52,7 +52,7 @@ class Server:
 
     # As in World.
 
-    def disk(self, sectors, sector, short, atomic):
+    def disk(self, sectors, sector, short, atomic, history):
         self.sector, self.size = sector, sectors * sector - short
         return b""
 
@@ -132,6 +132,10 @@ class Server:
         self.control("disk:power_on()")
         return b""
 
+    def mark(self, text):
+        self.control(f'disk:mark("{text}")')
+        return b""
+
     def unflushed(self):
         u = self.control("disk:stats().unflushed")
         return traces.struct.pack("<III", u["requests"], u["sectors"], u["bytes"])
@@ -144,11 +148,15 @@ class Server:
             return ids
         return self.attempt(show)
 
-    def all_states(self, outer):
+    def all_states(self, outer, point="now"):
         """By one read each."""
-        name = outer + traces.POINT + "state-"
-        n = self.world.outer(outer).states()
+        name = f"{outer}{traces.CRASH}{point}/state-"
+        n = self.world.outer(outer).moment(point).states()
         return b"".join(self.image(name + str(i))[1:] for i in range(n)) + self.image(name + str(n))
+
+
+def states(world, outer, point="now"):
+    return world.outer(outer).moment(point).states()
 
 
 def compare(seed, most, connect, control):
@@ -159,7 +167,7 @@ def compare(seed, most, connect, control):
     server = Server(world, connect, control)
     lines = []
     for operation in trace:
-        if operation[0] == "all_states" and world.outer(operation[1]).states() > most:
+        if operation[0] == "all_states" and states(world, *operation[1:]) > most:
             continue
         done = world.do(operation)
         if done is None:

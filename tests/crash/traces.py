@@ -253,7 +253,7 @@ class Maker:
         sector = r.choice((512, 512, 512, 4096))
         atomic = r.choice((0, 0, 0, 1, 2, 4)) * sector
         short = r.choice((0, 0, 1, 100, sector - 1))
-        self.disk = r.randint(4, 8), sector, short, atomic, not self.sequential and r.random() < 0.8
+        self.disk = r.randint(4, 8), sector, short, atomic, r.random() < 0.8
         self.add("disk", *self.disk)
         self.add("open", self.new(), "")
         # Few flushes make many states.
@@ -448,7 +448,9 @@ class Maker:
         """Compare all states of this moment, and some by other names."""
         outer = self.outer()
         self.add("all_states", outer)
-        self.add("all_states", outer, self.point(outer))
+        point = self.point(outer)
+        if point != "now":
+            self.add("all_states", outer, point)
         for _ in range(self.random.randint(1, 8)):
             self.add("image", self.state(outer))
         self.add("read", self.connection())

@@ -11,7 +11,7 @@ clean_up_here ()
     trap 'exit 1' INT TERM
 }
 
-# with_state CHOICE COMMAND...: cut the power of the disk at $uri now, and run the
+# with_state [POINT/]CHOICE COMMAND...: cut the power of the disk at $uri, now or then, and run the
 # command where what is left of its file system is mounted at mounted.  The disk
 # itself goes on.  The mount replays the file system's journal.  A function can
 # be the command.  Use each CHOICE once for each server: it may hear late that the
@@ -22,7 +22,10 @@ with_state ()
     (
         cd state || exit
         clean_up_here
-        uri="nbd+unix:///crash/now/$1?socket=$sock"
+        case $1 in
+        */*) uri="nbd+unix:///crash/$1?socket=$sock" ;;
+        *) uri="nbd+unix:///crash/now/$1?socket=$sock" ;;
+        esac
         shift
         if ! fuse_disk || ! kernel_mount errors=remount-ro; then
             echo "$why"
