@@ -19,7 +19,7 @@ history_new (uint64_t limit, uint32_t sector)
     free (h);
     return NULL;
   }
-  h->past.dense = true;
+  h->past.blocks.dense = true;
   h->limit = limit;
   h->later.kind = CHANGE_LATER;
   h->later.when = UINT64_MAX;
@@ -76,7 +76,7 @@ next_change (struct history *h)
   if (h->changes == h->blocks * CHANGE_BLOCK) {
     struct change *more;
 
-    if (!array_grow (&h->block, h->blocks, &h->block_room, sizeof *h->block)
+    if (!array_grow (&h->block, h->blocks, &h->block_room, sizeof (struct change *))
         || !(more = malloc (CHANGE_BLOCK * sizeof *more)))
       return NULL;
     h->block[h->blocks++] = more;
@@ -195,14 +195,18 @@ history_cut (struct history *h, uint64_t now)
 int
 history_mark (struct history *h, const char *text, uint64_t now)
 {
-  char *copy;
+  struct mark *next;
 
   if (h->end)
     return 0;
-  if (!array_grow (&h->mark, h->marks, &h->mark_room, sizeof *h->mark)
-      || !(copy = strdup (text)))
+  if (!array_grow (&h->mark, h->marks, &h->mark_room, sizeof *h->mark))
     return ENOMEM;
-  h->mark[h->marks++] = (struct mark) { now, copy };
+  next = &h->mark[h->marks];
+  next->when = now;
+  next->text = strdup (text);
+  if (!next->text)
+    return ENOMEM;
+  h->marks++;
   return 0;
 }
 

@@ -240,7 +240,7 @@ moment_make (struct history *h, uint64_t when, uint64_t bytes, struct moment *mo
   memset (moment, 0, sizeof *moment);
   if (!versions_init (&moment->versions, h->past.sector))
     return ENOMEM;
-  moment->versions.dense = true;
+  moment->versions.blocks.dense = true;
   if (m.flushes > 0) {
     m.covers = h->flush[m.flushes - 1].covers;
     m.owes = h->flush[m.flushes - 1].owes;

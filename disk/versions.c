@@ -11,101 +11,6 @@
 #include "lib/min.h"
 
 /*--------------------------------------------------------------------*/
-/* Spare blocks. */
-
-/* NULL: there is none. */
-static void *
-spare_take (struct spare *s)
-{
-  void *p = s->first;
-
-  if (!p)
-    return NULL;
-  memcpy (&s->first, p, sizeof s->first);
-  s->n--;
-  return p;
-}
-
-
-static void
-spare_give (struct spare *s, void *p)
-{
-  if (s->n == SPARE_MAX) {
-    free (p);
-    return;
-  }
-  memcpy (p, &s->first, sizeof s->first);
-  s->first = p;
-  s->n++;
-}
-
-static void
-spare_clear (struct spare *s)
-{
-  void *p;
-
-  while ((p = spare_take (s)))
-    free (p);
-}
-
-/*--------------------------------------------------------------------*/
-/* Records, versions and segments. */
-
-/* Many of them, side by side. */
-struct lump {
-  struct lump *next;
-  unsigned char bytes[65536];
-};
-
-/* One of SIZE bytes, a multiple of 8.  NULL: no memory. */
-static void *
-block_new (struct versions *v, struct spare *spare, size_t size)
-{
-  void *p = spare ? spare_take (spare) : NULL;
-  struct lump *more;
-
-  if (p || !v->dense)
-    return p ? p : malloc (size);
-  if (v->room < size) {
-    more = malloc (sizeof *more);
-    if (!more)
-      return NULL;
-    more->next = v->lumps;
-    v->lumps = more;
-    v->room = sizeof more->bytes;
-  }
-  v->room -= size;
-  return v->lumps->bytes + v->room;
-}
-
-/* SPARE is NULL for one that is not of the usual size. */
-static void
-block_free (struct versions *v, struct spare *spare, void *p)
-{
-  if (spare && (!v->dense || spare->n < SPARE_MAX))
-    spare_give (spare, p);
-  else if (!v->dense)
-    free (p);
-}
-
-static void
-free_blocks (struct versions *v, struct spare *spare)
-{
-  if (v->dense)
-    spare->first = NULL;
-  spare_clear (spare);
-}
-
-static void
-free_lumps (struct versions *v)
-{
-  for (struct lump *next; v->lumps; v->lumps = next) {
-    next = v->lumps->next;
-    free (v->lumps);
-  }
-}
-
-/*--------------------------------------------------------------------*/
 /* What was covered. */
 
 struct covered *
@@ -165,7 +70,7 @@ uncover (struct versions *v, struct covered *c)
 struct record *
 versions_record (struct versions *v, uint64_t first, uint64_t sectors, uint64_t conn)
 {
-  struct record *r = block_new (v, &v->spare.records, sizeof *r);
+  struct record *r = block_new (&v->blocks, &v->spare.records, sizeof *r);
 
   if (!r)
     return NULL;
@@ -192,7 +97,7 @@ record_free (struct versions *v, struct record *r)
     r->prev->next = r->next;
   else
     v->first = r->next;
-  block_free (v, &v->spare.records, r);
+  block_free (&v->blocks, &v->spare.records, r);
 }
 
 void
@@ -313,13 +218,13 @@ start_lanes (const struct versions *v, struct lane *lane)
     n = 0;
     for (const struct segment *s = v->head[level]; s; s = s->next[level])
       n++;
-    if (n >= LANES * LANES || level == 0)
+    if (n >= (size_t) LANES * LANES || level == 0)
       break;
   }
   lane[0].at = v->head[0];
   for (struct segment *s = v->head[level]; s; s = s->next[level], i++)
     for (unsigned k = 1; k < LANES; k++)
-      if (i == n * k / LANES)
+      if (i == n * k / (size_t) LANES)
         lane[k].at = lane[k - 1].end = s;
 }
 
@@ -433,7 +338,7 @@ insert_segment (struct versions *v, struct segment **path[], uint64_t start, uin
 {
   const unsigned height = draw_height (v);
   const size_t size = sizeof (struct segment) + height * sizeof (struct segment *);
-  struct segment *s = block_new (v, height == 1 ? &v->spare.segments : NULL, size);
+  struct segment *s = block_new (&v->blocks, height == 1 ? &v->spare.segments : NULL, size);
 
   if (!s)
     return NULL;
@@ -453,7 +358,7 @@ insert_segment (struct versions *v, struct segment **path[], uint64_t start, uin
 static void
 segment_free (struct versions *v, struct segment *s)
 {
-  block_free (v, s->height == 1 ? &v->spare.segments : NULL, s);
+  block_free (&v->blocks, s->height == 1 ? &v->spare.segments : NULL, s);
 }
 
 static void
@@ -475,7 +380,7 @@ static void
 version_free (struct versions *v, struct version *n)
 {
   uncover (v, n->covered);
-  block_free (v, &v->spare.nodes, n);
+  block_free (&v->blocks, &v->spare.nodes, n);
 }
 
 /* Forget the versions from this link on. */
@@ -511,7 +416,7 @@ versions_clear (struct versions *v)
       below = n->below;
       n->record->pending -= s->end - s->start;
       if (n->record->pending == 0 && !n->record->marked)
-        block_free (v, &v->spare.records, n->record);
+        block_free (&v->blocks, &v->spare.records, n->record);
       version_free (v, n);
     }
     segment_free (v, s);
@@ -529,10 +434,10 @@ versions_free (struct versions *v)
 {
   versions_clear (v);
   free (v->hash);
-  free_blocks (v, &v->spare.records);
-  free_blocks (v, &v->spare.nodes);
-  free_blocks (v, &v->spare.segments);
-  free_lumps (v);
+  spare_clear (&v->spare.records);
+  spare_clear (&v->spare.nodes);
+  spare_clear (&v->spare.segments);
+  blocks_clear (&v->blocks);
   spare_clear (&v->spare.covered);
 }
 
@@ -557,7 +462,7 @@ versions_run (const struct versions *v, uint64_t first, uint64_t end,
 struct version *
 versions_node (struct versions *v, const struct version *made)
 {
-  struct version *n = block_new (v, &v->spare.nodes, sizeof *n);
+  struct version *n = block_new (&v->blocks, &v->spare.nodes, sizeof *n);
 
   if (!n)
     return NULL;
@@ -642,12 +547,12 @@ int
 versions_push (struct versions *v, struct segment *s, uint64_t first, uint64_t end,
                const struct version *made)
 {
-  struct version *n = block_new (v, &v->spare.nodes, sizeof *n);
+  struct version *n = block_new (&v->blocks, &v->spare.nodes, sizeof *n);
 
   s = n ? make_segment (v, s, first, end) : NULL;
   if (!s) {
     if (n)
-      block_free (v, &v->spare.nodes, n);
+      block_free (&v->blocks, &v->spare.nodes, n);
     return ENOMEM;
   }
   *n = *made;

@@ -31,6 +31,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/blocks.h"
+
 /* The most data that one version covers. */
 #define VERSION_BYTES 65536
 
@@ -71,14 +73,6 @@ struct version {
 
 #define VERSIONS_HEIGHT 24
 
-/* Blocks of one size that were freed, for those that come next: requests come and go too
- * often for malloc.
- */
-struct spare {
-  void *first;                  /* each begins with a pointer to the next one */
-  unsigned n;
-};
-#define SPARE_MAX 256
 #define SPARE_COVERED 4096      /* bytes: what most requests cover */
 
 struct segment {
@@ -102,10 +96,7 @@ struct versions {
   uint64_t pending;             /* requests that have a version */
   uint64_t sectors;             /* that have one */
   struct { struct spare records, nodes, segments, covered; } spare;
-  bool dense;                   /* they lie close together, for who goes through all of
-                                 * them, and their memory is not given back until the end */
-  struct lump *lumps;
-  size_t room;                  /* bytes, in the first one */
+  struct blocks blocks;
 };
 
 /* No version at first.  False: no memory. */

@@ -92,6 +92,7 @@ test_mmap (void *addr, size_t size, int prot, int flags, int fd, off_t offset)
 
 #include "tiny-store.h"
 #include "lib/array.c"
+#include "lib/blocks.c"
 #include "lib/ranges.c"
 #define seed chance_seed
 #include "lib/chance.c"

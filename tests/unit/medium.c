@@ -22,6 +22,7 @@ test_malloc (size_t size)
 #define BLOCK_RANGES 2
 #define malloc test_malloc
 #include "lib/array.c"
+#include "lib/blocks.c"
 #include "lib/ranges.c"
 #undef malloc
 #include "lib/sys.c"
