@@ -88,7 +88,8 @@ const struct disk_cache *cache_how (const struct cache *c);
 struct history *cache_history (struct cache *c);
 uint64_t cache_now (const struct cache *c);
 
-/* Set a mark in its history, which it has.  ENOMEM. */
+/* Set a mark of up to CACHE_MARK bytes in its history, which it has.  ENOMEM. */
+#define CACHE_MARK 256
 int cache_mark (struct cache *c, const char *text);
 
 /* How often the power was cut: a number that grows before the content changes. */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -278,6 +279,31 @@ hide_control_bytes (char *text)
       *text = '?';
 }
 
+#define MARKS_SIZE (UINT64_C (1) << 20)
+
+/* The export whose writes are marks. */
+static int
+open_marks (struct disk **out, char *why, size_t size)
+{
+  struct cache *cache = disk_live ()->cache;
+  struct disk *d;
+
+  if (!cache || !cache_history (cache))
+    return say (why, size, "marks need a history: start the server with "
+                "write-cache=volatile history=1G");
+  d = disk_new (DISK_MARKS);
+  if (!d)
+    return ENOMEM;
+  d->marks = cache;
+  if (store_create (MARKS_SIZE, &d->store)
+      || !(d->about = strdup ("each write sets a mark"))) {
+    disk_free (d);
+    return ENOMEM;
+  }
+  *out = list_add_state (d, UINT_MAX);
+  return *out ? 0 : ENOMEM;
+}
+
 struct disk *
 crash_open (const char *name, char *why, size_t size)
 {
@@ -287,7 +313,8 @@ crash_open (const char *name, char *why, size_t size)
   *why = '\0';
   if (d || !disk_is_state (name))
     return d;
-  err = open_state (name, &d, why, size);
+  err = strcmp (name, DISK_MARKS) == 0 ? open_marks (&d, why, size)
+    : open_state (name, &d, why, size);
   if (err == ENOMEM)
     say (why, size, "out of memory");
   hide_control_bytes (why);
@@ -439,7 +466,7 @@ crash_mark (const char *text, char *why, size_t size)
   if (!d->cache || !cache_history (d->cache))
     return say (why, size, "a mark needs a history: start the server with "
                 "write-cache=volatile history=1G");
-  if (!*text || strlen (text) > CRASH_MARK)
+  if (!*text || strlen (text) > CACHE_MARK)
     return say (why, size, "expected a text of 1 to 256 bytes");
   err = cache_mark (d->cache, text);
   if (err)

@@ -23,9 +23,6 @@
 /* How many states there may be at once. */
 #define CRASH_STATES 1000
 
-/* The longest mark, in bytes. */
-#define CRASH_MARK 256
-
 /* Is this text a choice?  0 or EINVAL, with a sentence in WHY of SIZE bytes; ENOMEM. */
 int crash_check (const char *choice, char *why, size_t size);
 

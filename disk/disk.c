@@ -1,6 +1,7 @@
 /* disk.c - one disk: what its parts are, and requests to it. */
 
 #include <errno.h>
+#include <string.h>
 
 #include "disk/cache.h"
 #include "disk/content.h"
@@ -13,7 +14,7 @@
 struct store *
 disk_store (const struct disk *d)
 {
-  return d->view || (d->fill && fill_active (d->fill)) ? NULL : d->store;
+  return d->view || d->marks || (d->fill && fill_active (d->fill)) ? NULL : d->store;
 }
 
 const _Atomic uint64_t *
@@ -193,6 +194,23 @@ perform_cached (struct cache *c, struct request *req)
     : req->op == OP_EXTENTS ? add_extents (req) : 0;
 }
 
+/* A write sets a mark: its text ends at a newline or zero byte.  All else does nothing. */
+static int
+perform_mark (struct cache *c, const struct request *req)
+{
+  char text[CACHE_MARK + 2];
+  const size_t room = sizeof text - 1;
+  size_t len;
+
+  if (req->op != OP_WRITE)
+    return 0;
+  len = req->count < room ? req->count : room;
+  memcpy (text, req->buf, len);
+  text[len] = '\0';
+  text[strcspn (text, "\n")] = '\0';
+  return !*text ? 0 : strlen (text) > CACHE_MARK ? EINVAL : cache_mark (c, text);
+}
+
 int
 disk_perform (struct request *req)
 {
@@ -200,6 +218,8 @@ disk_perform (struct request *req)
 
   if (d->cache)
     return perform_cached (d->cache, req);
+  if (d->marks && CHANGES >> req->op & 1)
+    return perform_mark (d->marks, req);
   switch (req->op) {
   case OP_READ:
     return content_read (d, req->buf, req->count, req->offset, NULL);

@@ -80,11 +80,16 @@ void disk_put (struct disk *d);
 int disk_names (int (*each) (void *context, const char *name, const char *about),
                 void *context);
 
-/* Is this the name of a crash state, whether or not there is such a one? */
+/* The export whose writes are marks (crash_mark in disk/crash.h). */
+#define DISK_MARKS "marks"
+
+/* Is this the name of a crash state, whether or not there is such a one, or of the marks?
+ * Hooks and most rules do not see them.
+ */
 static inline bool
 disk_is_state (const char *name)
 {
-  return strncmp (name, "crash/", 6) == 0;
+  return strncmp (name, "crash/", 6) == 0 || strcmp (name, DISK_MARKS) == 0;
 }
 
 /* Make a copy-on-write copy of FROM under a new name, without a medium.

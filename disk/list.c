@@ -134,8 +134,20 @@ disk_put (struct disk *d)
     disk_free (d);
 }
 
-/* The states that can be opened at any time, where there is a cache. */
-static const char *const always[] = { "crash/now/none", "crash/now/all" };
+/* What can be opened at any time, where there is a cache; the last one needs a history. */
+static const struct { const char *name, *about; } always[] = {
+  { "crash/now/none", "power cut now: all that is not flushed is lost" },
+  { "crash/now/all", "power cut now: nothing is lost" },
+  { DISK_MARKS, "each write sets a mark" },
+};
+
+static size_t
+count_always (void)
+{
+  if (!disks || !disks->cache)
+    return 0;
+  return cache_history (disks->cache) ? 3 : 2;
+}
 
 int
 disk_names (int (*each) (void *context, const char *name, const char *about),
@@ -146,10 +158,9 @@ disk_names (int (*each) (void *context, const char *name, const char *about),
   pthread_mutex_lock (&disks_lock);
   for (struct disk *d = disks; d && r == 0; d = d->next)
     r = each (context, d->name, disk_about (d));
-  for (size_t i = 0; i < 2 && disks && disks->cache && r == 0; i++)
-    if (!*find_locked (always[i]))
-      r = each (context, always[i], i == 0 ? "power cut now: all that is not flushed is "
-                "lost" : "power cut now: nothing is lost");
+  for (size_t i = 0; i < count_always () && r == 0; i++)
+    if (!*find_locked (always[i].name))
+      r = each (context, always[i].name, always[i].about);
   pthread_mutex_unlock (&disks_lock);
   return r;
 }
@@ -199,7 +210,7 @@ list_add_state (struct disk *d, unsigned max)
   pthread_mutex_lock (&disks_lock);
   there = *find_locked (d->name);
   for (const struct disk *other = disks; other; other = other->next)
-    states += disk_is_state (other->name);
+    states += disk_is_state (other->name) && !other->marks;
   if (there)
     there->refs++;
   else if (states < max && link_locked (d)) {

@@ -55,9 +55,25 @@ d = state("none", "before-2")
 same("it may be written to", (d.pwrite(b"x" * 512, 512), disk(d)), (None, "Ax000000"))
 leave(d)
 
+# The export of marks.
+m = connect("marks")
+same("its size", m.get_size(), 1 << 20)
+m.pwrite(b"by write\nmore", 4096)
+m.pwrite(b"\0" * 512, 0); m.pwrite(b"\n", 0); m.zero(512, 0)
+m.pwrite(b"zero\0more", 7); m.pwrite(b"x" * 256, 0); m.flush()
+same("it shows zeroes", m.pread(1 << 20, 0), bytes(1 << 20))
+try: m.pwrite(b"y" * 257, 0)
+except nbd.Error as e: same("a long one", e.errno, "EINVAL")
+write(h, "Z", 7)
+same("a mark by a write", then("mark-by write"), ["ACD00000"] * 2)
+same("more", then("mark-zero") + then("mark-" + "x" * 256), ["ACD00000"] * 4)
+says("not what follows", refusal("none", lambda c: state(c, "mark-more")), "no mark of this text")
+same("a write there has no number", then("6"), ["ACD00000", "ACD0000Z"])
+leave(m)
+
 # What there is not.
 for point, why in {
-        "6": "5 requests are recorded", "before-99": "5 requests are recorded", "before-0": "5 requests",
+        "7": "6 requests are recorded", "before-99": "6 requests are recorded", "before-0": "6 requests",
         "flush-2": "1 flush", "flush-0": "1 flush", "cut-2": "1 cut", "mark-x": "no mark of this text.*last",
         "mark-ack%201#3": "2 marks of this text", "mark-%2": "no point: expected now, N", "then": "no point",
         "1x": "no point", "01": "no point", "mark-a#x": "no point"}.items():
@@ -67,6 +83,9 @@ says("an empty mark", said("disk:mark [[]]"), "1 to 256 bytes")
 says("a long one", said("disk:mark(([[x]]):rep(257))"), "1 to 256 bytes")
 says("no text", said("disk:mark()"), "string expected")
 '
+stopped
+cached 4K history=1M
+like "$(nbdinfo --list "$uri" | grep export=)" 'export="marks"' "marks are listed"
 stopped
 
 # Full: requests go on, and what was recorded stays as it was.
@@ -90,6 +109,7 @@ stopped
 cached 4K
 rows '
 says("no history", refusal("none", lambda c: state(c, "1")), "history=1G")
+says("no marks", refusal("marks"), "history=1G")
 says("no mark", control("select(2, pcall(disk.mark, disk, [[a]]))"), "history=1G")
 '
 stopped
