@@ -292,11 +292,16 @@ record_change (struct cache *c, const struct request *whole, const struct record
 
   if (!ended && c->history->end && c->how.full)
     c->how.full (&c->how, r->number);
-  if (ch && ch->kind == CHANGE_REQUEST)
-    ch->record = (struct record) {
-      .number = r->number, .first = r->first, .sectors = r->sectors, .conn = r->conn,
-      .atomic = r->atomic,
-    };
+  if (!ch || ch->kind != CHANGE_REQUEST)
+    return ch;
+  ch->record = (struct record) {
+    .number = r->number, .first = r->first, .sectors = r->sectors, .conn = r->conn,
+    .atomic = r->atomic,
+  };
+  ch->op = whole->op;
+  ch->offset = whole->offset;
+  ch->count = whole->count;
+  ch->wants_fua = whole->flags & NBDKIT_FLAG_FUA;
   return ch;
 }
 
@@ -425,7 +430,7 @@ flush_locked (struct cache *c, const struct request *req)
   const bool honest = visit->flushed && !visit->only_own;
   const struct flushed f = {
     .entered = visit->entered, .returned = c->events + 1, .lie = !visit->flushed,
-    .conn = visit->only_own ? req->conn->id : 0,
+    .conn = req->conn->id, .own = visit->only_own,
   };
 
   if (c->history && history_flush (c->history, &f))
@@ -527,6 +532,7 @@ end_change (struct change *ch, const struct request *req, int err, uint64_t now)
   if (ch->kind != CHANGE_REQUEST)
     return;
   ch->record.done = now;
+  ch->failed = err != 0;
   ch->fua = fua && !req->visit->no_fua;
   ch->no_fua = fua && req->visit->no_fua;
   ch->altered = !err && req->visit->altered;

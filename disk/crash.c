@@ -475,6 +475,21 @@ crash_mark (const char *text, char *why, size_t size)
 }
 
 int
+crash_history (struct event_place *at, struct event *e, char *why, size_t size)
+{
+  struct disk *d = disk_live ();
+  bool there;
+
+  if (!d->cache || !cache_history (d->cache))
+    return say (why, size, "there is no history: start the server with "
+                "write-cache=volatile history=1G");
+  cache_lock (d->cache);
+  there = history_next (cache_history (d->cache), at, e);
+  cache_unlock (d->cache);
+  return there ? 0 : ENOENT;
+}
+
+int
 crash_power_on (char *why, size_t size)
 {
   struct disk *d = disk_live ();

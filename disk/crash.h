@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "disk/disk.h"
+#include "disk/history.h"
 
 /* How many states there may be at once. */
 #define CRASH_STATES 1000
@@ -48,6 +49,11 @@ int crash_cut (const struct crash_cut *cut, char *why, size_t size);
  * bytes; ENOMEM.
  */
 int crash_mark (const char *text, char *why, size_t size);
+
+/* The next event of the history of the live disk.  0; ENOENT: there is none; EINVAL, with
+ * a sentence in WHY of SIZE bytes: there is no history.
+ */
+int crash_history (struct event_place *at, struct event *e, char *why, size_t size);
 
 /* EINVAL: the power is on, or there is no volatile cache. */
 int crash_power_on (char *why, size_t size);

@@ -174,10 +174,10 @@ history_flush (struct history *h, const struct flushed *f)
   next = &h->flush[h->flushes++];
   *next = *f;
   next->covers = last ? last->covers : 0;
-  if (!f->lie && !f->conn && f->entered > next->covers)
+  if (!f->lie && !f->own && f->entered > next->covers)
     next->covers = f->entered;
   next->owes = last && last->owes > f->entered ? last->owes : f->entered;
-  next->others = (last ? last->others : 0) + (!f->lie && f->conn > 0);
+  next->others = (last ? last->others : 0) + (!f->lie && f->own);
   return 0;
 }
 
@@ -208,6 +208,63 @@ history_mark (struct history *h, const char *text, uint64_t now)
     return ENOMEM;
   h->marks++;
   return 0;
+}
+
+/*--------------------------------------------------------------------*/
+/* Going through it. */
+
+/* The next change that is a request. */
+static const struct change *
+next_request (const struct history *h, size_t *i)
+{
+  while (*i < h->changes && history_change (h, *i)->kind != CHANGE_REQUEST)
+    ++*i;
+  return *i < h->changes ? history_change (h, *i) : NULL;
+}
+
+bool
+history_next (const struct history *h, struct event_place *at, struct event *e)
+{
+  const struct change *ch = next_request (h, &at->change);
+
+  memset (e, 0, sizeof *e);
+  e->when = UINT64_MAX;
+  if (ch) {
+    e->kind = EVENT_REQUEST;
+    e->when = ch->when;
+  }
+  if (at->flush < h->flushes && h->flush[at->flush].returned < e->when) {
+    e->kind = EVENT_FLUSH;
+    e->when = h->flush[at->flush].returned;
+  }
+  if (at->mark < h->marks && h->mark[at->mark].when < e->when) {
+    e->kind = EVENT_MARK;
+    e->when = h->mark[at->mark].when;
+  }
+  if (at->cut < h->cuts && h->cut[at->cut] < e->when) {
+    e->kind = EVENT_CUT;
+    e->when = h->cut[at->cut];
+  }
+  if (e->when == UINT64_MAX)
+    return false;
+  switch (e->kind) {
+  case EVENT_REQUEST:
+    e->request = *ch;
+    e->number = ch->record.number;
+    at->change++;
+    break;
+  case EVENT_FLUSH:
+    e->flush = h->flush[at->flush++];
+    e->number = at->flush;
+    break;
+  case EVENT_MARK:
+    snprintf (e->mark, sizeof e->mark, "%s", h->mark[at->mark++].text);
+    e->number = at->mark;
+    break;
+  default:
+    e->number = ++at->cut;
+  }
+  return true;
 }
 
 /*--------------------------------------------------------------------*/

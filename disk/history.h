@@ -27,6 +27,7 @@
 #include <stdint.h>
 
 #include "disk/versions.h"
+#include "request.h"
 
 enum change_kind {
   CHANGE_REQUEST,
@@ -41,6 +42,10 @@ struct change {
   enum change_kind kind;
   uint64_t when;                /* it was applied */
   uint64_t dropped;             /* a flush that failed dropped it; 0: none did */
+  enum op op;                   /* of a request; CHANGE_REQUEST alone has what follows */
+  uint64_t offset;              /* bytes */
+  uint32_t count;
+  bool wants_fua, failed;
   bool fua;                     /* it was made durable when it completed, */
   bool no_fua;                  /* or an honest disk would have done so */
   bool altered;                 /* by a fault, and acknowledged */
@@ -50,8 +55,9 @@ struct change {
 /* A flush that succeeded. */
 struct flushed {
   uint64_t entered, returned;
-  uint64_t conn;                /* it covers requests of this one only; 0: of all */
-  bool lie;                     /* it covers nothing */
+  uint64_t conn;
+  bool own;                     /* it covers requests of this connection only, */
+  bool lie;                     /* or nothing */
   uint64_t covers, owes;        /* requests of all connections completed by then are
                                  * durable by this or an earlier one, or should be */
   size_t others;                /* how many up to here are of one connection */
@@ -116,6 +122,23 @@ int history_flush (struct history *h, const struct flushed *f);
 /* The power was cut; somebody has set a mark.  ENOMEM. */
 int history_cut (struct history *h, uint64_t now);
 int history_mark (struct history *h, const char *text, uint64_t now);
+
+/* What happened, for who goes through it. */
+enum event_kind { EVENT_REQUEST, EVENT_FLUSH, EVENT_MARK, EVENT_CUT };
+struct event {
+  enum event_kind kind;
+  uint64_t when;                /* applied, or returned, or set, or cut */
+  uint64_t number;              /* of this kind, from 1 */
+  struct change request;        /* a copy */
+  struct flushed flush;
+  char mark[257];
+};
+
+/* How far somebody has come.  All 0 at first. */
+struct event_place { size_t change, flush, mark, cut; };
+
+/* The next event in the order of time.  False: there is none. */
+bool history_next (const struct history *h, struct event_place *at, struct event *e);
 
 /* Find the moment of a POINT of a name, NOW being the present.  WORDS says what it is,
  * such as "just before flush 14 returned".  0, or EINVAL: WHY says why not.

@@ -56,7 +56,7 @@ is_covered_alone (const struct making *m, const struct change *ch)
   for (size_t i = 0; i < m->flushes; i++) {
     const struct flushed *f = &m->history->flush[i];
 
-    if (!f->lie && f->conn == ch->record.conn && ch->record.done <= f->entered)
+    if (f->own && !f->lie && f->conn == ch->record.conn && ch->record.done <= f->entered)
       return true;
   }
   return false;

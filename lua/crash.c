@@ -97,6 +97,96 @@ disk_method_mark (lua_State *L)
   return 0;
 }
 
+static void
+set_number (lua_State *L, const char *name, uint64_t n)
+{
+  lua_pushinteger (L, (lua_Integer) n);
+  lua_setfield (L, -2, name);
+}
+
+static void
+set_true (lua_State *L, const char *name, bool on)
+{
+  if (!on)
+    return;
+  lua_pushboolean (L, 1);
+  lua_setfield (L, -2, name);
+}
+
+static void
+push_request (lua_State *L, const struct change *ch)
+{
+  lua_pushstring (L, op_names[ch->op]);
+  lua_setfield (L, -2, "op");
+  set_number (L, "offset", ch->offset);
+  set_number (L, "count", ch->count);
+  set_number (L, "conn", ch->record.conn);
+  set_true (L, "fua", ch->wants_fua);
+  if (ch->record.done)
+    set_number (L, "completed", ch->record.done);
+  set_true (L, "failed", ch->failed);
+  set_true (L, "altered", ch->altered);
+}
+
+static void
+push_event (lua_State *L, const struct event *e)
+{
+  static const char *const kinds[] = { "request", "flush", "mark", "cut" };
+
+  lua_newtable (L);
+  lua_pushstring (L, kinds[e->kind]);
+  lua_setfield (L, -2, "kind");
+  set_number (L, "number", e->number);
+  set_number (L, "time", e->when);
+  if (e->kind == EVENT_REQUEST)
+    push_request (L, &e->request);
+  if (e->kind == EVENT_FLUSH) {
+    set_number (L, "conn", e->flush.conn);
+    set_number (L, "entered", e->flush.entered);
+    set_true (L, "lie", e->flush.lie || e->flush.own);
+  }
+  if (e->kind == EVENT_MARK) {
+    lua_pushstring (L, e->mark);
+    lua_setfield (L, -2, "text");
+  }
+}
+
+/* What disk:history returns: gives the next event, or nil. */
+static int
+next_event (lua_State *L)
+{
+  struct event_place *at = lua_touserdata (L, lua_upvalueindex (1));
+  struct event e;
+  char why[200];
+  const int err = crash_history (at, &e, why, sizeof why);
+
+  if (err == EINVAL)
+    return luaL_error (L, "disk:history: %s", why);
+  if (err)
+    lua_pushnil (L);
+  else
+    push_event (L, &e);
+  return 1;
+}
+
+/* disk:history () */
+int
+disk_method_history (lua_State *L)
+{
+  struct event_place *at;
+  struct event_place first = { 0 };
+  struct event e;
+  char why[200];
+
+  check_self (L, "history()");
+  if (crash_history (&first, &e, why, sizeof why) == EINVAL)
+    return luaL_error (L, "disk:history: %s", why);
+  at = lua_newuserdatauv (L, sizeof *at, 0);
+  *at = (struct event_place) { 0 };
+  lua_pushcclosure (L, next_event, 1);
+  return 1;
+}
+
 /* disk:power_on () */
 int
 disk_method_power_on (lua_State *L)

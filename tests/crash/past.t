@@ -71,6 +71,17 @@ says("not what follows", refusal("none", lambda c: state(c, "mark-more")), "no m
 same("a write there has no number", then("6"), ["ACD00000", "ACD0000Z"])
 leave(m)
 
+# All of it.
+events = control("local t = {} for e in disk:history() do t[#t + 1] = e end return t")
+same("events are in order", [e["time"] for e in events], sorted({e["time"] for e in events}))
+same("what happened", [e["kind"] + " " + str(e.get("text", e["number"])) for e in events],
+     ["request 1", "flush 1", "request 2", "mark ack 1", "request 3", "mark ack 1", "mark 50%/#\u00e4", "cut 1", "request 4",
+      "request 5", "mark by write", "mark zero", "mark " + "x" * 256, "request 6"])
+same("a request", {k: events[4][k] for k in ("op", "offset", "count", "conn")},
+     {"op": "write", "offset": 512, "count": 512, "conn": 1})
+same("it has completed", events[4]["time"] < events[4]["completed"] < events[5]["time"], True)
+same("a flush", events[1]["entered"] < events[1]["time"], True)
+
 # What there is not.
 for point, why in {
         "7": "6 requests are recorded", "before-99": "6 requests are recorded", "before-0": "6 requests",
@@ -110,6 +121,7 @@ cached 4K
 rows '
 says("no history", refusal("none", lambda c: state(c, "1")), "history=1G")
 says("no marks", refusal("marks"), "history=1G")
+says("no events", control("select(2, pcall(disk.history, disk))"), "history=1G")
 says("no mark", control("select(2, pcall(disk.mark, disk, [[a]]))"), "history=1G")
 '
 stopped
