@@ -29,6 +29,8 @@ struct cache {
   pthread_mutex_t lock;         /* guards what follows, and changes of the content */
   struct versions versions;
   struct history *history;      /* or NULL */
+  struct digest digest;         /* of what the disk held */
+  uint64_t digested;            /* at this event, and one more; 0: never */
 };
 
 /*--------------------------------------------------------------------*/
@@ -106,6 +108,20 @@ uint64_t
 cache_now (const struct cache *c)
 {
   return c->events;
+}
+
+bool
+cache_digest (const struct cache *c, struct digest *d)
+{
+  *d = c->digest;
+  return c->digested == c->events + 1;
+}
+
+void
+cache_set_digest (struct cache *c, const struct digest *d)
+{
+  c->digest = *d;
+  c->digested = c->events + 1;
 }
 
 /* Only who holds the lock counts. */
@@ -622,9 +638,9 @@ keep_medium (struct cache *c, uint64_t first, uint64_t end)
   struct change *ch;
   int err;
 
+  next_event (c);
   if (!c->history)
     return 0;
-  next_event (c);
   ch = history_add (c->history, CHANGE_MEDIUM, 0, c->events);
   err = keep (c, ch, first, end);
   if (err && ch) {
@@ -692,7 +708,7 @@ cache_replace_locked (struct cache *c)
 
   to_sectors (c, c->size, 0, &first, &end);
   if (!c->history)
-    return 0;
+    return keep_medium (c, first, end);
   return content_is_initial (c->disk, c->size, 0) ? ENOTSUP : keep_medium (c, first, end);
 }
 
@@ -782,9 +798,9 @@ cache_record_cut_locked (struct cache *c, const struct patches *patches)
   struct change *ch;
   int err;
 
+  next_event (c);
   if (!c->history)
     return 0;
-  next_event (c);
   ch = history_add (c->history, CHANGE_MEDIUM, 0, c->events);
   err = keep_patches (c, ch, patches);
   if (!err)

@@ -23,6 +23,7 @@
 #include "disk/disk.h"
 #include "disk/versions.h"
 #include "disk/view.h"
+#include "lib/digest.h"
 
 struct cache;
 struct history;
@@ -87,6 +88,12 @@ const struct disk_cache *cache_how (const struct cache *c);
 /* Its history, which is locked with it, or NULL; and the present in it. */
 struct history *cache_history (struct cache *c);
 uint64_t cache_now (const struct cache *c);
+
+/* The digest of what the disk holds, where that has not changed since it was set.  False:
+ * it is not known.  It is locked.
+ */
+bool cache_digest (const struct cache *c, struct digest *d);
+void cache_set_digest (struct cache *c, const struct digest *d);
 
 /* Set a mark of up to CACHE_MARK bytes in its history, which it has.  ENOMEM. */
 #define CACHE_MARK 256

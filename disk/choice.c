@@ -290,6 +290,14 @@ check_state (const struct choice *c, const struct versions *v, char *why, size_t
   return EINVAL;
 }
 
+int
+choice_states (const struct choice *c, const struct versions *v, uint64_t *states,
+               char *why, size_t size)
+{
+  count_states (v, states);
+  return check_state (c, v, why, size);
+}
+
 static int
 check (const struct choice *c, const struct versions *v, char *why, size_t size)
 {

@@ -165,22 +165,10 @@ cut_now (struct state *m, struct versions *v)
 static int
 cut_past (struct state *m)
 {
-  struct history *h = cache_history (m->from->cache);
   struct moment moment;
-  uint64_t when;
-  int err;
+  int err = moment_at (m->from, m->name->point, &moment, m->when, sizeof m->when, m->why,
+                       m->size);
 
-  if (!h) {
-    snprintf (m->why, m->size, "there is no moment '%.100s' to go back to: no history is "
-              "remembered, so there is only now, as in crash/now/none; start the server "
-              "with history=1G", m->name->point);
-    return EINVAL;
-  }
-  err = history_point (h, m->name->point, cache_now (m->from->cache), &when, m->when,
-                       sizeof m->when, m->why, m->size);
-  if (err)
-    return err;
-  err = moment_make (h, when, disk_size (m->from), &moment);
   m->altered = moment.altered;
   if (!err)
     err = cut_into (m, &moment.versions, &moment.newest);

@@ -1,9 +1,12 @@
 /* moment.c - what was volatile at a moment of the past. */
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "disk/cache.h"
+#include "disk/inside.h"
 #include "disk/moment.h"
 #include "lib/min.h"
 
@@ -260,4 +263,24 @@ moment_free (struct moment *m)
   if (m->versions.hash)
     versions_free (&m->versions);
   patches_free (&m->newest);
+}
+
+int
+moment_at (struct disk *d, const char *point, struct moment *m, char *words,
+           size_t words_size, char *why, size_t size)
+{
+  struct history *h = cache_history (d->cache);
+  uint64_t when;
+  int err;
+
+  memset (m, 0, sizeof *m);
+  if (!h) {
+    snprintf (why, size, "there is no moment '%.100s' to go back to: no history is "
+              "remembered, so there is only now, as in crash/now/none; start the server "
+              "with history=1G", point);
+    return EINVAL;
+  }
+  err = history_point (h, point, cache_now (d->cache), &when, words, words_size, why,
+                       size);
+  return err ? err : moment_make (h, when, disk_size (d), m);
 }

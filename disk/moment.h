@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#include "disk/disk.h"
 #include "disk/history.h"
 #include "disk/versions.h"
 #include "disk/view.h"
@@ -20,5 +21,12 @@ struct moment {
  */
 int moment_make (struct history *h, uint64_t when, uint64_t bytes, struct moment *m);
 void moment_free (struct moment *m);
+
+/* Go back to a POINT of a name, in the history of a disk with a cache, which is locked.
+ * WORDS says what it is.  0; EINVAL, with a sentence in WHY of SIZE bytes; ENOMEM.  To be
+ * freed in any case.
+ */
+int moment_at (struct disk *d, const char *point, struct moment *m, char *words,
+               size_t words_size, char *why, size_t size);
 
 #endif /* DISK_MOMENT_H */

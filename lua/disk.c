@@ -238,6 +238,7 @@ static const luaL_Reg methods[] = {
   { "throttle", disk_method_throttle },
   { "cut", disk_method_cut },
   { "mark", disk_method_mark },
+  { "states", disk_method_states },
   { "history", disk_method_history },
   { "power_on", disk_method_power_on },
   { "stats", disk_method_stats },

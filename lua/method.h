@@ -111,6 +111,7 @@ int disk_method_throttle (lua_State *L);
 struct crash_cut;
 int disk_method_cut (lua_State *L);
 int disk_method_mark (lua_State *L);
+int disk_method_states (lua_State *L);
 int disk_method_history (lua_State *L);
 int disk_method_power_on (lua_State *L);
 void to_cut (lua_State *L, const char *what, struct crash_cut *cut);

@@ -1,0 +1,315 @@
+/* states.c - which states a power cut may leave at a moment. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "disk/cache.h"
+#include "disk/content.h"
+#include "disk/inside.h"
+#include "disk/moment.h"
+#include "disk/states.h"
+#include "lib/min.h"
+
+/* A list at work. */
+struct listing {
+  const struct states *query;
+  struct disk *disk;
+  struct versions *versions;    /* at the moment */
+  const struct record **pending;        /* by number */
+  size_t n;
+  struct view *view;            /* what the disk held then, above what it holds now; or NULL */
+  struct digest newest;         /* of that */
+  unsigned char *buf;           /* VERSION_BYTES */
+  char *text;                   /* a choice */
+  size_t room;                  /* for it */
+};
+
+/*--------------------------------------------------------------------*/
+/* Names. */
+
+static int
+find_pending (struct listing *l)
+{
+  const struct versions *v = l->versions;
+
+  l->pending = calloc (v->pending + 1, sizeof (struct record *));
+  /* A list of all numbers, each with 20 digits, a comma, and a sector. */
+  l->room = 64 + v->pending * 24;
+  l->text = malloc (l->room);
+  if (!l->pending || !l->text)
+    return ENOMEM;
+  for (const struct record *r = v->first; r; r = r->next)
+    if (r->pending > 0)
+      l->pending[l->n++] = r;
+  return 0;
+}
+
+/* Subset number I of the pending requests: bit k says whether the k-th one survives. */
+static bool
+name_subset (const struct listing *l, uint64_t i)
+{
+  size_t len;
+
+  if (l->n < 64 && i >> l->n)
+    return false;
+  if (i == 0)
+    return snprintf (l->text, l->room, "none");
+  if (i == (UINT64_C (1) << l->n) - 1)
+    return snprintf (l->text, l->room, "all");
+  len = (size_t) snprintf (l->text, l->room, "only-");
+  for (size_t k = 0; k < l->n; k++)
+    if (i >> k & 1)
+      len += (size_t) snprintf (l->text + len, l->room - len, "%" PRIu64 ",",
+                                l->pending[k]->number);
+  l->text[len - 1] = '\0';
+  return true;
+}
+
+/* Request, or sector of a request, number I, after "lose" or "only". */
+static bool
+name_one (const struct listing *l, const char *kind, uint64_t i)
+{
+  for (size_t k = 0; k < l->n; k++) {
+    const struct record *r = l->pending[k];
+    const bool whole = !l->query->sectors || r->atomic;
+    const uint64_t parts = whole ? 1 : r->sectors;
+
+    if (i >= parts) {
+      i -= parts;
+      continue;
+    }
+    if (whole)
+      return snprintf (l->text, l->room, "%s-%" PRIu64, kind, r->number);
+    return snprintf (l->text, l->room, "%s-%" PRIu64 ":%" PRIu64, kind, r->number, i);
+  }
+  return false;
+}
+
+/* Name state number I.  False: there are not so many. */
+static bool
+name_state (const struct listing *l, uint64_t states, uint64_t i)
+{
+  const struct states *q = l->query;
+
+  switch (q->how) {
+  case STATES_ALL:
+    if (!q->sectors)
+      return name_subset (l, i);
+    return i < states && snprintf (l->text, l->room, "state-%" PRIu64, i);
+  case STATES_LOSE_ONE:
+    return name_one (l, "lose", i);
+  case STATES_ONLY_ONE:
+    return name_one (l, "only", i);
+  case STATES_PREFIX:
+    return i < l->n
+      && snprintf (l->text, l->room, "prefix-%" PRIu64, l->pending[i]->number);
+  default:
+    return snprintf (l->text, l->room, q->sectors ? "sectors-%" PRIu64 : "reqs-%" PRIu64,
+                     q->seed + i);
+  }
+}
+
+/*--------------------------------------------------------------------*/
+/* Digests. */
+
+static int
+read_then (const struct listing *l, const struct view *view, uint64_t count, uint64_t offset)
+{
+  const int err = content_read (l->disk, l->buf, count, offset, NULL);
+
+  if (!err && view)
+    view_apply (view, l->buf, count, offset);
+  return err;
+}
+
+/* How many bytes from START on, at most COUNT, are data, or a hole, in whole units but at
+ * the end of COUNT; at most as many as BUF holds, if they are data.
+ */
+static uint64_t
+units_alike (const struct listing *l, uint64_t count, uint64_t start, bool *data)
+{
+  uint64_t n = content_extent (l->disk, count, start, data);
+
+  if (*data)
+    n = min_u64 (n, VERSION_BYTES);
+  if (n == count || n % DIGEST_UNIT == 0)
+    return n;
+  if (n > DIGEST_UNIT)
+    return n - n % DIGEST_UNIT;
+  *data = true;
+  return min_u64 (count, DIGEST_UNIT);
+}
+
+/* Replace what shows through a view, or NULL, by a patch. */
+static int
+change_digest (const struct listing *l, const struct view *view, struct digest *d,
+               const struct patch *p)
+{
+  int err = 0;
+
+  for (uint64_t start = p->start, n; start < p->end && !err; start += n) {
+    bool data = true;
+
+    n = view ? min_u64 (p->end - start, VERSION_BYTES)
+      : units_alike (l, p->end - start, start, &data);
+    if (data)
+      err = read_then (l, view, n, start);
+    if (!err && data)
+      digest_sub (d, l->buf, n, start);
+  }
+  if (!err && p->covered)
+    digest_add (d, p->covered->data + p->at, p->end - p->start, p->start);
+  return err;
+}
+
+/* What the disk holds now. */
+static int
+digest_now (struct listing *l)
+{
+  const uint64_t size = disk_size (l->disk);
+  bool data;
+  int err = 0;
+
+  if (cache_digest (l->disk->cache, &l->newest))
+    return 0;
+  l->newest = (struct digest) { 0, 0 };
+  for (uint64_t at = 0, n; at < size && !err; at += n) {
+    n = units_alike (l, size - at, at, &data);
+    if (!data)
+      continue;
+    err = read_then (l, NULL, n, at);
+    if (!err)
+      digest_add (&l->newest, l->buf, n, at);
+  }
+  if (!err)
+    cache_set_digest (l->disk->cache, &l->newest);
+  return err;
+}
+
+/* And what it held then, with these patches, of which it makes a view. */
+static int
+digest_then (struct listing *l, struct patches *newest)
+{
+  int err = digest_now (l);
+
+  for (size_t i = 0; i < newest->n && !err; i++)
+    err = change_digest (l, NULL, &l->newest, &newest->patch[i]);
+  if (!err && newest->n > 0 && !(l->view = view_new (newest)))
+    err = ENOMEM;
+  return err;
+}
+
+/*--------------------------------------------------------------------*/
+/* The list. */
+
+static int
+describe_state (struct listing *l, struct loss *loss, struct digest *d, char *why,
+                size_t size)
+{
+  struct patches patches = { NULL, 0, 0 };
+  struct choice choice;
+  int err = choice_parse (l->text, &choice, why, size);
+
+  if (!err)
+    err = choice_make (&choice, l->versions, disk_size (l->disk), &patches, loss, why,
+                       size);
+  *d = l->newest;
+  if (l->view)
+    view_hold (l->view);
+  for (size_t i = 0; i < patches.n && !err; i++)
+    err = change_digest (l, l->view, d, &patches.patch[i]);
+  if (l->view)
+    view_release (l->view);
+  patches_free (&patches);
+  choice_free (&choice);
+  return err;
+}
+
+static int
+check_query (const struct listing *l, uint64_t *states, char *why, size_t size)
+{
+  const struct states *q = l->query;
+
+  *states = 0;
+  if (q->how != STATES_ALL)
+    return 0;
+  if (q->sectors) {
+    struct choice last = { .kind = CHOICE_STATE, .number = 0 };
+
+    return choice_states (&last, l->versions, states, why, size);
+  }
+  if (l->n < 64)
+    return 0;
+  snprintf (why, size, "there are 2^%zu sets of requests: ask for how = \"random\", "
+            "\"lose-one\", \"only-one\" or \"prefix\"", l->n);
+  return EINVAL;
+}
+
+static int
+list_moment (struct listing *l, struct patches *newest,
+             int (*each) (void *context, const char *choice, const struct loss *loss,
+                          const struct digest *digest),
+             void *context, char *why, size_t size)
+{
+  uint64_t states;
+  int err = find_pending (l);
+
+  if (!err)
+    err = check_query (l, &states, why, size);
+  if (!err && !(l->buf = malloc (VERSION_BYTES)))
+    err = ENOMEM;
+  if (!err)
+    err = digest_then (l, newest);
+  for (uint64_t i = 0; i < l->query->count && !err; i++) {
+    struct loss loss;
+    struct digest d;
+
+    if (!name_state (l, states, l->query->first + i))
+      break;
+    err = describe_state (l, &loss, &d, why, size);
+    if (!err)
+      err = each (context, l->text, &loss, &d);
+  }
+  view_free (l->view);
+  free (l->pending);
+  free (l->text);
+  free (l->buf);
+  return err;
+}
+
+int
+states_list (const struct states *q,
+             int (*each) (void *context, const char *choice, const struct loss *loss,
+                          const struct digest *digest),
+             void *context, char *why, size_t size)
+{
+  struct disk *d = disk_live ();
+  struct listing l = { .query = q, .disk = d };
+  struct patches none = { NULL, 0, 0 };
+  struct moment moment;
+  char words[300];
+  int err;
+
+  if (!d->cache) {
+    snprintf (why, size, "crash states need a volatile cache: start the server with "
+              "write-cache=volatile");
+    return EINVAL;
+  }
+  l.versions = cache_lock (d->cache);
+  if (strcmp (q->point, "now") == 0)
+    err = list_moment (&l, &none, each, context, why, size);
+  else {
+    err = moment_at (d, q->point, &moment, words, sizeof words, why, size);
+    l.versions = &moment.versions;
+    if (!err)
+      err = list_moment (&l, &moment.newest, each, context, why, size);
+    moment_free (&moment);
+  }
+  cache_unlock (d->cache);
+  if (err == ENOMEM)
+    snprintf (why, size, "out of memory");
+  return err;
+}

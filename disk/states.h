@@ -1,0 +1,37 @@
+/* states.h - which states a power cut may leave at a moment: their names, what each loses,
+ * and what stands for its content.
+ */
+
+#ifndef DISK_STATES_H
+#define DISK_STATES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "disk/choice.h"
+#include "disk/disk.h"
+#include "lib/digest.h"
+
+enum states_how { STATES_ALL, STATES_LOSE_ONE, STATES_ONLY_ONE, STATES_PREFIX, STATES_RANDOM };
+
+struct states {
+  const char *point;            /* of a name: "now", "412" and so on */
+  bool sectors;                 /* each sector by itself; else each request */
+  enum states_how how;
+  uint64_t seed;                /* RANDOM: of the first one */
+  uint64_t first;               /* number of the first one that is wanted, from 0 */
+  uint64_t count;               /* and how many */
+};
+
+/* Give EACH the states that are wanted, as far as there are so many, in order.  Nothing is
+ * kept between calls.  The cache is locked meanwhile, so EACH must not use the disk; it
+ * returns 0, or what then is returned.  CHOICE is the end of the name.  0; EINVAL, with a
+ * sentence in WHY of SIZE bytes; ENOMEM.  Of the live disk.
+ */
+int states_list (const struct states *q,
+                 int (*each) (void *context, const char *choice, const struct loss *loss,
+                              const struct digest *digest),
+                 void *context, char *why, size_t size);
+
+#endif /* DISK_STATES_H */
