@@ -254,7 +254,7 @@ list_moment (struct listing *l, struct patches *newest,
                           const struct digest *digest),
              void *context, char *why, size_t size)
 {
-  uint64_t states;
+  uint64_t states = 0;
   int err = find_pending (l);
 
   if (!err)
