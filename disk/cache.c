@@ -301,12 +301,12 @@ is_atomic (const struct cache *c, const struct request *whole)
 static struct change *
 record_change (struct cache *c, const struct request *whole, const struct record *r)
 {
-  const bool ended = c->history->end;
+  const bool was_full = history_is_full (c->history);
   struct change *ch
     = history_add (c->history, CHANGE_REQUEST,
                    whole->op == OP_WRITE ? whole->count : c->how.sector, c->events);
 
-  if (!ended && c->history->end && c->how.full)
+  if (!was_full && history_is_full (c->history) && c->how.full)
     c->how.full (&c->how, r->number);
   if (!ch || ch->kind != CHANGE_REQUEST)
     return ch;
@@ -540,6 +540,7 @@ end_fua (struct cache *c, const struct visit *visit)
       (&c->versions, r->first, r->first + r->sectors, is_record, r);
 }
 
+/* What completes after the recording has ended was in flight at its end. */
 static void
 end_change (struct change *ch, const struct request *req, int err, uint64_t now)
 {
@@ -559,7 +560,7 @@ end_records (struct cache *c, const struct request *req, int err, uint64_t now)
 {
   for (struct record *r = req->visit->records, *next; r; r = next) {
     next = r->sibling;
-    if (r->change)
+    if (r->change && now <= c->history->end)
       end_change (r->change, req, err, now);
     versions_complete (&c->versions, r, now);
   }
@@ -631,9 +632,25 @@ lock_range (struct cache *c, uint64_t first, uint64_t end, void *context)
   return err;
 }
 
-/* Record that the medium changes. */
+/* Keep what is going to be written over in these ranges. */
 static int
-keep_medium (struct cache *c, uint64_t first, uint64_t end)
+keep_patches (struct cache *c, struct change *ch, const struct patches *patches)
+{
+  uint64_t first, end;
+  int err = ch ? 0 : ENOMEM;
+
+  for (size_t i = 0; i < patches->n && !err; i++) {
+    const struct patch *p = &patches->patch[i];
+
+    to_sectors (c, p->end - p->start, p->start, &first, &end);
+    err = keep (c, ch, first, end);
+  }
+  return err;
+}
+
+/* Record that the medium changes in these ranges; by a cut, or else. */
+static int
+record_medium (struct cache *c, const struct patches *patches, bool cut)
 {
   struct change *ch;
   int err;
@@ -642,23 +659,36 @@ keep_medium (struct cache *c, uint64_t first, uint64_t end)
   if (!c->history)
     return 0;
   ch = history_add (c->history, CHANGE_MEDIUM, 0, c->events);
-  err = keep (c, ch, first, end);
+  err = keep_patches (c, ch, patches);
+  if (!err && cut)
+    err = history_cut (c->history, c->events);
   if (err && ch) {
-    history_pop (c->history, ch, first, end);
+    history_pop (c->history, ch, 0, UINT64_MAX);
     history_withdraw (c->history, ch);
   }
   return err;
 }
 
-/* As lock_range, when what they hold is in the history. */
 static int
-lock_kept (struct cache *c, uint64_t first, uint64_t end, void *context)
+keep_medium (struct cache *c, uint64_t count, uint64_t offset)
 {
-  int err = lock_range (c, first, end, context);
+  struct patch range = { .start = offset, .end = offset + count };
 
+  return record_medium (c, &(struct patches) { .patch = &range, .n = 1 }, false);
+}
+
+/* As lock_range, when what the sectors of a range hold is in the history. */
+static int
+lock_kept (struct cache *c, uint64_t count, uint64_t offset, uint64_t *first, uint64_t *end,
+           void *context)
+{
+  int err;
+
+  to_sectors (c, count, offset, first, end);
+  err = lock_range (c, *first, *end, context);
   if (err)
     return err;
-  err = keep_medium (c, first, end);
+  err = keep_medium (c, count, offset);
   if (err)
     cache_unlock (c);
   return err;
@@ -673,8 +703,7 @@ cache_write (struct cache *c, const void *buf, uint64_t count, uint64_t offset,
 
   if (count == 0)
     return 0;
-  to_sectors (c, count, offset, &first, &end);
-  err = lock_kept (c, first, end, context);
+  err = lock_kept (c, count, offset, &first, &end, context);
   if (err)
     return err;
   err = content_write (c->disk, buf, count, offset, context);
@@ -691,8 +720,7 @@ cache_zero (struct cache *c, uint64_t count, uint64_t offset, void *context)
 
   if (count == 0)
     return 0;
-  to_sectors (c, count, offset, &first, &end);
-  err = lock_kept (c, first, end, context);
+  err = lock_kept (c, count, offset, &first, &end, context);
   if (err)
     return err;
   err = content_zero (c->disk, count, offset, context);
@@ -704,12 +732,9 @@ cache_zero (struct cache *c, uint64_t count, uint64_t offset, void *context)
 int
 cache_replace_locked (struct cache *c)
 {
-  uint64_t first, end;
-
-  to_sectors (c, c->size, 0, &first, &end);
-  if (!c->history)
-    return keep_medium (c, first, end);
-  return content_is_initial (c->disk, c->size, 0) ? ENOTSUP : keep_medium (c, first, end);
+  if (c->history && content_is_initial (c->disk, c->size, 0))
+    return ENOTSUP;
+  return keep_medium (c, c->size, 0);
 }
 
 void
@@ -776,40 +801,10 @@ cache_prepare_locked (struct cache *c, const struct patches *patches)
   return err;
 }
 
-/* Keep what patches will be written over. */
-static int
-keep_patches (struct cache *c, struct change *ch, const struct patches *patches)
-{
-  uint64_t first, end;
-  int err = ch ? 0 : ENOMEM;
-
-  for (size_t i = 0; i < patches->n && !err; i++) {
-    const struct patch *p = &patches->patch[i];
-
-    to_sectors (c, p->end - p->start, p->start, &first, &end);
-    err = keep (c, ch, first, end);
-  }
-  return err;
-}
-
 int
 cache_record_cut_locked (struct cache *c, const struct patches *patches)
 {
-  struct change *ch;
-  int err;
-
-  next_event (c);
-  if (!c->history)
-    return 0;
-  ch = history_add (c->history, CHANGE_MEDIUM, 0, c->events);
-  err = keep_patches (c, ch, patches);
-  if (!err)
-    err = history_cut (c->history, c->events);
-  if (err && ch) {
-    history_pop (c->history, ch, 0, UINT64_MAX);
-    history_withdraw (c->history, ch);
-  }
-  return err;
+  return record_medium (c, patches, true);
 }
 
 void

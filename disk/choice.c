@@ -16,6 +16,7 @@
 #include "lib/array.h"
 #include "lib/chance.h"
 #include "lib/min.h"
+#include "lib/text.h"
 
 uint64_t
 choice_draw (uint64_t s, uint64_t x)
@@ -39,39 +40,17 @@ static const struct { const char *name; bool list, number; } kinds[] = {
 
 #define NR_KINDS (sizeof kinds / sizeof kinds[0])
 
-/* Read a number of digits alone, without zeroes before it. */
-static bool
-take_number (const char **text, uint64_t *n)
-{
-  const char *p = *text;
-
-  *n = 0;
-  if (*p == '0' && p[1] >= '0' && p[1] <= '9')
-    return false;
-  for (; *p >= '0' && *p <= '9'; p++) {
-    const uint64_t digit = (uint64_t) (*p - '0');
-
-    if (*n > (UINT64_MAX - digit) / 10)
-      return false;
-    *n = *n * 10 + digit;
-  }
-  if (p == *text)
-    return false;
-  *text = p;
-  return true;
-}
-
 /* A number, or two with a hyphen between them. */
 static bool
 take_span (const char **text, uint64_t *first, uint64_t *last)
 {
-  if (!take_number (text, first))
+  if (!text_digits (text, first))
     return false;
   *last = *first;
   if (**text != '-')
     return true;
   ++*text;
-  return take_number (text, last) && *first <= *last;
+  return text_digits (text, last) && *first <= *last;
 }
 
 static bool
@@ -107,7 +86,7 @@ take_value (const char *text, struct choice *c)
 {
   if (kinds[c->kind].list)
     return take_list (text, c);
-  if (kinds[c->kind].number && !take_number (&text, &c->number))
+  if (kinds[c->kind].number && !text_digits (&text, &c->number))
     return EINVAL;
   return *text ? EINVAL : 0;
 }
@@ -291,11 +270,12 @@ check_state (const struct choice *c, const struct versions *v, char *why, size_t
 }
 
 int
-choice_states (const struct choice *c, const struct versions *v, uint64_t *states,
-               char *why, size_t size)
+choice_states (const struct versions *v, uint64_t *states, char *why, size_t size)
 {
+  const struct choice first = { .kind = CHOICE_STATE, .number = 0 };
+
   count_states (v, states);
-  return check_state (c, v, why, size);
+  return check_state (&first, v, why, size);
 }
 
 static int

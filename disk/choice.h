@@ -66,10 +66,8 @@ void choice_free (struct choice *c);
 int choice_make (const struct choice *c, struct versions *v, uint64_t bytes,
                  struct patches *patches, struct loss *loss, char *why, size_t size);
 
-/* How many states state-I can name; EINVAL: not that of this choice, or there are too many.
- */
-int choice_states (const struct choice *c, const struct versions *v, uint64_t *states,
-                   char *why, size_t size);
+/* How many states state-I can name.  EINVAL: there are too many. */
+int choice_states (const struct versions *v, uint64_t *states, char *why, size_t size);
 
 /* Call EACH with one sector, chosen by the seed of the choice, of each request that has
  * changed the disk and is in flight: it lies in segment S, where N is its version.

@@ -143,8 +143,9 @@ cut_into (struct state *m, struct versions *v, struct patches *newest)
 
   if (!err && newest->n > 0 && chosen.n > 0)
     err = patches_overlay (&all, newest, &chosen);
-  if (!err)
-    err = content_clone (m->from, m->to, all.n > 0 ? &all : newest->n > 0 ? newest : &chosen);
+  if (!err)                     /* where one of the two is empty, it is the other */
+    err = content_clone (m->from, m->to,
+                         all.n > 0 ? &all : newest->n > 0 ? newest : &chosen);
   if (!err && !(m->to->about = describe (m)))
     err = ENOMEM;
   patches_free (&chosen);
@@ -267,22 +268,33 @@ hide_control_bytes (char *text)
       *text = '?';
 }
 
+/* The history of the live disk.  NULL: WHAT needs one. */
+static struct history *
+find_history (const char *what, char *why, size_t size)
+{
+  struct cache *cache = disk_live ()->cache;
+  struct history *h = cache ? cache_history (cache) : NULL;
+
+  if (!h)
+    snprintf (why, size, "%s needs a history: start the server with "
+              "write-cache=volatile history=1G", what);
+  return h;
+}
+
 #define MARKS_SIZE (UINT64_C (1) << 20)
 
 /* The export whose writes are marks. */
 static int
 open_marks (struct disk **out, char *why, size_t size)
 {
-  struct cache *cache = disk_live ()->cache;
   struct disk *d;
 
-  if (!cache || !cache_history (cache))
-    return say (why, size, "marks need a history: start the server with "
-                "write-cache=volatile history=1G");
+  if (!find_history ("the export '" DISK_MARKS "'", why, size))
+    return EINVAL;
   d = disk_new (DISK_MARKS);
   if (!d)
     return ENOMEM;
-  d->marks = cache;
+  d->marks = disk_live ()->cache;
   if (store_create (MARKS_SIZE, &d->store)
       || !(d->about = strdup ("each write sets a mark"))) {
     disk_free (d);
@@ -448,15 +460,13 @@ crash_cut (const struct crash_cut *cut, char *why, size_t size)
 int
 crash_mark (const char *text, char *why, size_t size)
 {
-  struct disk *d = disk_live ();
   int err;
 
-  if (!d->cache || !cache_history (d->cache))
-    return say (why, size, "a mark needs a history: start the server with "
-                "write-cache=volatile history=1G");
+  if (!find_history ("a mark", why, size))
+    return EINVAL;
   if (!*text || strlen (text) > CACHE_MARK)
     return say (why, size, "expected a text of 1 to 256 bytes");
-  err = cache_mark (d->cache, text);
+  err = cache_mark (disk_live ()->cache, text);
   if (err)
     say (why, size, "out of memory");
   return err;
@@ -465,16 +475,16 @@ crash_mark (const char *text, char *why, size_t size)
 int
 crash_history (struct event_place *at, struct event *e, char *why, size_t size)
 {
-  struct disk *d = disk_live ();
-  bool there;
+  struct cache *cache = disk_live ()->cache;
+  const struct history *h = find_history ("disk:history", why, size);
+  int err;
 
-  if (!d->cache || !cache_history (d->cache))
-    return say (why, size, "there is no history: start the server with "
-                "write-cache=volatile history=1G");
-  cache_lock (d->cache);
-  there = history_next (cache_history (d->cache), at, e);
-  cache_unlock (d->cache);
-  return there ? 0 : ENOENT;
+  if (!h)
+    return EINVAL;
+  cache_lock (cache);
+  err = h->broken ? say (why, size, HISTORY_BROKEN) : history_next (h, at, e) ? 0 : ENOENT;
+  cache_unlock (cache);
+  return err;
 }
 
 int

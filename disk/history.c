@@ -9,6 +9,7 @@
 #include "disk/history.h"
 #include "lib/array.h"
 #include "lib/min.h"
+#include "lib/text.h"
 
 struct history *
 history_new (uint64_t limit, uint32_t sector)
@@ -21,6 +22,7 @@ history_new (uint64_t limit, uint32_t sector)
   }
   h->past.blocks.dense = true;
   h->limit = limit;
+  h->end = UINT64_MAX;
   h->later.kind = CHANGE_LATER;
   h->later.when = UINT64_MAX;
   return h;
@@ -52,6 +54,12 @@ history_free (struct history *h)
   free (h->cut);
   free (h->mark);
   free (h);
+}
+
+bool
+history_is_full (const struct history *h)
+{
+  return h->end != UINT64_MAX;
 }
 
 void
@@ -96,9 +104,9 @@ history_add (struct history *h, enum change_kind kind, uint64_t bytes, uint64_t 
 {
   struct change *ch;
 
-  if (!h->end && bytes > h->limit - min_u64 (h->bytes, h->limit))
-    h->end = now - 1;
-  if (h->end)
+  if (bytes > h->limit - min_u64 (h->bytes, h->limit))
+    h->end = min_u64 (h->end, now - 1);
+  if (now > h->end)
     return &h->later;
   ch = next_change (h);
   if (!ch)
@@ -166,7 +174,7 @@ history_flush (struct history *h, const struct flushed *f)
   const struct flushed *last;
   struct flushed *next;
 
-  if (h->end)
+  if (f->returned > h->end)
     return 0;
   if (!array_grow (&h->flush, h->flushes, &h->flush_room, sizeof *h->flush))
     return ENOMEM;
@@ -184,7 +192,7 @@ history_flush (struct history *h, const struct flushed *f)
 int
 history_cut (struct history *h, uint64_t now)
 {
-  if (h->end)
+  if (now > h->end)
     return 0;
   if (!array_grow (&h->cut, h->cuts, &h->cut_room, sizeof *h->cut))
     return ENOMEM;
@@ -197,7 +205,7 @@ history_mark (struct history *h, const char *text, uint64_t now)
 {
   struct mark *next;
 
-  if (h->end)
+  if (now > h->end)
     return 0;
   if (!array_grow (&h->mark, h->marks, &h->mark_room, sizeof *h->mark))
     return ENOMEM;
@@ -294,27 +302,21 @@ skip (const char **text, const char *prefix)
 static bool
 is_number (const char *text, uint64_t *n)
 {
-  char *end;
-
-  if (*text < '0' || *text > '9' || (*text == '0' && text[1]))
-    return false;
-  errno = 0;
-  *n = strtoull (text, &end, 10);
-  return !*end && errno == 0;
+  return text_digits (&text, n) && !*text;
 }
 
 /* What to add to a sentence about something that is not there. */
 static const char *
-is_full (const struct history *h)
+if_full (const struct history *h)
 {
-  return h->end ? "; then history= was full, so the recording ended" : "";
+  return history_is_full (h) ? "; then history= was full, so the recording ended" : "";
 }
 
 static int
 no_such (const struct point *p, const char *what, uint64_t there_are)
 {
   snprintf (p->why, p->size, "%.300s: %" PRIu64 " %s recorded%s", p->text, there_are,
-            what, is_full (p->h));
+            what, if_full (p->h));
   return EINVAL;
 }
 
@@ -335,13 +337,20 @@ find_change (const struct history *h, uint64_t number)
   return low;
 }
 
+/* The last moment that is recorded. */
+static uint64_t
+last_moment (const struct point *p)
+{
+  return min_u64 (p->h->end, p->now);
+}
+
 /* Just before request 1 is applied: the end, if there is none. */
 static int
 point_0 (struct point *p)
 {
   const size_t i = find_change (p->h, 1);
 
-  p->when = i < p->h->changes ? history_change (p->h, i)->when - 1 : p->now;
+  p->when = i < p->h->changes ? history_change (p->h, i)->when - 1 : last_moment (p);
   snprintf (p->words, p->words_size, "before request 1");
   return 0;
 }
@@ -361,7 +370,7 @@ point_request (struct point *p, const char *number, bool is_before)
   ch = history_change (p->h, find_change (p->h, n));
   if (!ch->record.done) {
     snprintf (p->why, p->size, "%.300s: request %" PRIu64 " has not completed%s", p->text,
-              n, is_full (p->h));
+              n, if_full (p->h));
     return EINVAL;
   }
   p->when = ch->record.done - is_before;
@@ -452,7 +461,7 @@ no_mark (const struct point *p, uint64_t found)
   if (p->h->marks == 0)
     return no_such (p, "marks are", 0);
   snprintf (p->why, p->size, "%.300s: no mark of this text is recorded; the last one is "
-            "'%.100s'%s", p->text, p->h->mark[p->h->marks - 1].text, is_full (p->h));
+            "'%.100s'%s", p->text, p->h->mark[p->h->marks - 1].text, if_full (p->h));
   return EINVAL;
 }
 
@@ -504,7 +513,7 @@ find_point (struct point *p)
   if (skip (&text, "cut-"))
     return point_cut (p, text);
   if (strcmp (text, "end") == 0) {
-    p->when = p->h->end ? p->h->end : p->now;
+    p->when = last_moment (p);
     snprintf (p->words, p->words_size, "at the end of the history");
     return 0;
   }
@@ -524,8 +533,7 @@ history_point (const struct history *h, const char *point, uint64_t now, uint64_
   int err;
 
   if (h->broken) {
-    snprintf (why, size, "%.300s: the history is lost, because there was no memory to "
-              "record a change", point);
+    snprintf (why, size, "%.300s: " HISTORY_BROKEN, point);
     return EINVAL;
   }
   err = find_point (&p);

@@ -68,11 +68,9 @@ struct mark {
   char *text;
 };
 
-struct change_block;
-
 struct history {
   uint64_t limit, bytes;        /* to be remembered, and which are */
-  uint64_t end;                 /* when the recording ended; 0: it goes on */
+  uint64_t end;                 /* when the recording ended; UINT64_MAX: it goes on */
   bool broken;                  /* there was no memory for what could not fail */
   struct versions past;
   struct change **block;        /* of CHANGE_BLOCK each */
@@ -91,6 +89,9 @@ struct history {
 /* Remember so many bytes of requests.  NULL: no memory. */
 struct history *history_new (uint64_t limit, uint32_t sector);
 void history_free (struct history *h);                  /* NULL is allowed */
+
+/* Has the recording ended? */
+bool history_is_full (const struct history *h);
 
 /* Change number I, in the order of time. */
 struct change *history_change (const struct history *h, size_t i);
@@ -113,7 +114,8 @@ int history_push (struct history *h, struct change *ch, uint64_t first, uint64_t
 /* Take back the newest version of these sectors, where it is of this change. */
 void history_pop (struct history *h, struct change *ch, uint64_t first, uint64_t end);
 
-/* What must be recorded could not be. */
+/* What must be recorded could not be: nothing of it can be told any more. */
+#define HISTORY_BROKEN "the history is lost, because there was no memory to record a change"
 void history_break (struct history *h);
 
 /* A flush has succeeded.  ENOMEM. */

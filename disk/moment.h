@@ -16,17 +16,12 @@ struct moment {
   uint64_t altered;             /* requests that faults had altered, and which succeeded */
 };
 
-/* Go back to a time in the history of a disk of so many BYTES.  The lock of the cache is
- * held, and stays so while the moment is used; the caller frees it in any case.  ENOMEM.
- */
-int moment_make (struct history *h, uint64_t when, uint64_t bytes, struct moment *m);
-void moment_free (struct moment *m);
-
-/* Go back to a POINT of a name, in the history of a disk with a cache, which is locked.
- * WORDS says what it is.  0; EINVAL, with a sentence in WHY of SIZE bytes; ENOMEM.  To be
- * freed in any case.
+/* Go back to a POINT of a name, in the history of a disk with a cache, whose lock is held,
+ * and stays so while the moment is used.  WORDS says what the point is.  0; EINVAL, with a
+ * sentence in WHY of SIZE bytes; ENOMEM.  The caller frees the moment in any case.
  */
 int moment_at (struct disk *d, const char *point, struct moment *m, char *words,
                size_t words_size, char *why, size_t size);
+void moment_free (struct moment *m);
 
 #endif /* DISK_MOMENT_H */

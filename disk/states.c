@@ -16,6 +16,8 @@
 /* A list at work. */
 struct listing {
   const struct states *query;
+  state_fn *each;
+  void *context;                /* of that */
   struct disk *disk;
   struct versions *versions;    /* at the moment */
   const struct record **pending;        /* by number */
@@ -53,7 +55,7 @@ name_subset (const struct listing *l, uint64_t i)
 {
   size_t len;
 
-  if (l->n < 64 && i >> l->n)
+  if (i >> l->n)                /* there are fewer than 64 */
     return false;
   if (i == 0)
     return snprintf (l->text, l->room, "none");
@@ -236,11 +238,8 @@ check_query (const struct listing *l, uint64_t *states, char *why, size_t size)
   *states = 0;
   if (q->how != STATES_ALL)
     return 0;
-  if (q->sectors) {
-    struct choice last = { .kind = CHOICE_STATE, .number = 0 };
-
-    return choice_states (&last, l->versions, states, why, size);
-  }
+  if (q->sectors)
+    return choice_states (l->versions, states, why, size);
   if (l->n < 64)
     return 0;
   snprintf (why, size, "there are 2^%zu sets of requests: ask for how = \"random\", "
@@ -249,10 +248,7 @@ check_query (const struct listing *l, uint64_t *states, char *why, size_t size)
 }
 
 static int
-list_moment (struct listing *l, struct patches *newest,
-             int (*each) (void *context, const char *choice, const struct loss *loss,
-                          const struct digest *digest),
-             void *context, char *why, size_t size)
+list_moment (struct listing *l, struct patches *newest, char *why, size_t size)
 {
   uint64_t states = 0;
   int err = find_pending (l);
@@ -271,7 +267,7 @@ list_moment (struct listing *l, struct patches *newest,
       break;
     err = describe_state (l, &loss, &d, why, size);
     if (!err)
-      err = each (context, l->text, &loss, &d);
+      err = l->each (l->context, l->text, &loss, &d);
   }
   view_free (l->view);
   free (l->pending);
@@ -280,17 +276,36 @@ list_moment (struct listing *l, struct patches *newest,
   return err;
 }
 
-int
-states_list (const struct states *q,
-             int (*each) (void *context, const char *choice, const struct loss *loss,
-                          const struct digest *digest),
-             void *context, char *why, size_t size)
+/* The same at the point that is asked for.  It is locked. */
+static int
+list_locked (struct listing *l, char *why, size_t size)
 {
-  struct disk *d = disk_live ();
-  struct listing l = { .query = q, .disk = d };
   struct patches none = { NULL, 0, 0 };
   struct moment moment;
   char words[300];
+  int err;
+
+  /* What makes it may call this disk. */
+  if (content_is_initial (l->disk, disk_size (l->disk), 0)) {
+    snprintf (why, size, "parts of the disk still hold the initial content of on.fill, "
+              "which has no digest: write all of it first");
+    return EINVAL;
+  }
+  if (strcmp (l->query->point, "now") == 0)
+    return list_moment (l, &none, why, size);
+  err = moment_at (l->disk, l->query->point, &moment, words, sizeof words, why, size);
+  l->versions = &moment.versions;
+  if (!err)
+    err = list_moment (l, &moment.newest, why, size);
+  moment_free (&moment);
+  return err;
+}
+
+int
+states_list (const struct states *q, state_fn *each, void *context, char *why, size_t size)
+{
+  struct disk *d = disk_live ();
+  struct listing l = { .query = q, .disk = d, .each = each, .context = context };
   int err;
 
   if (!d->cache) {
@@ -299,15 +314,7 @@ states_list (const struct states *q,
     return EINVAL;
   }
   l.versions = cache_lock (d->cache);
-  if (strcmp (q->point, "now") == 0)
-    err = list_moment (&l, &none, each, context, why, size);
-  else {
-    err = moment_at (d, q->point, &moment, words, sizeof words, why, size);
-    l.versions = &moment.versions;
-    if (!err)
-      err = list_moment (&l, &moment.newest, each, context, why, size);
-    moment_free (&moment);
-  }
+  err = list_locked (&l, why, size);
   cache_unlock (d->cache);
   if (err == ENOMEM)
     snprintf (why, size, "out of memory");

@@ -29,9 +29,9 @@ struct states {
  * returns 0, or what then is returned.  CHOICE is the end of the name.  0; EINVAL, with a
  * sentence in WHY of SIZE bytes; ENOMEM.  Of the live disk.
  */
-int states_list (const struct states *q,
-                 int (*each) (void *context, const char *choice, const struct loss *loss,
-                              const struct digest *digest),
-                 void *context, char *why, size_t size);
+typedef int state_fn (void *context, const char *choice, const struct loss *loss,
+                      const struct digest *digest);
+int states_list (const struct states *q, state_fn *each, void *context, char *why,
+                 size_t size);
 
 #endif /* DISK_STATES_H */

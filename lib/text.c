@@ -218,6 +218,27 @@ is_word (const char *s, const char *word)
 }
 
 bool
+text_digits (const char **s, uint64_t *n)
+{
+  const char *p = *s;
+
+  *n = 0;
+  if (*p == '0' && p[1] >= '0' && p[1] <= '9')
+    return false;
+  for (; *p >= '0' && *p <= '9'; p++) {
+    const uint64_t digit = (uint64_t) (*p - '0');
+
+    if (*n > (UINT64_MAX - digit) / 10)
+      return false;
+    *n = *n * 10 + digit;
+  }
+  if (p == *s)
+    return false;
+  *s = p;
+  return true;
+}
+
+bool
 text_bool (const char *s, bool *b)
 {
   static const char *const words[] = {  /* by turns true and false */

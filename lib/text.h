@@ -29,6 +29,11 @@ bool text_time (const char *s, uint64_t *ns);
  */
 bool text_probability (const char *s, double *p);
 
+/* Read a whole number of decimal digits alone, without zeroes before it, and go on to
+ * what follows it.  False: there is none at *S, or it is more than 2^64-1.
+ */
+bool text_digits (const char **s, uint64_t *n);
+
 /* Read a truth value, as nbdkit does: true, t, yes, y, on or 1, or false, f, no,
  * n, off or 0, in any case.  False, and *B unchanged: it is none of these.
  */

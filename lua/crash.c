@@ -98,13 +98,6 @@ disk_method_mark (lua_State *L)
 }
 
 static void
-set_number (lua_State *L, const char *name, uint64_t n)
-{
-  lua_pushinteger (L, (lua_Integer) n);
-  lua_setfield (L, -2, name);
-}
-
-static void
 set_true (lua_State *L, const char *name, bool on)
 {
   if (!on)
@@ -116,14 +109,13 @@ set_true (lua_State *L, const char *name, bool on)
 static void
 push_request (lua_State *L, const struct change *ch)
 {
-  lua_pushstring (L, op_names[ch->op]);
-  lua_setfield (L, -2, "op");
-  set_number (L, "offset", ch->offset);
-  set_number (L, "count", ch->count);
-  set_number (L, "conn", ch->record.conn);
+  set_string (L, "op", op_names[ch->op]);
+  set_integer (L, "offset", ch->offset);
+  set_integer (L, "count", ch->count);
+  set_integer (L, "conn", ch->record.conn);
   set_true (L, "fua", ch->wants_fua);
   if (ch->record.done)
-    set_number (L, "completed", ch->record.done);
+    set_integer (L, "completed", ch->record.done);
   set_true (L, "failed", ch->failed);
   set_true (L, "altered", ch->altered);
 }
@@ -134,20 +126,18 @@ push_event (lua_State *L, const struct event *e)
   static const char *const kinds[] = { "request", "flush", "mark", "cut" };
 
   lua_newtable (L);
-  lua_pushstring (L, kinds[e->kind]);
-  lua_setfield (L, -2, "kind");
-  set_number (L, "number", e->number);
-  set_number (L, "time", e->when);
+  set_string (L, "kind", kinds[e->kind]);
+  set_integer (L, "number", e->number);
+  set_integer (L, "time", e->when);
   if (e->kind == EVENT_REQUEST)
     push_request (L, &e->request);
   if (e->kind == EVENT_FLUSH) {
-    set_number (L, "conn", e->flush.conn);
-    set_number (L, "entered", e->flush.entered);
+    set_integer (L, "conn", e->flush.conn);
+    set_integer (L, "entered", e->flush.entered);
     set_true (L, "lie", e->flush.lie || e->flush.own);
   }
   if (e->kind == EVENT_MARK) {
-    lua_pushstring (L, e->mark);
-    lua_setfield (L, -2, "text");
+    set_string (L, "text", e->mark);
   }
 }
 

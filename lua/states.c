@@ -132,23 +132,22 @@ find (void *walk, const char *choice, const struct loss *loss, const struct dige
 static void
 next_slice (lua_State *L, struct walk *w)
 {
+  const uint64_t since = sys_now ();
   char why[700];
+  int err;
 
   forget (w);
   w->query.count = w->left < SLICE ? w->left : SLICE;
   if (w->query.count == 0)
     return;
-  if (states_list (&w->query, find, w, why, sizeof why))
+  err = states_list (&w->query, find, w, why, sizeof why);
+  host_excuse (since);
+  if (err) {
+    forget (w);
     luaL_error (L, "disk:states: %s", why);
+  }
   w->query.first += w->n;
   w->left = w->n < w->query.count ? 0 : w->left - w->n;
-}
-
-static void
-set_count (lua_State *L, const char *name, uint64_t n)
-{
-  lua_pushinteger (L, (lua_Integer) n);
-  lua_setfield (L, -2, name);
 }
 
 static void
@@ -161,10 +160,9 @@ push_found (lua_State *L, const struct walk *w, const struct found *f)
   lua_setfield (L, -2, "name");
   snprintf (digest, sizeof digest, "%016" PRIx64 "%016" PRIx64, f->digest.high,
             f->digest.low);
-  lua_pushstring (L, digest);
-  lua_setfield (L, -2, "digest");
-  set_count (L, "requests", f->loss.requests);
-  set_count (L, "sectors", f->loss.sectors);
+  set_string (L, "digest", digest);
+  set_integer (L, "requests", f->loss.requests);
+  set_integer (L, "sectors", f->loss.sectors);
   lua_pushboolean (L, !f->loss.lie);
   lua_setfield (L, -2, "legal");
 }

@@ -11,23 +11,9 @@
 /* Fields of the table on top of the stack. */
 
 static void
-set_integer (lua_State *L, const char *name, uint64_t n)
-{
-  lua_pushinteger (L, (lua_Integer) n);
-  lua_setfield (L, -2, name);
-}
-
-static void
 set_seconds (lua_State *L, const char *name, uint64_t ns)
 {
   lua_pushnumber (L, (lua_Number) ns / 1e9);
-  lua_setfield (L, -2, name);
-}
-
-static void
-set_string (lua_State *L, const char *name, const char *s)
-{
-  lua_pushstring (L, s);
   lua_setfield (L, -2, name);
 }
 
