@@ -242,7 +242,7 @@ disk_method_snapshot (lua_State *L)
   name = luaL_checklstring (L, 2, &len);
   luaL_argcheck (L, is_name (name, len), 2,
                  "expected a name of 1 to 4096 bytes of UTF-8");
-  if (disk_is_state (name) || strcmp (name, "marks") == 0)
+  if (disk_is_state (name))
     return luaL_error (L, "a snapshot can't be called '%s': marks and crash/... are taken",
                        name);
   s = new_snapshot (L, 2);
@@ -304,7 +304,7 @@ disk_method_revert (lua_State *L)
 
   check_self (L, "revert(name)");
   name = check_named (L);
-  from = hold_named (L, name);
+  from = strcmp (name, DISK_MARKS) == 0 ? NULL : hold_named (L, name);
   if (!from)
     return no_snapshot (L, "revert", name);
   err = disk_revert (disk_live (), from);

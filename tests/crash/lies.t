@@ -9,15 +9,6 @@ rows '
 other = connect()
 rule = lambda spec: control(f"fault {{ {spec} }}")
 clear = lambda: control("fault.clear()")
-def words(choice):
-    c = nbd.NBD()
-    c.set_full_info(True)
-    c.set_export_name("crash/now/" + choice)
-    c.connect_unix(os.environ["sock"])
-    try:
-        return c.get_export_description()
-    finally:
-        leave(c)
 
 fresh()
 write(h, "A")

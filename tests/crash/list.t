@@ -34,15 +34,6 @@ crash/now/none
 snap" "until it is closed"
 
 rows '
-def words(choice):
-    c = nbd.NBD()
-    c.set_full_info(True)
-    c.set_export_name("crash/now/" + choice)
-    c.connect_unix(os.environ["sock"])
-    try:
-        return c.get_export_description()
-    finally:
-        leave(c)
 fresh()
 write(h, "A" * 8)
 write(h, "B" * 8, 4)

@@ -31,7 +31,7 @@ def image(name):
     return hash(bytes(data))
 
 def looker(k):
-    rnd, seen, refused = random.Random(f"{seed} l{k}"), {}, 0
+    rnd, seen = random.Random(f"{seed} l{k}"), {}
     while not ends.is_set() or len(seen) < 5:
         name = rnd.choice(list(seen)) if seen and rnd.random() < 0.5 else None
         if not name:
@@ -40,7 +40,6 @@ def looker(k):
             name = f"crash/{point}/{rnd.choice(('none', 'all', f'sectors-{n % 9}', f'reqs-{n % 9}', f'prefix-{n}'))}"
         try: got = image(name)
         except nbd.Error:
-            refused += 1
             if name in seen: return name + " is gone"
             continue
         if seen.setdefault(name, got) != got: return name + " has changed"
@@ -52,9 +51,8 @@ def power():
         time.sleep(0.02)
         control("disk:cut [[sectors-3]] disk:power_on()")
 def work_all():
-    got = together(*[lambda k=k: worker(k) for k in range(4)])
-    ends.set()
-    return got
+    try: return together(*[lambda k=k: worker(k) for k in range(4)])
+    finally: ends.set()
 all = together(work_all, power, *[lambda k=k: looker(k) for k in range(2)])
 outcomes = {o for g in all[0] for o in g}
 print("ok" in outcomes, outcomes <= {"ok", "ESHUTDOWN"}, all[2:])

@@ -62,8 +62,7 @@ m.pwrite(b"by write\nmore", 4096)
 m.pwrite(b"\0" * 512, 0); m.pwrite(b"\n", 0); m.zero(512, 0)
 m.pwrite(b"zero\0more", 7); m.pwrite(b"x" * 256, 0); m.flush()
 same("it shows zeroes", m.pread(1 << 20, 0), bytes(1 << 20))
-try: m.pwrite(b"y" * 257, 0)
-except nbd.Error as e: same("a long one", e.errno, "EINVAL")
+same("a long one", outcome(m.pwrite, b"y" * 257, 0), "EINVAL")
 write(h, "Z", 7)
 same("a mark by a write", then("mark-by write"), ["ACD00000"] * 2)
 same("more", then("mark-zero") + then("mark-" + "x" * 256), ["ACD00000"] * 4)
@@ -81,6 +80,12 @@ same("a request", {k: events[4][k] for k in ("op", "offset", "count", "conn")},
      {"op": "write", "offset": 512, "count": 512, "conn": 1})
 same("it has completed", events[4]["time"] < events[4]["completed"] < events[5]["time"], True)
 same("a flush", events[1]["entered"] < events[1]["time"], True)
+
+# It is no snapshot.
+for chunk in "disk:revert [[marks]]", "disk:drop [[marks]]":
+    says(chunk, control(f"select(2, pcall(function() {chunk} end))"), "no snapshot .marks")
+same("the disk is as it was", disk(h), "ACD0000Z")
+leave(connect("marks"))
 
 # What there is not.
 for point, why in {
@@ -114,6 +119,67 @@ for point in "3", "flush-2":
 '
 like "$(cat log)" "history=2048 is full: the recording has ended before request 3; requests go on" "it is said"
 is "$(grep -c 'is full' log)" 1 "once"
+stopped
+
+# The first request is more than there is room for.
+cached 4K history=512
+rows '
+then = lambda point: [image(choice, point) for choice in ("none", "all")]
+write(h, "AB"); write(h, "C")
+same("requests go on", disk(h), "CB000000")
+same("nothing is recorded", then("end") + then("0"), ["00000000"] * 4)
+says("not the first", refusal("none", lambda c: state(c, "1")), "0 requests are recorded; then history= was full")
+says("no mark", control("disk:mark [[m]]") or refusal("none", lambda c: state(c, "mark-m")), "0 marks are recorded; then")
+'
+like "$(cat log)" "history=512 is full: the recording has ended before request 1;" "it is said"
+stopped
+
+# What is in flight when the recording ends has not completed in it.
+cached 4K history=1K
+rows '
+w = Held("after", h, "write", "A", fua=True)
+c = connect()
+write(c, "B", 1); write(c, "C", 2)
+same("a FUA write completes", w.go(), "ok")
+same("at the end it has not", [image(choice, "end") for choice in ("none", "all")], ["00000000", "AB000000"])
+says("so it is no point", refusal("none", lambda c: state(c, "1")), "has not completed; then history= was full")
+same("the next one has", image("none", "2"), "00000000")
+leave(c)
+'
+stopped
+
+# What faults did, and what a rule and a hook told.
+cached 4K history=1M
+rows '
+control("fault { name = [[lie]], op = [[flush]], lose = true } fault { name = [[bits]], op = [[write]], offset = [[1536]], corrupt = 1 }")
+write(h, "A"); flush(h)
+control("fault.get([[lie]]):remove()")
+says("a lie", words("none", "flush-1"), "a lie")
+says("what was kept is none", words("all", "flush-1"), "legal")
+says("nor is it before", words("none", "before-flush-1"), "legal")
+write(h, "B", fua=True); failing(h, "write", "C", 1)
+write(h, "D", 3)
+says("a fault altered one", words("all", "4"), "faults had altered 1 of the acknowledged writes")
+same("and not before", "altered" in words("all", "before-4"), False)
+events = control("local t = {} for e in disk:history() do t[#t + 1] = e end return t")
+same("of a flush", events[1]["lie"], True)
+same("of writes", [[k for k in ("fua", "failed", "altered") if e.get(k)] for e in events if e["kind"] == "request"],
+     [[], ["fua"], ["failed"], ["altered"]])
+m = connect("marks")
+control("disk:cut()")
+same("while the power is off", [outcome(m.pwrite, b"off", 0), image("all", "mark-off"), image("all", "cut-1")],
+     ["ok", image("none"), image("all", "4")])
+leave(m)
+'
+stopped
+
+# Initial content is not known, so to replace it can not be undone.
+cached 4K history=1M lua='function on.fill(offset, count) return ("F"):rep(count) end' 
+rows '
+control("disk:snapshot [[s]]")
+says("revert", control("select(2, pcall(disk.revert, disk, [[s]]))"), "not supported")
+same("as it was", disk(h), "FFFFFFFF")
+'
 stopped
 
 # Without a history there is no past.

@@ -50,6 +50,7 @@ def disk(c):
 def state(choice, point="now"):
     """A connection to a state."""
     c = nbd.NBD()
+    c.set_full_info(True)
     c.set_export_name(f"crash/{point}/{choice}")
     c.connect_unix(os.environ["sock"])
     return c
@@ -69,6 +70,15 @@ def image(choice, point="now"):
     c = state(choice, point)
     try:
         return disk(c)
+    finally:
+        leave(c)
+
+
+def words(choice, point="now"):
+    """What the server says that a state is."""
+    c = state(choice, point)
+    try:
+        return c.get_export_description()
     finally:
         leave(c)
 

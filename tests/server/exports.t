@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A plain disk serves any export name, as nbdkit's own memory plugin, except those of
-# crash states.  With a script or a control socket, only names that exist are served,
+# crash states, and the marks.  With a script or a control socket, only names that exist are served,
 # and no name can forge a line of nbdkit's log.
 . "$(dirname "$0")/../lib/lib.sh"
 need nbdsh nbdinfo
@@ -15,8 +15,8 @@ print(connect("b").pread(3, 0))')" "1048576 1048576 1048576 bytearray(b'one')" "
 is "$(nbdinfo --list "$uri" | grep '^export=')" 'export="":' "one is listed"
 # Whoever forgot write-cache=volatile must not test the live disk in place of a power cut.
 is "$(python 'from clients import *
-print(outcome(connect, "crash/now/none"), outcome(connect, "crash/x"), outcome(connect, "crash"))')" \
-    "ENOENT ENOENT ok" "names of crash states are refused"
+print(outcome(connect, "crash/now/none"), outcome(connect, "crash/x"), outcome(connect, "marks"), outcome(connect, "crash"))')" \
+    "ENOENT ENOENT ENOENT ok" "names of crash states and of the marks are refused"
 like "$(cat log)" 'crash states need a volatile cache: start the server with write-cache=volatile' "with what is missing"
 stopped
 
