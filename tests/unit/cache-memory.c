@@ -98,6 +98,7 @@ test_mmap (void *addr, size_t size, int prot, int flags, int fd, off_t offset)
 #include "lib/chance.c"
 #undef seed
 #include "lib/sys.c"
+#include "lib/text.c"
 #include "disk/fill.c"
 #include "disk/view.c"
 #include "disk/content.c"
