@@ -26,6 +26,7 @@ test_malloc (size_t size)
 #include "lib/ranges.c"
 #undef malloc
 #include "lib/sys.c"
+#include "lib/text.c"
 #include "disk/fill.c"
 #include "disk/view.c"
 #include "disk/content.c"
