@@ -26,9 +26,16 @@ need_pytest ()
     python3 -c "import pytest" 2>/dev/null || skip_all "pytest is not installed"
 }
 
-# nothing_left NAME: neither a process nor a file of a disk.
+left () { pgrep -af "$scratch"; find . -name 'nbdkit-memory-*' -o -name 'tmp.*'; }
+
+# nothing_left NAME: neither a process nor a file of a disk.  The shell that clears up ends
+# a little after the server.
 nothing_left ()
 {
-    is "$(pgrep -af "$scratch"
-          find . -name 'nbdkit-memory-*' -o -name 'tmp.*')" "" "$1"
+    local i
+    for ((i = 0; i < 500; i++)); do
+        [ -z "$(left)" ] && break
+        sleep 0.02
+    done
+    is "$(left)" "" "$1"
 }
