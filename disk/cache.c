@@ -658,7 +658,7 @@ record_medium (struct cache *c, const struct patches *patches, bool cut)
   next_event (c);
   if (!c->history)
     return 0;
-  ch = history_add (c->history, CHANGE_MEDIUM, 0, c->events);
+  ch = history_add (c->history, cut ? CHANGE_CUT : CHANGE_MEDIUM, 0, c->events);
   err = keep_patches (c, ch, patches);
   if (!err && cut)
     err = history_cut (c->history, c->events);

@@ -31,7 +31,8 @@
 
 enum change_kind {
   CHANGE_REQUEST,
-  CHANGE_MEDIUM,                /* durable at once; what survived a cut, too */
+  CHANGE_MEDIUM,                /* durable at once */
+  CHANGE_CUT,                   /* what survived it */
   CHANGE_DROP,                  /* a failed flush took versions back */
   CHANGE_LATER,                 /* after the recording has ended */
 };
@@ -96,6 +97,16 @@ bool history_is_full (const struct history *h);
 /* Change number I, in the order of time. */
 struct change *history_change (const struct history *h, size_t i);
 
+/* Is it no request, but counts?  (In before-change-K.) */
+static inline bool
+change_is_other (const struct change *ch)
+{
+  return ch->kind == CHANGE_MEDIUM || ch->kind == CHANGE_DROP;
+}
+
+/* The number of the last request; 0: there is none. */
+uint64_t history_requests (const struct history *h);
+
 /* A new change, at this time.  BYTES are its data, for the limit, which may end the
  * recording.  NULL: no memory.
  */
@@ -121,32 +132,28 @@ void history_break (struct history *h);
 /* A flush has succeeded.  ENOMEM. */
 int history_flush (struct history *h, const struct flushed *f);
 
+/* How many flushes had returned, at this time. */
+size_t history_flushes (const struct history *h, uint64_t when);
+
 /* The power was cut; somebody has set a mark.  ENOMEM. */
 int history_cut (struct history *h, uint64_t now);
 int history_mark (struct history *h, const char *text, uint64_t now);
 
 /* What happened, for who goes through it. */
-enum event_kind { EVENT_REQUEST, EVENT_FLUSH, EVENT_MARK, EVENT_CUT };
+enum event_kind { EVENT_REQUEST, EVENT_FLUSH, EVENT_MARK, EVENT_CUT, EVENT_CHANGE };
 struct event {
   enum event_kind kind;
   uint64_t when;                /* applied, or returned, or set, or cut */
   uint64_t number;              /* of this kind, from 1 */
-  struct change request;        /* a copy */
+  struct change change;         /* a copy: a request, or a change of the medium, or a drop */
   struct flushed flush;
   char mark[257];
 };
 
 /* How far somebody has come.  All 0 at first. */
-struct event_place { size_t change, flush, mark, cut; };
+struct event_place { size_t change, others, flush, mark, cut; };
 
 /* The next event in the order of time.  False: there is none. */
 bool history_next (const struct history *h, struct event_place *at, struct event *e);
-
-/* Find the moment of a POINT of a name, NOW being the present.  WORDS says what it is,
- * such as "just before flush 14 returned".  0, or EINVAL: WHY says why not.
- */
-int history_point (const struct history *h, const char *point, uint64_t now,
-                   uint64_t *when, char *words, size_t words_size, char *why,
-                   size_t size);
 
 #endif /* DISK_HISTORY_H */

@@ -8,6 +8,7 @@
 #include "disk/cache.h"
 #include "disk/inside.h"
 #include "disk/moment.h"
+#include "disk/point.h"
 #include "lib/min.h"
 
 /* A moment at work. */
@@ -31,23 +32,6 @@ last_cut (const struct history *h, uint64_t when)
   for (size_t i = 0; i < h->cuts && h->cut[i] <= when; i++)
     last = h->cut[i];
   return last;
-}
-
-/* How many flushes had returned. */
-static size_t
-count_flushes (const struct history *h, uint64_t when)
-{
-  size_t low = 0, high = h->flushes;
-
-  while (low < high) {
-    const size_t middle = low + (high - low) / 2;
-
-    if (h->flush[middle].returned <= when)
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  return low;
 }
 
 /* Has a flush that covers only its own connection made this durable? */
@@ -237,7 +221,7 @@ go_to (struct history *h, uint64_t when, uint64_t bytes, struct moment *moment)
 {
   struct making m = {
     .history = h, .moment = moment, .when = when, .bytes = bytes,
-    .cut = last_cut (h, when), .flushes = count_flushes (h, when),
+    .cut = last_cut (h, when), .flushes = history_flushes (h, when),
   };
   int err;
 
@@ -280,7 +264,6 @@ moment_at (struct disk *d, const char *point, struct moment *m, char *words,
               "with history=1G", point);
     return EINVAL;
   }
-  err = history_point (h, point, cache_now (d->cache), &when, words, words_size, why,
-                       size);
+  err = point_find (h, point, cache_now (d->cache), &when, words, words_size, why, size);
   return err ? err : go_to (h, when, disk_size (d), m);
 }

@@ -301,6 +301,14 @@ list_locked (struct listing *l, char *why, size_t size)
   return err;
 }
 
+static int
+no_cache (char *why, size_t size)
+{
+  snprintf (why, size, "crash states need a volatile cache: start the server with "
+            "write-cache=volatile");
+  return EINVAL;
+}
+
 int
 states_list (const struct states *q, state_fn *each, void *context, char *why, size_t size)
 {
@@ -308,15 +316,33 @@ states_list (const struct states *q, state_fn *each, void *context, char *why, s
   struct listing l = { .query = q, .disk = d, .each = each, .context = context };
   int err;
 
-  if (!d->cache) {
-    snprintf (why, size, "crash states need a volatile cache: start the server with "
-              "write-cache=volatile");
-    return EINVAL;
-  }
+  if (!d->cache)
+    return no_cache (why, size);
   l.versions = cache_lock (d->cache);
   err = list_locked (&l, why, size);
   cache_unlock (d->cache);
   if (err == ENOMEM)
     snprintf (why, size, "out of memory");
   return err;
+}
+
+int
+states_point (struct states_place *at, char *name, size_t name_size, char *why, size_t size)
+{
+  struct cache *c = disk_live ()->cache;
+  struct history *h = c ? cache_history (c) : NULL;
+  bool there;
+
+  if (!c)
+    return no_cache (why, size);
+  cache_lock (c);
+  there = h || !at->until;
+  if (!at->until)
+    at->until = cache_now (c) + 1;
+  if (h)
+    there = point_next (h, at->until - 1, &at->from, name, name_size);
+  else
+    snprintf (name, name_size, "now");
+  cache_unlock (c);
+  return there ? 0 : ENOENT;
 }

@@ -11,6 +11,7 @@
 
 #include "disk/choice.h"
 #include "disk/disk.h"
+#include "disk/point.h"
 #include "lib/digest.h"
 
 enum states_how { STATES_ALL, STATES_LOSE_ONE, STATES_ONLY_ONE, STATES_PREFIX, STATES_RANDOM };
@@ -33,5 +34,18 @@ typedef int state_fn (void *context, const char *choice, const struct loss *loss
                       const struct digest *digest);
 int states_list (const struct states *q, state_fn *each, void *context, char *why,
                  size_t size);
+
+/* Which of the points that suffice (point_next in disk/point.h) were gone through.  All 0
+ * at first; what happens after the first call has none.  Without a history there is "now".
+ */
+struct states_place {
+  uint64_t from, until;
+};
+
+/* Name the next point, in at most POINT_NAME bytes.  0; ENOENT: there is none left; EINVAL,
+ * with a sentence in WHY of SIZE bytes: there is no cache.  Of the live disk.
+ */
+int states_point (struct states_place *at, char *name, size_t name_size, char *why,
+                  size_t size);
 
 #endif /* DISK_STATES_H */

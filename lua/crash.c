@@ -123,19 +123,21 @@ push_request (lua_State *L, const struct change *ch)
 static void
 push_event (lua_State *L, const struct event *e)
 {
-  static const char *const kinds[] = { "request", "flush", "mark", "cut" };
+  static const char *const kinds[] = { "request", "flush", "mark", "cut", "change" };
 
   lua_newtable (L);
   set_string (L, "kind", kinds[e->kind]);
   set_integer (L, "number", e->number);
   set_integer (L, "time", e->when);
   if (e->kind == EVENT_REQUEST)
-    push_request (L, &e->request);
+    push_request (L, &e->change);
   if (e->kind == EVENT_FLUSH) {
     set_integer (L, "conn", e->flush.conn);
     set_integer (L, "entered", e->flush.entered);
     set_true (L, "lie", e->flush.lie || e->flush.own);
   }
+  if (e->kind == EVENT_CHANGE)
+    set_true (L, "lost", e->change.kind == CHANGE_DROP);
   if (e->kind == EVENT_MARK) {
     set_string (L, "text", e->mark);
   }

@@ -19,10 +19,14 @@ struct found {
   struct digest digest;
 };
 
-/* The iterator.  The text of the point is its user value. */
+/* The iterator.  The text of the point, if one was given, is its user value. */
 struct walk {
   struct states query;
+  uint64_t first, count;        /* at each point */
   uint64_t left;                /* to be given */
+  bool everywhere;              /* at all points that suffice, of which */
+  struct states_place at_point; /* so many were gone through, */
+  char point[POINT_NAME];       /* and this is the last one */
   struct found found[SLICE];    /* of the slice; those before AT were given */
   size_t n, at;
 };
@@ -96,15 +100,12 @@ take_query (lua_State *L, struct walk *w)
   w->query.how = (enum states_how) take_word (L, "how", how, "\"all\", \"lose-one\", "
                                               "\"only-one\", \"prefix\" or \"random\"");
   w->query.seed = take_count (L, "seed", 0);
-  w->query.first = take_count (L, "first", 0);
-  w->left = take_count (L, "count", w->query.how == STATES_RANDOM ? 100 : UINT64_MAX);
+  w->first = take_count (L, "first", 0);
+  w->count = take_count (L, "count", w->query.how == STATES_RANDOM ? 100 : UINT64_MAX);
   if (lua_getfield (L, 2, "point") == LUA_TNUMBER)
     lua_tostring (L, -1);
-  if (lua_isnil (L, -1)) {
-    lua_pop (L, 1);
-    lua_pushliteral (L, "now");
-  }
-  if (lua_type (L, -1) != LUA_TSTRING)
+  w->everywhere = lua_isnil (L, -1);
+  if (!w->everywhere && lua_type (L, -1) != LUA_TSTRING)
     luaL_error (L, "disk:states: point: expected a moment, such as \"now\", 412 or "
                 "\"before-flush-14\"");
 }
@@ -128,9 +129,34 @@ find (void *walk, const char *choice, const struct loss *loss, const struct dige
   return 0;
 }
 
-/* Get more of them. */
+/* Begin at a point. */
 static void
-next_slice (lua_State *L, struct walk *w)
+begin (struct walk *w, const char *point)
+{
+  w->query.point = point;
+  w->query.first = w->first;
+  w->left = w->count;
+}
+
+/* Go on to the next point.  False: there is none. */
+static bool
+next_point (lua_State *L, struct walk *w)
+{
+  char why[200];
+  int err;
+
+  if (!w->everywhere)
+    return false;
+  err = states_point (&w->at_point, w->point, sizeof w->point, why, sizeof why);
+  if (err == EINVAL)
+    luaL_error (L, "disk:states: %s", why);
+  begin (w, w->point);
+  return err == 0;
+}
+
+/* Get more of them, of this point. */
+static void
+more_here (lua_State *L, struct walk *w)
 {
   const uint64_t since = sys_now ();
   char why[700];
@@ -148,6 +174,14 @@ next_slice (lua_State *L, struct walk *w)
   }
   w->query.first += w->n;
   w->left = w->n < w->query.count ? 0 : w->left - w->n;
+}
+
+static void
+next_slice (lua_State *L, struct walk *w)
+{
+  do
+    more_here (L, w);
+  while (w->n == 0 && next_point (L, w));
 }
 
 static void
@@ -197,9 +231,10 @@ disk_method_states (lua_State *L)
     luaL_setfuncs (L, meta, 0);
   lua_setmetatable (L, -2);
   take_query (L, w);
-  w->query.point = lua_tostring (L, -1);
+  begin (w, lua_tostring (L, -1));
   lua_setiuservalue (L, -2, 1);
-  next_slice (L, w);            /* so that what is wrong is said at once */
+  if (!w->everywhere || next_point (L, w))
+    next_slice (L, w);          /* so that what is wrong is said at once */
   lua_pushcclosure (L, next_state, 1);
   return 1;
 }

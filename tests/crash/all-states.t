@@ -24,6 +24,7 @@ def digest(data):
     return f"{high & MASK:016x}{low & MASK:016x}"
 
 def states(query):
+    if "point" not in query: query = "point = [[now]], " + query
     return control(f"local t = {{}} for s in disk:states {{ {query} }} do t[#t + 1] = s end return t")
 
 def right(name, query, names):
@@ -67,11 +68,20 @@ zero(h, 8); control("disk:revert [[s]]")
 right("reverted", "how = [[prefix]]", [])
 right("reverted, once more", "", ["crash/now/none"])
 
+# Without a point: at all that suffice.
+control("disk:mark [[a/b]] disk:mark [[a/b]]"); write(h, "G", fua=True)
+right("all points", "point = nil, how = [[random]], count = 1", [f"crash/{p}/reqs-0" for p in (
+      "before-flush-1", "before-flush-2", "before-change-1", "cut-1", "before-change-2", "mark-a%2Fb", "mark-a%2Fb#2",
+      "before-10", "end")])
+names = [s["name"] for s in states("point = nil, how = [[prefix]], first = 1")]
+same("first and count are of each point", [names[0], names[1], names[-1]],
+     ["crash/before-flush-1/prefix-2", "crash/before-flush-2/prefix-4", "crash/before-flush-2/prefix-7"])
+
 # Many, in slices.  A hook is not charged for the time that they take.
 for n in range(70): write(h, "z", n % 8)
 same("many names keep no memory", control("""
     local n, before = 0
-    for s in disk:states { how = "random", count = 20000 } do
+    for s in disk:states { point = "now", how = "random", count = 20000 } do
       n = n + 1
       if n == 2000 then collectgarbage() before = collectgarbage "count" end
     end
@@ -79,9 +89,9 @@ same("many names keep no memory", control("""
     return { n, collectgarbage "count" - before < 100 }"""), [20000, True])
 
 said = lambda query: control(f"select(2, pcall(disk.states, disk, {query}))")
-says("too many", said("{}"), "there are 2.70 sets of requests: ask for how = .random")
+says("too many", said("{ point = [[now]] }"), "there are 2.70 sets of requests: ask for how = .random")
 for n in range(2100): write(h, "z", n % 8)
-says("too many sectors", said("{ units = [[sectors]] }"), "numbers only if they are fewer")
+says("too many sectors", said("{ point = [[now]], units = [[sectors]] }"), "numbers only if they are fewer")
 says("a point", said("{ point = [[flush-9]] }"), "flush-9: 2 flushes are recorded")
 says("a word", said("{ how = [[some]] }"), "how: expected .all., .lose-one.")
 says("a field", said("{ pont = 1 }"), "did you mean .point")

@@ -136,6 +136,11 @@ class Server:
         self.control(f'disk:mark("{text}")')
         return b""
 
+    def points(self):
+        names = self.control("local t = {} for s in disk:states { how = [[random]], count = 1 } do"
+                             " t[#t + 1] = s.name end return t")
+        return "".join(n.split("/")[1] + "\n" for n in names).encode() + b"\n"
+
     def unflushed(self):
         u = self.control("disk:stats().unflushed")
         return traces.struct.pack("<III", u["requests"], u["sectors"], u["bytes"])

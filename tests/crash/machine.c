@@ -13,6 +13,7 @@
  *   unflushed
  *   image NAME                     open, read and close a state
  *   states NAME COUNT              NAME0, NAME1 and so on, and one more
+ *   points                         those that suffice
  *
  * An answer begins with a byte, 0 or 1: 1 means that it failed, or was refused.  Then
  * come, for an image, four bytes for each sector, the last one first: the CRC of its
@@ -31,6 +32,7 @@
 
 #include "disk/crash.h"
 #include "disk/disk.h"
+#include "disk/states.h"
 #include "lib/sys.h"
 #include "request.h"
 
@@ -459,6 +461,19 @@ do_mark (void)
 }
 
 static void
+do_points (void)
+{
+  struct states_place at = { 0, 0 };
+  char name[POINT_NAME];
+
+  while (states_point (&at, name, sizeof name, why, sizeof why) == 0) {
+    put (name, strlen (name));
+    put ("\n", 1);
+  }
+  put ("\n", 1);
+}
+
+static void
 do_unflushed (void)
 {
   const struct unflushed u = disk_unflushed (disk_live ());
@@ -549,7 +564,7 @@ static const struct { const char *name; void (*run) (void); } commands[] = {
   { "read", do_read }, { "medium", do_medium }, { "snapshot", do_snapshot },
   { "revert", do_revert }, { "cut", do_cut }, { "on", do_on },
   { "mark", do_mark }, { "unflushed", do_unflushed }, { "image", do_image },
-  { "states", do_states },
+  { "states", do_states }, { "points", do_points },
 };
 
 static void

@@ -32,6 +32,10 @@ def draw(seed, x):
     return mix((mix(seed) + x) & MASK)
 
 
+# Of points that suffice at the same moment, the first kind names it.
+KINDS = "flush", "change", "FUA", "cut", "mark", "end"
+
+
 class Refused(Exception):
     """There is no such state."""
 
@@ -96,8 +100,11 @@ class Disk:
         self.power = True
         self.history = history and cached
         self.moments = {}           # as it was then, by point
-        self.flushes = self.cuts = 0
+        self.flushes = self.cuts = self.changes = 0
         self.marks = {}             # how many of each text
+        self.time = 0               # so many things have happened
+        self.sufficing = []         # points: time, how much it is preferred, name
+        self.each = None            # a list: all moments, if they are wanted
 
     # The past.
 
@@ -113,6 +120,33 @@ class Disk:
         if self.history:
             self.moments[point] = then or self.now()
 
+    def suffices(self, kind, name):
+        """Now is a moment that is worth a cut: something durable is about to change."""
+        if self.history:
+            self.sufficing.append((self.time, KINDS.index(kind), name))
+
+    def happens(self):
+        """Something is about to happen that a cut depends on."""
+        if self.each is not None:
+            self.each.append(self.now())
+        self.time += 1
+
+    def changes_otherwise(self):
+        """What is durable changes, or is lost, through no request."""
+        self.changes += 1
+        self.keep(f"before-change-{self.changes}")
+        self.suffices("change", f"before-change-{self.changes}")
+        self.happens()
+
+    def points(self):
+        """The points that suffice, in order: one of each moment."""
+        if not self.history:
+            return ["now"]
+        best = {}
+        for time, kind, name in self.sufficing + [(self.time, KINDS.index("end"), "end")]:
+            best[time] = min(best.get(time, (kind, name)), (kind, name), key=lambda b: b[0])
+        return [name for _, (_, name) in sorted(best.items())]
+
     def moment(self, point):
         """The disk at a point; Refused: there is none."""
         if point == "now" or point == "end" and self.history:
@@ -125,6 +159,8 @@ class Disk:
 
     def mark(self, text):
         n = self.marks[text] = self.marks.get(text, 0) + 1
+        self.happens()
+        self.suffices("mark", f"mark-{text}" + (f"#{n}" if n > 1 else ""))
         self.keep(f"mark-{text}#{n}")
         if n == 1:
             self.keep(f"mark-{text}")
@@ -190,6 +226,7 @@ class Disk:
         if new and self.cached and self.last == 0:
             self.keep("0")
         if new and self.cached:
+            self.happens()
             self.number(request)
         for i, content in new.items():
             if self.cached:
@@ -206,14 +243,23 @@ class Disk:
         if request.dead:
             return False
         before = self.now()
+        if request.op == "flush" and outcome == "lose":
+            self.changes_otherwise()
         succeeds = self.leave_alive(request, outcome)
         for n in request.numbers:
             self.keep(f"before-{n}", before)
             self.keep(f"{n}")
+        if request.fua and succeeds and request.numbers:
+            self.suffices("FUA", f"before-{request.numbers[0]}")
         if request.op == "flush" and succeeds:
             self.flushes += 1
+            self.suffices("flush", f"before-flush-{self.flushes}")
             self.keep(f"before-flush-{self.flushes}", before)
             self.keep(f"flush-{self.flushes}")
+        if request.op == "flush" or request.numbers:
+            if self.each is not None:
+                self.each.append(before)
+            self.time += 1
         return succeeds
 
     def leave_alive(self, request, outcome):
@@ -273,6 +319,8 @@ class Disk:
         image = self.image(choice)
         self.cuts += 1
         self.keep(f"cut-{self.cuts}")
+        self.suffices("cut", f"cut-{self.cuts}")
+        self.happens()
         self.set_durable(dict(enumerate(image)))
         for r in self.under_way:
             r.dead = True
@@ -291,6 +339,10 @@ class Disk:
         """R11; zeroes, if DATA is None."""
         new = {}
         self.change(new, offset, count, data)
+        self.medium_becomes(new)
+
+    def medium_becomes(self, new):
+        self.changes_otherwise()
         self.set_durable(new)
 
     def unflushed(self):

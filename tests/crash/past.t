@@ -75,7 +75,7 @@ events = control("local t = {} for e in disk:history() do t[#t + 1] = e end retu
 same("events are in order", [e["time"] for e in events], sorted({e["time"] for e in events}))
 same("what happened", [e["kind"] + " " + str(e.get("text", e["number"])) for e in events],
      ["request 1", "flush 1", "request 2", "mark ack 1", "request 3", "mark ack 1", "mark 50%/#\u00e4", "cut 1", "request 4",
-      "request 5", "mark by write", "mark zero", "mark " + "x" * 256, "request 6"])
+      "change 1", "request 5", "change 2", "mark by write", "mark zero", "mark " + "x" * 256, "request 6"])
 same("a request", {k: events[4][k] for k in ("op", "offset", "count", "conn")},
      {"op": "write", "offset": 512, "count": 512, "conn": 1})
 same("it has completed", events[4]["time"] < events[4]["completed"] < events[5]["time"], True)
@@ -87,9 +87,19 @@ for chunk in "disk:revert [[marks]]", "disk:drop [[marks]]":
 same("the disk is as it was", disk(h), "ACD0000Z")
 leave(connect("marks"))
 
+# Changes that are no requests.
+same("before the medium was written", then("before-change-1"), ["AC000000", "ACD00000"])
+same("before the disk was reverted", then("before-change-2"), ["AC0M0000", "ACDME000"])
+Held("after", h, "write", "Y").go()
+control("fault { name = [[f]], op = [[flush]], error = [[EIO]], lose = true }")
+same("a flush fails", flush(h), "EIO")
+control("fault.get [[f]]:remove()")
+same("before it lost what it covered", then("before-change-3"), ["ACD00000", "YCD0000Z"])
+same("and after", then("end"), ["ACD00000"] * 2)
+
 # What there is not.
 for point, why in {
-        "7": "6 requests are recorded", "before-99": "6 requests are recorded", "before-0": "6 requests",
+        "8": "7 requests are recorded", "before-99": "7 requests are recorded", "before-0": "7 requests", "before-change-4": "3 changes of another kind",
         "flush-2": "1 flush", "flush-0": "1 flush", "cut-2": "1 cut", "mark-x": "no mark of this text.*last",
         "mark-ack%201#3": "2 marks of this text", "mark-%2": "no point: expected now, N", "then": "no point",
         "1x": "no point", "01": "no point", "mark-a#x": "no point"}.items():

@@ -168,7 +168,7 @@ class World:
     def revert(self, name):
         if name not in self.snapshots:
             raise Nonsense
-        self.live.set_durable(dict(enumerate(self.snapshots[name].contents())))
+        self.live.medium_becomes(dict(enumerate(self.snapshots[name].contents())))
         return f"revert {name}", b""
 
     def cut(self, choice):
@@ -192,6 +192,11 @@ class World:
             raise Nonsense
         self.live.mark(text)
         return f"mark {text}", b""
+
+    def points(self):
+        if not self.live:
+            raise Nonsense
+        return "points", "".join(p + "\n" for p in self.live.points()).encode() + b"\n"
 
     def unflushed(self):
         if not self.live:
@@ -455,6 +460,8 @@ class Maker:
             self.add("image", self.state(outer))
         self.add("read", self.connection())
         self.add("unflushed")
+        if self.random.random() < 0.2:
+            self.add("points")
 
 
 def random_trace(seed, steps=60, sequential=False):

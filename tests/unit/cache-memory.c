@@ -104,6 +104,7 @@ test_mmap (void *addr, size_t size, int prot, int flags, int fd, off_t offset)
 #include "disk/content.c"
 #include "disk/versions.c"
 #include "disk/history.c"
+#include "disk/point.c"
 #include "disk/moment.c"
 #include "disk/cache.c"
 #include "disk/choice.c"

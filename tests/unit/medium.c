@@ -32,6 +32,7 @@ test_malloc (size_t size)
 #include "disk/content.c"
 #include "disk/versions.c"
 #include "disk/history.c"
+#include "disk/point.c"
 #include "disk/cache.c"
 #include "disk/disk.c"
 #include "disk/throttle.c"
