@@ -20,6 +20,7 @@ struct listing {
   void *context;                /* of that */
   struct disk *disk;
   struct versions *versions;    /* at the moment */
+  struct moment past;           /* which is this one, if it is not now */
   const struct record **pending;        /* by number */
   size_t n;
   struct view *view;            /* what the disk held then, above what it holds now; or NULL */
@@ -281,7 +282,7 @@ static int
 list_locked (struct listing *l, char *why, size_t size)
 {
   struct patches none = { NULL, 0, 0 };
-  struct moment moment;
+  struct moment *past = &l->past;
   char words[300];
   int err;
 
@@ -293,11 +294,11 @@ list_locked (struct listing *l, char *why, size_t size)
   }
   if (strcmp (l->query->point, "now") == 0)
     return list_moment (l, &none, why, size);
-  err = moment_at (l->disk, l->query->point, &moment, words, sizeof words, why, size);
-  l->versions = &moment.versions;
+  err = moment_at (l->disk, l->query->point, past, words, sizeof words, why, size);
+  l->versions = &past->versions;
   if (!err)
-    err = list_moment (l, &moment.newest, why, size);
-  moment_free (&moment);
+    err = list_moment (l, &past->newest, why, size);
+  moment_free (past);
   return err;
 }
 
