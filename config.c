@@ -394,6 +394,12 @@ config_log (const char *value)
 }
 
 static int
+config_replay (const char *value)
+{
+  return set_path (&config.replay, "replay", value);
+}
+
+static int
 config_timeout (const char *value)
 {
   if (!text_time (value, &config.hooks.timeout) || config.hooks.timeout == 0) {
@@ -449,6 +455,9 @@ config_memory (const char *value)
   ROW ("history", config_history, false, \
        "history=SIZE             Remember so many bytes of requests, for power cuts at\n" \
        "                         any past moment, such as crash/before-flush-14/none.") \
+  ROW ("replay", config_replay, false, \
+       "replay=FILE              Serve a history that disk:save_history has saved: what\n" \
+       "                         the disk held at its end, and all crash states.") \
   ROW ("hook-timeout", config_timeout, false, \
        "hook-timeout=SECONDS     How long a hook may run without yielding (1).") \
   ROW ("lua-memory", config_memory, false, \
@@ -549,6 +558,33 @@ refuse_param (const struct param *p)
   return -1;
 }
 
+static const char *
+given_value (const char *name)
+{
+  for (size_t i = 0; i < NR_PARAMETERS; i++)
+    if (strcmp (name, parameters[i].name) == 0)
+      return given[i];
+  return NULL;
+}
+
+/* Much of what else is a parameter is in a file that is replayed. */
+static int
+check_replay (void)
+{
+  const char *cache = given_value ("write-cache");
+  const char *no = config.has_size ? "size" : config.cache.history ? "history" : NULL;
+
+  if (no)
+    nbdkit_error ("%s: leave it out: with replay= it is that of the file", no);
+  else if (cache && !config.volatile_cache)
+    nbdkit_error ("write-cache=%s: leave it out: with replay= it is volatile", cache);
+  else {
+    config.volatile_cache = true;
+    return 0;
+  }
+  return -1;
+}
+
 /* Do the parameters of the cache go together? */
 static int
 check_cache (void)
@@ -589,12 +625,12 @@ config_complete (bool *scripted)
     if (!*scripted && !is_seed)
       return refuse_param (&h->params[i]);
   }
-  if (!config.has_size) {
+  if (!config.has_size && !config.replay) {
     nbdkit_error ("the size parameter is missing: say size=SIZE, such as "
                   "size=1G");
     return -1;
   }
-  if (check_cache () == -1)
+  if ((config.replay ? check_replay () : check_cache ()) == -1)
     return -1;
   h->names = names;
   return *scripted && !has_seed ? add_param ("seed", "0") : 0;
@@ -615,6 +651,7 @@ config_free (void)
   free (config.hooks.params);
   for (size_t i = 0; i < NR_PARAMETERS; i++)
     free (given[i]);
+  free (config.replay);
   free (config.control);
   free (config.log);
 }

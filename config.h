@@ -22,6 +22,7 @@ struct config {
   enum allocator allocator;
   bool volatile_cache;          /* write-cache=volatile */
   struct disk_cache cache;      /* what else is said of it */
+  char *replay;                 /* a path, or NULL: the size is in that file */
   struct script *scripts;
   size_t nr_scripts, room_scripts;
   char *control, *log;          /* paths, or NULL */

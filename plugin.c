@@ -21,6 +21,7 @@
 #include "disk/crash.h"
 #include "disk/disk.h"
 #include "disk/medium.h"
+#include "disk/replay.h"
 #include "fault/rules.h"
 #include "lib/chance.h"
 #include "lib/json.h"
@@ -71,21 +72,42 @@ history_full (const struct disk_cache *how, uint64_t number)
 }
 
 static int
-memory_config_complete (void)
+replay_disk (void)
 {
-  stats_start ();
-  if (config_complete (&scripted) == -1)
+  char why[700];
+
+  if (replay_start (config.replay, &config.cache, why, sizeof why) != 0) {
+    nbdkit_error ("replay=%s", why);
     return -1;
+  }
+  config.size = disk_size (disk_live ());
+  return 0;
+}
+
+static int
+start_disk (void)
+{
+  config.cache.full = history_full;
+  if (config.replay)
+    return replay_disk ();
   if (disk_start (config.size) != 0) {
     nbdkit_error ("size: out of memory");
     return -1;
   }
-  config.cache.full = history_full;
   if (config.volatile_cache
       && disk_set_cache (disk_live (), &config.cache) != 0) {
     nbdkit_error ("write-cache: out of memory");
     return -1;
   }
+  return 0;
+}
+
+static int
+memory_config_complete (void)
+{
+  stats_start ();
+  if (config_complete (&scripted) == -1 || start_disk () == -1)
+    return -1;
   if (scripted && run_scripts () == -1)
     return -1;
   logging = config.log != NULL;

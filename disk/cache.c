@@ -202,15 +202,10 @@ static uint64_t
 alike (struct cache *c, uint64_t first, uint64_t end, bool *data)
 {
   const uint32_t sector = c->versions.sector;
-  const uint64_t count = to_bytes (c, first, end);
-  const uint64_t n = content_extent (c->disk, count, first * sector, data);
+  const uint64_t n = content_units (c->disk, to_bytes (c, first, end), first * sector,
+                                    sector, data);
 
-  if (*data)
-    return (min_u64 (n, VERSION_BYTES) + sector - 1) >> __builtin_ctz (sector);
-  if (n == count)
-    return end - first;
-  *data = n < sector;           /* a part of the first one is */
-  return *data ? 1 : n / sector;
+  return (n + sector - 1) >> __builtin_ctz (sector);
 }
 
 /* Make a new version of the first of some sectors, which keeps what it covers.
@@ -289,12 +284,12 @@ make_change (struct cache *c, const struct request *req, struct record *r)
 }
 
 static bool
-is_atomic (const struct cache *c, const struct request *whole)
+is_atomic (const struct cache *c, uint64_t count, uint64_t offset)
 {
   const uint64_t atomic = c->how.atomic;
 
-  return atomic > 0 && whole->count <= atomic
-    && whole->offset / atomic == (whole->offset + whole->count - 1) / atomic;
+  return atomic > 0 && count > 0 && count <= atomic
+    && offset / atomic == (offset + count - 1) / atomic;
 }
 
 /* Of a request to zero or trim, one sector counts as remembered. */
@@ -337,7 +332,7 @@ record_of (struct cache *c, const struct request *req)
   r = versions_record (&c->versions, first, end - first, req->conn->id);
   if (!r)
     return NULL;
-  r->atomic = is_atomic (c, whole);
+  r->atomic = is_atomic (c, whole->count, whole->offset);
   if (c->history && !(r->change = record_change (c, whole, r))) {
     versions_withdraw (&c->versions, r);
     return NULL;
@@ -457,9 +452,9 @@ flush_locked (struct cache *c, const struct request *req)
     versions_owe (v, 0, UINT64_MAX, is_covered, &all);
 }
 
-/* What covers versions, and is not a request: they are kept in the history. */
+/* A change covers versions, which are kept in the history.  ZERO: with zeroes. */
 static int
-keep (struct cache *c, struct change *ch, uint64_t first, uint64_t end)
+keep (struct cache *c, struct change *ch, uint64_t first, uint64_t end, bool zero)
 {
   struct version made = { .when = c->events };
   bool data;
@@ -468,6 +463,7 @@ keep (struct cache *c, struct change *ch, uint64_t first, uint64_t end)
   for (uint64_t n; first < end && !err; first += n) {
     n = alike (c, first, end, &data);
     made.covered = NULL;
+    made.zero = zero && !data;
     if (data)
       err = cover (c, first, first + n, &made.covered);
     if (err)
@@ -492,7 +488,7 @@ drop_back (void *dropping, const struct segment *s, const struct covered *covere
 {
   const struct dropping *d = dropping;
 
-  if (d->change && keep (d->cache, d->change, s->start, s->end))
+  if (d->change && keep (d->cache, d->change, s->start, s->end, false))
     history_break (d->cache->history);
   put_back (d->cache, s, covered, at);
 }
@@ -643,7 +639,7 @@ keep_patches (struct cache *c, struct change *ch, const struct patches *patches)
     const struct patch *p = &patches->patch[i];
 
     to_sectors (c, p->end - p->start, p->start, &first, &end);
-    err = keep (c, ch, first, end);
+    err = keep (c, ch, first, end, false);
   }
   return err;
 }
@@ -752,6 +748,44 @@ cache_mark (struct cache *c, const char *text)
   err = history_mark (c->history, text, next_event (c));
   cache_unlock (c);
   return err;
+}
+
+/*--------------------------------------------------------------------*/
+/* Replay. */
+
+void
+cache_replay_change (const struct cache *c, struct change *ch)
+{
+  uint64_t end;
+
+  to_sectors (c, ch->count, ch->offset, &ch->record.first, &end);
+  ch->record.sectors = end - ch->record.first;
+  ch->record.atomic = is_atomic (c, ch->count, ch->offset);
+}
+
+int
+cache_replay (struct cache *c, struct change *ch, uint64_t when, const void *buf,
+              uint64_t count, uint64_t offset)
+{
+  const bool zero = !buf && ch->kind == CHANGE_REQUEST && ch->op != OP_WRITE;
+  uint64_t first, end;
+  int err;
+
+  c->events = when;
+  to_sectors (c, count, offset, &first, &end);
+  err = keep (c, ch, first, end, zero);
+  if (!err)
+    err = buf ? content_write (c->disk, buf, count, offset, NULL)
+      : content_zero (c->disk, count, offset, NULL);
+  return err;
+}
+
+void
+cache_replay_end (struct cache *c, uint64_t end)
+{
+  c->events = c->history->end = end;
+  c->history->replayed = true;
+  c->versions.last_number = history_requests (c->history);
 }
 
 /*--------------------------------------------------------------------*/

@@ -99,6 +99,17 @@ void cache_set_digest (struct cache *c, const struct digest *d);
 #define CACHE_MARK 256
 int cache_mark (struct cache *c, const char *text);
 
+/* Make the history again that a file tells of (disk/replay.h), before the disk is served:
+ * find the sectors of a change of which its fields say what it was; do a part of it at its
+ * time, BUF being what was written, or NULL: zeroes; and when all is done, go to the end.
+ * 0 or an errno code.
+ */
+struct change;
+void cache_replay_change (const struct cache *c, struct change *ch);
+int cache_replay (struct cache *c, struct change *ch, uint64_t when, const void *buf,
+                  uint64_t count, uint64_t offset);
+void cache_replay_end (struct cache *c, uint64_t end);
+
 /* How often the power was cut: a number that grows before the content changes. */
 const _Atomic uint64_t *cache_cuts (const struct cache *c);
 

@@ -121,6 +121,21 @@ content_extent (struct disk *d, uint64_t count, uint64_t offset, bool *data)
   return n;
 }
 
+uint64_t
+content_units (struct disk *d, uint64_t count, uint64_t offset, uint32_t unit, bool *data)
+{
+  uint64_t n = content_extent (d, count, offset, data);
+
+  if (*data)
+    n = min_u64 (n, VERSION_BYTES);
+  if (n == count || (n & (unit - 1)) == 0)
+    return n;
+  if (n > unit)
+    return n & ~(uint64_t) (unit - 1);
+  *data = true;
+  return min_u64 (count, unit);
+}
+
 void
 content_expect (struct disk *d, uint64_t offset)
 {

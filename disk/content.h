@@ -19,6 +19,12 @@ int content_zero (struct disk *d, uint64_t count, uint64_t offset, void *context
 uint64_t content_extent (struct disk *d, uint64_t count, uint64_t offset,
                          bool *data);
 
+/* How many bytes from OFFSET on, at most COUNT, are a hole, or data (then at most
+ * VERSION_BYTES), in whole units of UNIT bytes, a power of 2, but at the end of COUNT.
+ */
+uint64_t content_units (struct disk *d, uint64_t count, uint64_t offset, uint32_t unit,
+                        bool *data);
+
 /* Content from OFFSET on is going to be read soon (store_expect). */
 void content_expect (struct disk *d, uint64_t offset);
 

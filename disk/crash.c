@@ -276,8 +276,7 @@ find_history (const char *what, char *why, size_t size)
   struct history *h = cache ? cache_history (cache) : NULL;
 
   if (!h)
-    snprintf (why, size, "%s needs a history: start the server with "
-              "write-cache=volatile history=1G", what);
+    snprintf (why, size, HISTORY_WANTED, what);
   return h;
 }
 

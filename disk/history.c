@@ -134,7 +134,7 @@ history_push (struct history *h, struct change *ch, uint64_t first, uint64_t end
     struct segment *s;
 
     n = versions_run (&h->past, first, end, &s);
-    if (s && ch->kind != CHANGE_REQUEST && s->newest->record == &ch->record)
+    if (s && s->newest->record == &ch->record)
       continue;                 /* what it covers is kept already */
     v.record = &ch->record;
     covered_get (v.covered);

@@ -39,7 +39,8 @@ enum change_kind {
 
 /* What changed the disk.  It does not move. */
 struct change {
-  struct record record;         /* as the one of the cache, but for PENDING */
+  struct record record;         /* as the one of the cache, but for PENDING and MARKED, which
+                                 * are for disk/replay.c */
   enum change_kind kind;
   uint64_t when;                /* it was applied */
   uint64_t dropped;             /* a flush that failed dropped it; 0: none did */
@@ -72,6 +73,7 @@ struct mark {
 struct history {
   uint64_t limit, bytes;        /* to be remembered, and which are */
   uint64_t end;                 /* when the recording ended; UINT64_MAX: it goes on */
+  bool replayed;                /* it was read from a file (disk/replay.h) */
   bool broken;                  /* there was no memory for what could not fail */
   struct versions past;
   struct change **block;        /* of CHANGE_BLOCK each */
@@ -124,6 +126,10 @@ int history_push (struct history *h, struct change *ch, uint64_t first, uint64_t
 
 /* Take back the newest version of these sectors, where it is of this change. */
 void history_pop (struct history *h, struct change *ch, uint64_t first, uint64_t end);
+
+/* What needs a history, and there is none. */
+#define HISTORY_WANTED \
+  "%s needs a history: start the server with write-cache=volatile history=1G"
 
 /* What must be recorded could not be: nothing of it can be told any more. */
 #define HISTORY_BROKEN "the history is lost, because there was no memory to record a change"

@@ -41,7 +41,8 @@ is_number (const char *text, uint64_t *n)
 static const char *
 if_full (const struct history *h)
 {
-  return history_is_full (h) ? "; then history= was full, so the recording ended" : "";
+  return h->replayed ? " in the file"
+    : history_is_full (h) ? "; then history= was full, so the recording ended" : "";
 }
 
 static int

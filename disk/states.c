@@ -128,24 +128,6 @@ read_then (const struct listing *l, const struct view *view, uint64_t count, uin
   return err;
 }
 
-/* How many bytes from START on, at most COUNT, are data, or a hole, in whole units but at
- * the end of COUNT; at most as many as BUF holds, if they are data.
- */
-static uint64_t
-units_alike (const struct listing *l, uint64_t count, uint64_t start, bool *data)
-{
-  uint64_t n = content_extent (l->disk, count, start, data);
-
-  if (*data)
-    n = min_u64 (n, VERSION_BYTES);
-  if (n == count || n % DIGEST_UNIT == 0)
-    return n;
-  if (n > DIGEST_UNIT)
-    return n - n % DIGEST_UNIT;
-  *data = true;
-  return min_u64 (count, DIGEST_UNIT);
-}
-
 /* Replace what shows through a view, or NULL, by a patch. */
 static int
 change_digest (const struct listing *l, const struct view *view, struct digest *d,
@@ -157,7 +139,7 @@ change_digest (const struct listing *l, const struct view *view, struct digest *
     bool data = true;
 
     n = view ? min_u64 (p->end - start, VERSION_BYTES)
-      : units_alike (l, p->end - start, start, &data);
+      : content_units (l->disk, p->end - start, start, DIGEST_UNIT, &data);
     if (data)
       err = read_then (l, view, n, start);
     if (!err && data)
@@ -180,7 +162,7 @@ digest_now (struct listing *l)
     return 0;
   l->newest = (struct digest) { 0, 0 };
   for (uint64_t at = 0, n; at < size && !err; at += n) {
-    n = units_alike (l, size - at, at, &data);
+    n = content_units (l->disk, size - at, at, DIGEST_UNIT, &data);
     if (!data)
       continue;
     err = read_then (l, NULL, n, at);

@@ -240,6 +240,7 @@ static const luaL_Reg methods[] = {
   { "mark", disk_method_mark },
   { "states", disk_method_states },
   { "history", disk_method_history },
+  { "save_history", disk_method_save_history },
   { "power_on", disk_method_power_on },
   { "stats", disk_method_stats },
   { NULL, NULL }

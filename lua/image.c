@@ -14,6 +14,7 @@
 
 #include <sys/stat.h>
 
+#include "disk/replay.h"
 #include "lib/min.h"
 #include "lua/method.h"
 
@@ -372,6 +373,28 @@ disk_method_save (lua_State *L)
   }
   finish_saving (L, s);
   work_end (&work);
+  lua_pushstring (L, realpath (s->name, s->path) ? s->path : s->name);
+  return 1;
+}
+
+/* disk:save_history (file): as disk:save. */
+int
+disk_method_save_history (lua_State *L)
+{
+  const uint64_t since = sys_now ();
+  struct saving *s;
+  char why[300];
+  int err;
+
+  check_self (L, "save_history(file)");
+  s = begin_saving (L, luaL_checkstring (L, 2), 0);
+  err = replay_save (s->fd, why, sizeof why);
+  host_excuse (since);
+  if (err == EINVAL)
+    luaL_error (L, "disk:save_history: %s", why);
+  errno = err;
+  check_saving (L, s, err == 0);
+  finish_saving (L, s);
   lua_pushstring (L, realpath (s->name, s->path) ? s->path : s->name);
   return 1;
 }

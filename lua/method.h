@@ -101,6 +101,7 @@ void snapshot_to_name (lua_State *L, int index);
 /* lua/image.c: methods that load and save files. */
 int disk_method_load (lua_State *L);
 int disk_method_save (lua_State *L);
+int disk_method_save_history (lua_State *L);
 
 /* lua/medium.c: what is wrong with the medium. */
 int disk_method_bad (lua_State *L);

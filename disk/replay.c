@@ -1,0 +1,838 @@
+/* replay.c - a history in a file.
+ *
+ *     blocks    entries, as they stand in the file
+ *     collect   all that has happened, in its order
+ *     save      write it
+ *     load      do it again
+ */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "disk/cache.h"
+#include "disk/content.h"
+#include "disk/history.h"
+#include "disk/inside.h"
+#include "disk/moment.h"
+#include "disk/replay.h"
+#include "lib/array.h"
+#include "lib/digest.h"
+#include "lib/min.h"
+
+/*--------------------------------------------------------------------*/
+/* Blocks. */
+
+#define BLOCK 512
+#define LOG_MAGIC UINT64_C (0x6a736677736872)
+#define LOG_VERSION 1
+#define LOG_FLUSH 1
+#define LOG_FUA 2
+#define LOG_DISCARD 4
+#define LOG_MARK 8
+#define LOG_TEXT 32             /* where the text of a mark begins */
+
+#define OUR_MAGIC UINT64_C (0x31545349484d454d)        /* MEMHIST1 */
+
+#define MOST_DATA (UINT64_C (1) << 20)          /* of an entry, in bytes */
+#define MOST_DISCARD (UINT64_C (64) << 20)      /* replaying tools skip more */
+
+/* What the format has: of the superblock, and of an entry. */
+enum { SUPER_MAGIC, SUPER_VERSION, SUPER_ENTRIES, SUPER_SECTOR };
+enum { LOG_SECTOR, LOG_SECTORS, LOG_FLAGS, LOG_LENGTH, LOG_FIELDS };
+
+/* What it has not: of the superblock, and of an entry. */
+enum { OUR_NAME, DISK_SIZE, DISK_SECTOR, DISK_ATOMIC, DISK_HISTORY, DISK_END };
+enum {
+  KIND, WHEN,
+  CHANGE, CHANGE_IS,            /* its number from 1 on, and its kind */
+  NUMBER, OP, OFFSET, COUNT, CONN, DONE, DROPPED, BITS,
+  ENTERED,                      /* of a flush */
+  DIGEST_HIGH = 22, DIGEST_LOW, FIELDS
+};
+
+enum { KIND_HELD = 1, KIND_CHANGE, KIND_FLUSH, KIND_CUT, KIND_MARK };
+enum {
+  BIT_WANTS_FUA = 1, BIT_FAILED = 2, BIT_FUA = 4, BIT_NO_FUA = 8, BIT_ALTERED = 16,
+  BIT_OWN = 32, BIT_LIE = 64
+};
+
+struct block {
+  uint64_t log[LOG_FIELDS];
+  uint64_t is[FIELDS];
+  char mark[CACHE_MARK + 1];
+};
+
+static void
+put_numbers (unsigned char *to, const uint64_t *from, size_t n)
+{
+  for (size_t i = 0; i < n * 8; i++)
+    to[i] = (unsigned char) (from[i / 8] >> i % 8 * 8);
+}
+
+static void
+get_numbers (uint64_t *to, const unsigned char *from, size_t n)
+{
+  memset (to, 0, n * 8);
+  for (size_t i = 0; i < n * 8; i++)
+    to[i / 8] |= (uint64_t) from[i] << i % 8 * 8;
+}
+
+static void
+to_bytes (const struct block *b, unsigned char bytes[BLOCK])
+{
+  memset (bytes, 0, BLOCK);
+  put_numbers (bytes, b->log, LOG_FIELDS);
+  memcpy (bytes + LOG_TEXT, b->mark, strlen (b->mark));
+  put_numbers (bytes + REPLAY_EXTRA, b->is, FIELDS);
+}
+
+static void
+from_bytes (struct block *b, const unsigned char bytes[BLOCK])
+{
+  get_numbers (b->log, bytes, LOG_FIELDS);
+  get_numbers (b->is, bytes + REPLAY_EXTRA, FIELDS);
+  memcpy (b->mark, bytes + LOG_TEXT, CACHE_MARK);
+  b->mark[CACHE_MARK] = '\0';
+}
+
+/* The digest of a block in place PLACE of the file (in blocks), and of its data. */
+static struct digest
+digest_of (const struct block *b, const void *data, uint64_t count, uint64_t place)
+{
+  struct digest d = { 0, 0 };
+  struct block bare = *b;
+  unsigned char bytes[BLOCK];
+
+  bare.is[DIGEST_HIGH] = bare.is[DIGEST_LOW] = 0;
+  to_bytes (&bare, bytes);
+  digest_add (&d, bytes, BLOCK, place * BLOCK);
+  digest_add (&d, data, count, (place + 1) * BLOCK);
+  return d;
+}
+
+static bool
+is_right (const struct block *b, const void *data, uint64_t count, uint64_t place)
+{
+  const struct digest d = digest_of (b, data, count, place);
+
+  return b->is[DIGEST_HIGH] == d.high && b->is[DIGEST_LOW] == d.low;
+}
+
+/*--------------------------------------------------------------------*/
+/* Collect. */
+
+/* What happened.  Of what happened at the same time, the cut comes last. */
+enum item_kind { ITEM_PART, ITEM_CHANGE, ITEM_FLUSH, ITEM_MARK, ITEM_CUT };
+struct item {
+  uint64_t when;
+  enum item_kind kind;
+  const void *what;             /* a change, flush or mark */
+  const struct segment *where;  /* of a part, */
+  struct covered *content;      /* which made this of it (NULL: zeroes), */
+  uint32_t at;
+  bool on_disk;                 /* or what the disk holds now */
+};
+
+struct saving {
+  struct disk *disk;
+  struct history *history;
+  uint32_t sector;              /* bytes */
+  uint64_t end;                 /* of the recording */
+  struct item *item;
+  size_t n, room;
+  FILE *file;
+  uint64_t place, entries;      /* blocks, and entries, that were written */
+  struct block now;             /* an entry to which more may be added, */
+  unsigned char *data;          /* with its data */
+  uint64_t count;               /* bytes of it; 0: there is none */
+};
+
+static int
+add_item (struct saving *s, const struct item *item)
+{
+  if (!array_grow (&s->item, s->n, &s->room, sizeof *item))
+    return ENOMEM;
+  s->item[s->n++] = *item;
+  return 0;
+}
+
+/* The versions of a segment, each of which made what the next newer one covers. */
+static int
+collect_segment (struct saving *s, const struct segment *where)
+{
+  const struct version *above = NULL;
+  int err = 0;
+
+  for (const struct version *x = where->newest; x && !err; above = x, x = x->below) {
+    struct change *ch = (struct change *) x->record;
+    const struct item item = {
+      .when = x->when, .kind = ITEM_PART, .what = ch, .where = where, .on_disk = !above,
+      .content = above ? above->covered : NULL, .at = above ? above->at : 0,
+    };
+
+    if (ch->kind == CHANGE_LATER)
+      continue;
+    ch->record.marked = true;
+    err = add_item (s, &item);
+  }
+  return err;
+}
+
+static int
+collect_changes (struct saving *s)
+{
+  const struct history *h = s->history;
+  int err = 0;
+
+  for (size_t i = 0; i < h->changes; i++) {
+    history_change (h, i)->record.pending = i + 1;
+    history_change (h, i)->record.marked = false;
+  }
+  for (const struct segment *where = versions_find (&h->past, 0); where && !err;
+       where = versions_next (where))
+    err = collect_segment (s, where);
+  for (size_t i = 0; i < h->changes && !err; i++) {
+    const struct change *ch = history_change (h, i);
+
+    if (!ch->record.marked)
+      err = add_item (s, &(struct item) { .when = ch->when, .kind = ITEM_CHANGE, .what = ch });
+  }
+  return err;
+}
+
+static int
+compare_items (const void *a, const void *b)
+{
+  const struct item *x = a, *y = b;
+
+  if (x->when != y->when)
+    return x->when < y->when ? -1 : 1;
+  if (x->kind != y->kind)
+    return x->kind < y->kind ? -1 : 1;
+  if (!x->where || x->where->start == y->where->start)
+    return 0;
+  return x->where->start < y->where->start ? -1 : 1;
+}
+
+static int
+collect (struct saving *s)
+{
+  const struct history *h = s->history;
+  int err = collect_changes (s);
+
+  for (size_t i = 0; i < h->flushes && !err; i++)
+    err = add_item (s, &(struct item) { .when = h->flush[i].returned, .kind = ITEM_FLUSH,
+                                        .what = &h->flush[i] });
+  for (size_t i = 0; i < h->marks && !err; i++)
+    err = add_item (s, &(struct item) { .when = h->mark[i].when, .kind = ITEM_MARK,
+                                        .what = &h->mark[i] });
+  for (size_t i = 0; i < h->cuts && !err; i++)
+    err = add_item (s, &(struct item) { .when = h->cut[i], .kind = ITEM_CUT });
+  if (!err && s->n > 0)
+    qsort (s->item, s->n, sizeof *s->item, compare_items);
+  return err;
+}
+
+/*--------------------------------------------------------------------*/
+/* Save. */
+
+static int
+put_block (struct saving *s, struct block *b, const void *data, uint64_t count)
+{
+  static const unsigned char zeroes[BLOCK];
+  const uint64_t rest = -count % BLOCK;
+  const struct digest d = digest_of (b, data, count, s->place);
+  unsigned char bytes[BLOCK];
+
+  b->is[DIGEST_HIGH] = d.high;
+  b->is[DIGEST_LOW] = d.low;
+  to_bytes (b, bytes);
+  if (fwrite (bytes, BLOCK, 1, s->file) != 1
+      || (count > 0 && fwrite (data, count, 1, s->file) != 1)
+      || (rest > 0 && fwrite (zeroes, rest, 1, s->file) != 1))
+    return errno;
+  s->place += 1 + (count + rest) / BLOCK;
+  s->entries++;
+  return 0;
+}
+
+/* Write the entry to which more might have been added. */
+static int
+put_now (struct saving *s)
+{
+  const bool discard = s->now.log[LOG_FLAGS] & LOG_DISCARD;
+  const uint64_t count = s->count;
+
+  s->count = 0;
+  if (count == 0)
+    return 0;
+  s->now.log[LOG_SECTORS] = (count + BLOCK - 1) / BLOCK;
+  return put_block (s, &s->now, s->data, discard ? 0 : count);
+}
+
+static int
+put_entry (struct saving *s, struct block *b)
+{
+  const int err = put_now (s);
+
+  return err ? err : put_block (s, b, NULL, 0);
+}
+
+/* Is this the same entry, which goes on at OFFSET? */
+static bool
+goes_on (const struct saving *s, const struct block *b, uint64_t count, uint64_t offset)
+{
+  const uint64_t most = b->log[LOG_FLAGS] & LOG_DISCARD ? MOST_DISCARD : MOST_DATA;
+
+  return s->count > 0 && s->now.log[LOG_FLAGS] == b->log[LOG_FLAGS]
+    && memcmp (s->now.is, b->is, sizeof b->is) == 0
+    && s->now.log[LOG_SECTOR] * BLOCK + s->count == offset && s->count + count <= most;
+}
+
+/* Add a range, which is of the entry B, with DATA, or NULL: zeroes. */
+static int
+put_range (struct saving *s, const struct block *b, const void *data, uint64_t count,
+           uint64_t offset)
+{
+  struct block entry = *b;
+  int err = 0;
+
+  if (!data)
+    entry.log[LOG_FLAGS] = LOG_DISCARD;
+  for (uint64_t n; count > 0 && !err; count -= n, offset += n) {
+    n = data ? count : min_u64 (count, MOST_DISCARD);
+    if (!goes_on (s, &entry, n, offset)) {
+      err = put_now (s);
+      s->now = entry;
+      s->now.log[LOG_SECTOR] = offset / BLOCK;
+    }
+    if (data)
+      memcpy (s->data + s->count, data, n);
+    s->count += n;
+  }
+  return err;
+}
+
+static bool
+is_zero (const unsigned char *buf, uint64_t count)
+{
+  return buf[0] == 0 && memcmp (buf, buf + 1, count - 1) == 0;
+}
+
+/* What the disk holds in a range. */
+static int
+put_disk (struct saving *s, const struct block *b, uint64_t count, uint64_t offset)
+{
+  unsigned char *buf = s->data + MOST_DATA;
+  bool data;
+  int err = 0;
+
+  for (uint64_t n; count > 0 && !err; count -= n, offset += n) {
+    n = content_units (s->disk, count, offset, BLOCK, &data);
+    if (data)
+      err = content_read (s->disk, buf, n, offset, NULL);
+    if (!err)
+      err = put_range (s, b, data ? buf : NULL, n, offset);
+  }
+  return err;
+}
+
+/* What it held where it holds something now, by a view of it. */
+static int
+put_then (struct saving *s, const struct block *b, const struct view *view)
+{
+  const uint64_t size = disk_size (s->disk);
+  unsigned char *buf = s->data + MOST_DATA;
+  bool data;
+  int err = 0;
+
+  for (uint64_t at = 0, n; at < size && !err; at += n) {
+    n = content_units (s->disk, size - at, at, BLOCK, &data);
+    if (!data)
+      continue;
+    err = content_read (s->disk, buf, n, at, NULL);
+    if (!err)
+      view_apply (view, buf, n, at);
+    if (!err && !is_zero (buf, n))
+      err = put_range (s, b, buf, n, at);
+  }
+  return err;
+}
+
+/* Where there was something then, and is nothing now. */
+static int
+put_gone (struct saving *s, const struct block *b, const struct patch *p)
+{
+  bool data;
+  int err = 0;
+
+  for (uint64_t at = p->start, n; p->covered && at < p->end && !err; at += n) {
+    n = min_u64 (content_units (s->disk, p->end - at, at, BLOCK, &data), VERSION_BYTES);
+    if (!data)
+      err = put_range (s, b, p->covered->data + p->at + (at - p->start), n, at);
+  }
+  return err;
+}
+
+/* What the disk held at first. */
+static int
+put_held (struct saving *s)
+{
+  const struct block b = { .is = { [KIND] = KIND_HELD } };
+  struct moment m;
+  struct view *view;
+  int err = moment_make (s->history, 0, disk_size (s->disk), &m);
+
+  for (size_t i = 0; i < m.newest.n && !err; i++)
+    err = put_gone (s, &b, &m.newest.patch[i]);
+  view = err ? NULL : view_new (&m.newest);
+  if (!err && !view)
+    err = ENOMEM;
+  if (!err) {
+    view_hold (view);
+    err = put_then (s, &b, view);
+    view_release (view);
+  }
+  view_free (view);
+  moment_free (&m);
+  return err ? err : put_now (s);
+}
+
+static struct block
+change_block (const struct change *ch, uint64_t when)
+{
+  return (struct block) { .is = {
+    [KIND] = KIND_CHANGE, [WHEN] = when, [CHANGE] = ch->record.pending,
+    [CHANGE_IS] = ch->kind, [NUMBER] = ch->record.number, [OP] = ch->op,
+    [OFFSET] = ch->offset, [COUNT] = ch->count, [CONN] = ch->record.conn,
+    [DONE] = ch->record.done, [DROPPED] = ch->dropped,
+    [BITS] = (ch->wants_fua ? BIT_WANTS_FUA : 0) | (ch->failed ? BIT_FAILED : 0)
+             | (ch->fua ? BIT_FUA : 0) | (ch->no_fua ? BIT_NO_FUA : 0)
+             | (ch->altered ? BIT_ALTERED : 0),
+  } };
+}
+
+/* Of a request, only what it touched, for those who serve the file with other sectors. */
+static void
+clip (const struct change *ch, uint64_t *start, uint64_t *end)
+{
+  const uint64_t first = ch->offset / BLOCK * BLOCK;
+  const uint64_t last = (ch->offset + ch->count + BLOCK - 1) / BLOCK * BLOCK;
+
+  if (ch->kind != CHANGE_REQUEST || first >= *end || last <= *start)
+    return;
+  *start = first > *start ? first : *start;
+  *end = min_u64 (*end, last);
+}
+
+static int
+put_part (struct saving *s, const struct item *item)
+{
+  const struct change *ch = item->what;
+  const uint64_t begin = item->where->start * s->sector;
+  uint64_t start = begin, end = min_u64 (item->where->end * s->sector, disk_size (s->disk));
+  struct block b = change_block (ch, item->when);
+
+  clip (ch, &start, &end);
+  if (ch->fua)
+    b.log[LOG_FLAGS] = LOG_FUA;
+  if (item->on_disk)
+    return put_disk (s, &b, end - start, start);
+  if (item->content)
+    return put_range (s, &b, item->content->data + item->at + (start - begin), end - start,
+                      start);
+  return put_range (s, &b, NULL, end - start, start);
+}
+
+static int
+put_flush (struct saving *s, const struct flushed *f)
+{
+  struct block b = {
+    .log = { [LOG_FLAGS] = LOG_FLUSH },
+    .is = { [KIND] = KIND_FLUSH, [WHEN] = f->returned, [CONN] = f->conn,
+            [ENTERED] = f->entered,
+            [BITS] = (f->own ? BIT_OWN : 0) | (f->lie ? BIT_LIE : 0) },
+  };
+
+  return put_entry (s, &b);
+}
+
+static int
+put_mark (struct saving *s, const struct mark *m)
+{
+  struct block b = {
+    .log = { [LOG_FLAGS] = LOG_MARK, [LOG_LENGTH] = strlen (m->text) },
+    .is = { [KIND] = KIND_MARK, [WHEN] = m->when },
+  };
+
+  snprintf (b.mark, sizeof b.mark, "%s", m->text);
+  return put_entry (s, &b);
+}
+
+static int
+put_item (struct saving *s, const struct item *item)
+{
+  struct block b;
+
+  switch (item->kind) {
+  case ITEM_PART:
+    return put_part (s, item);
+  case ITEM_FLUSH:
+    return put_flush (s, item->what);
+  case ITEM_MARK:
+    return put_mark (s, item->what);
+  case ITEM_CHANGE:
+    b = change_block (item->what, item->when);
+    break;
+  default:
+    b = (struct block) { .is = { [KIND] = KIND_CUT, [WHEN] = item->when } };
+  }
+  b.log[LOG_FLAGS] = LOG_FLUSH; /* an entry without data */
+  return put_entry (s, &b);
+}
+
+/* The superblock, which says how many entries there are. */
+static int
+put_super (struct saving *s)
+{
+  const struct disk_cache *how = cache_how (s->disk->cache);
+  struct block b = {
+    .log = { [SUPER_MAGIC] = LOG_MAGIC, [SUPER_VERSION] = LOG_VERSION,
+             [SUPER_ENTRIES] = s->entries, [SUPER_SECTOR] = BLOCK },
+    .is = { [OUR_NAME] = OUR_MAGIC, [DISK_SIZE] = disk_size (s->disk),
+            [DISK_SECTOR] = how->sector, [DISK_ATOMIC] = how->atomic,
+            [DISK_HISTORY] = how->history, [DISK_END] = s->end },
+  };
+
+  if (fseek (s->file, 0, SEEK_SET) != 0)
+    return errno;
+  s->place = 0;
+  return put_block (s, &b, NULL, 0);
+}
+
+static int
+save_all (struct saving *s)
+{
+  int err = collect (s);
+
+  if (!err && fseek (s->file, BLOCK, SEEK_SET) != 0)
+    err = errno;
+  s->place = 1;
+  if (!err)
+    err = put_held (s);
+  for (size_t i = 0; i < s->n && !err; i++)
+    err = put_item (s, &s->item[i]);
+  if (!err)
+    err = put_now (s);
+  if (!err)
+    err = put_super (s);
+  return !err && fflush (s->file) != 0 ? errno : err;
+}
+
+static int
+save_locked (struct saving *s, char *why, size_t size)
+{
+  if (s->history->broken) {
+    snprintf (why, size, "%s", HISTORY_BROKEN);
+    return EINVAL;
+  }
+  if (content_is_initial (s->disk, disk_size (s->disk), 0)) {
+    snprintf (why, size, "the file can't hold the initial content of on.fill: write all "
+              "of the disk before, or load it from a file");
+    return EINVAL;
+  }
+  s->end = min_u64 (s->history->end, cache_now (s->disk->cache));
+  return save_all (s);
+}
+
+int
+replay_save (int fd, char *why, size_t size)
+{
+  struct disk *d = disk_live ();
+  struct saving s = { .disk = d };
+  int err = 0;
+
+  s.history = d->cache ? cache_history (d->cache) : NULL;
+  if (!s.history) {
+    snprintf (why, size, HISTORY_WANTED, "disk:save_history");
+    return EINVAL;
+  }
+  s.sector = cache_how (d->cache)->sector;
+  s.data = malloc (MOST_DATA + VERSION_BYTES);
+  fd = dup (fd);
+  s.file = fd == -1 ? NULL : fdopen (fd, "wb");
+  if (!s.file || !s.data)
+    err = s.file ? ENOMEM : errno;
+  if (!err) {
+    cache_lock (d->cache);
+    err = save_locked (&s, why, size);
+    cache_unlock (d->cache);
+  }
+  if (s.file)
+    fclose (s.file);            /* all of it was written */
+  else if (fd != -1)
+    close (fd);
+  free (s.item);
+  free (s.data);
+  return err;
+}
+
+/*--------------------------------------------------------------------*/
+/* Load. */
+
+struct loading {
+  const char *name;
+  FILE *file;
+  struct disk *disk;
+  struct history *history;
+  uint64_t place, entry, entries;
+  uint64_t when, end;           /* of the last entry; of the recording */
+  struct block now;
+  unsigned char *data;
+  uint64_t count;               /* bytes of it */
+  char *why;
+  size_t size;
+};
+
+/* What is wrong with the file. */
+static int
+bad_file (const struct loading *l, const char *what)
+{
+  snprintf (l->why, l->size, "%.300s: %s", l->name, what);
+  return EINVAL;
+}
+
+static int
+bad_entry (const struct loading *l, const char *what)
+{
+  snprintf (l->why, l->size, "%.300s: %s at entry %" PRIu64 " of %" PRIu64, l->name, what,
+            l->entry, l->entries);
+  return EINVAL;
+}
+
+/* Read a block.  ENODATA: the file has ended. */
+static int
+get_block (struct loading *l)
+{
+  unsigned char bytes[BLOCK];
+
+  errno = 0;
+  if (fread (bytes, BLOCK, 1, l->file) != 1)
+    return ferror (l->file) && errno ? errno : ENODATA;
+  from_bytes (&l->now, bytes);
+  return 0;
+}
+
+static int
+get_entry (struct loading *l)
+{
+  const uint64_t *log = l->now.log;
+  int err = get_block (l);
+
+  if (err)
+    return err == ENODATA ? bad_entry (l, "it is cut off") : err;
+  l->count = 0;
+  if (!(log[LOG_FLAGS] & (LOG_DISCARD | LOG_MARK | LOG_FLUSH))) {
+    if (log[LOG_SECTORS] == 0 || log[LOG_SECTORS] > MOST_DATA / BLOCK)
+      return bad_entry (l, "it is damaged");
+    l->count = log[LOG_SECTORS] * BLOCK;
+    if (fread (l->data, l->count, 1, l->file) != 1)
+      return bad_entry (l, "it is cut off");
+  }
+  if (!is_right (&l->now, l->data, l->count, l->place)
+      || l->now.is[WHEN] < l->when || l->now.is[WHEN] > l->end)
+    return bad_entry (l, "it is damaged");
+  l->place += 1 + l->count / BLOCK;
+  l->when = l->now.is[WHEN];
+  return 0;
+}
+
+/* The range that the entry covers.  False: the disk has it not. */
+static bool
+get_range (const struct loading *l, uint64_t *count, uint64_t *offset)
+{
+  const uint64_t sector = l->now.log[LOG_SECTOR], sectors = l->now.log[LOG_SECTORS];
+  const uint64_t size = disk_size (l->disk), all = size / BLOCK + (size % BLOCK != 0);
+
+  if (sector > all || sectors > all - sector)
+    return false;
+  *offset = sector * BLOCK;
+  *count = min_u64 (sectors * BLOCK, size - *offset);
+  return true;
+}
+
+/* The change of which the entry is a part.  NULL: there can't be such a one. */
+static struct change *
+get_change (const struct loading *l)
+{
+  const uint64_t *is = l->now.is, size = disk_size (l->disk);
+  struct history *h = l->history;
+  struct change *ch;
+
+  if (is[CHANGE] == 0 || is[CHANGE] > h->changes + 1 || is[CHANGE_IS] >= CHANGE_LATER)
+    return NULL;
+  if (is[CHANGE] <= h->changes) {
+    ch = history_change (h, is[CHANGE] - 1);
+    return ch->kind == (enum change_kind) is[CHANGE_IS] ? ch : NULL;
+  }
+  if (is[NUMBER] != history_requests (h) + (is[CHANGE_IS] == CHANGE_REQUEST)
+      || is[OP] >= OP_COUNT || is[COUNT] > UINT32_MAX || is[OFFSET] > size
+      || is[COUNT] > size - is[OFFSET])
+    return NULL;
+  ch = history_add (h, (enum change_kind) is[CHANGE_IS], 0, is[WHEN]);
+  if (!ch)
+    return NULL;
+  ch->record.number = is[NUMBER];
+  ch->record.conn = is[CONN];
+  ch->record.done = is[DONE];
+  ch->dropped = is[DROPPED];
+  ch->op = (enum op) is[OP];
+  ch->offset = is[OFFSET];
+  ch->count = (uint32_t) is[COUNT];
+  ch->wants_fua = is[BITS] & BIT_WANTS_FUA;
+  ch->failed = is[BITS] & BIT_FAILED;
+  ch->fua = is[BITS] & BIT_FUA;
+  ch->no_fua = is[BITS] & BIT_NO_FUA;
+  ch->altered = is[BITS] & BIT_ALTERED;
+  cache_replay_change (l->disk->cache, ch);
+  return ch;
+}
+
+static int
+do_change (const struct loading *l)
+{
+  const bool zero = l->now.log[LOG_FLAGS] & LOG_DISCARD;
+  struct change *ch = get_change (l);
+  uint64_t count, offset;
+
+  if (!ch)
+    return bad_entry (l, "it is damaged");
+  if (l->now.log[LOG_FLAGS] & LOG_FLUSH)
+    return 0;
+  if (!get_range (l, &count, &offset))
+    return bad_entry (l, "it is damaged");
+  return cache_replay (l->disk->cache, ch, l->when, zero ? NULL : l->data, count, offset);
+}
+
+static int
+do_flush (const struct loading *l)
+{
+  const uint64_t *is = l->now.is;
+  const struct flushed f = {
+    .entered = is[ENTERED], .returned = is[WHEN], .conn = is[CONN],
+    .own = is[BITS] & BIT_OWN, .lie = is[BITS] & BIT_LIE,
+  };
+
+  return history_flush (l->history, &f);
+}
+
+static int
+do_entry (const struct loading *l)
+{
+  uint64_t count, offset;
+
+  switch (l->now.is[KIND]) {
+  case KIND_HELD:
+    if (l->when > 0 || l->count == 0 || !get_range (l, &count, &offset))
+      break;
+    return content_write (l->disk, l->data, count, offset, NULL);
+  case KIND_CHANGE:
+    return do_change (l);
+  case KIND_FLUSH:
+    return do_flush (l);
+  case KIND_MARK:
+    return history_mark (l->history, l->now.mark, l->when);
+  case KIND_CUT:
+    return history_cut (l->history, l->when);
+  }
+  return bad_entry (l, "it is damaged");
+}
+
+/* The superblock. */
+static int
+get_super (struct loading *l)
+{
+  const uint64_t *log = l->now.log, *is = l->now.is;
+  const int err = get_block (l);
+
+  if (err && err != ENODATA)
+    return err;
+  if (err || log[SUPER_MAGIC] != LOG_MAGIC)
+    return bad_file (l, "is no history (disk:save_history makes one)");
+  if (is[OUR_NAME] != OUR_MAGIC || log[SUPER_VERSION] != LOG_VERSION)
+    return bad_file (l, "is a log of dm-log-writes, or a history of another version: "
+                     "expected one that disk:save_history of this version has made");
+  if (!is_right (&l->now, NULL, 0, 0) || is[DISK_SIZE] > INT64_MAX
+      || (is[DISK_SECTOR] != 512 && is[DISK_SECTOR] != 4096))
+    return bad_file (l, "is damaged at its beginning");
+  l->entries = log[SUPER_ENTRIES];
+  l->end = is[DISK_END];
+  l->place = 1;
+  return 0;
+}
+
+/* What the command line does not say, the file does. */
+static int
+choose (const struct loading *l, struct disk_cache *how)
+{
+  const uint64_t *is = l->now.is;
+
+  if (!how->sector)
+    how->sector = (uint32_t) is[DISK_SECTOR];
+  if (how->atomic && how->atomic < how->sector)
+    return bad_file (l, "atomic= is less than a sector, which has 4096 bytes");
+  if (!how->atomic && is[DISK_ATOMIC] >= how->sector)
+    how->atomic = is[DISK_ATOMIC];
+  how->history = is[DISK_HISTORY];
+  return 0;
+}
+
+static int
+load_all (struct loading *l, struct disk_cache *how)
+{
+  int err = get_super (l);
+
+  if (!err)
+    err = choose (l, how);
+  if (!err)
+    err = disk_start (l->now.is[DISK_SIZE]);
+  if (!err)
+    err = disk_set_cache (disk_live (), how);
+  if (err)
+    return err;
+  l->disk = disk_live ();
+  l->history = cache_history (l->disk->cache);
+  l->history->limit = UINT64_MAX;       /* it has had one */
+  for (l->entry = 1; l->entry <= l->entries && !err; l->entry++) {
+    err = get_entry (l);
+    if (!err)
+      err = do_entry (l);
+  }
+  if (!err)
+    cache_replay_end (l->disk->cache, l->end);
+  return err;
+}
+
+int
+replay_start (const char *file, struct disk_cache *how, char *why, size_t size)
+{
+  struct loading l = { .name = file, .why = why, .size = size };
+  int err = 0;
+
+  l.data = malloc (MOST_DATA);
+  l.file = fopen (file, "rbe");
+  if (!l.file || !l.data)
+    err = l.file ? ENOMEM : errno;
+  if (!err)
+    err = load_all (&l, how);
+  if (err && err != EINVAL)
+    bad_file (&l, strerror (err));
+  if (l.file)
+    fclose (l.file);
+  free (l.data);
+  return err;
+}
