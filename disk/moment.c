@@ -215,8 +215,9 @@ go_back_all (struct making *m)
   return err;
 }
 
-int
-moment_make (struct history *h, uint64_t when, uint64_t bytes, struct moment *moment)
+/* Go back to a time, on a disk of so many BYTES. */
+static int
+make (struct history *h, uint64_t when, uint64_t bytes, struct moment *moment)
 {
   struct making m = {
     .history = h, .moment = moment, .when = when, .bytes = bytes,
@@ -224,7 +225,6 @@ moment_make (struct history *h, uint64_t when, uint64_t bytes, struct moment *mo
   };
   int err;
 
-  memset (moment, 0, sizeof *moment);
   if (!versions_init (&moment->versions, h->past.sector))
     return ENOMEM;
   moment->versions.blocks.dense = true;
@@ -265,5 +265,5 @@ moment_at (struct disk *d, const char *point, struct moment *m, char *words,
     return EINVAL;
   }
   err = point_find (h, point, cache_now (d->cache), &when, words, words_size, why, size);
-  return err ? err : moment_make (h, when, disk_size (d), m);
+  return err ? err : make (h, when, disk_size (d), m);
 }

@@ -24,7 +24,4 @@ int moment_at (struct disk *d, const char *point, struct moment *m, char *words,
                size_t words_size, char *why, size_t size);
 void moment_free (struct moment *m);
 
-/* The same at a time, on a disk of so many BYTES. */
-int moment_make (struct history *h, uint64_t when, uint64_t bytes, struct moment *m);
-
 #endif /* DISK_MOMENT_H */

@@ -17,7 +17,6 @@
 #include "disk/content.h"
 #include "disk/history.h"
 #include "disk/inside.h"
-#include "disk/moment.h"
 #include "disk/replay.h"
 #include "lib/array.h"
 #include "lib/digest.h"
@@ -54,7 +53,7 @@ enum {
   DIGEST_HIGH = 22, DIGEST_LOW, FIELDS
 };
 
-enum { KIND_HELD = 1, KIND_CHANGE, KIND_FLUSH, KIND_CUT, KIND_MARK };
+enum { KIND_CHANGE = 1, KIND_FLUSH, KIND_CUT, KIND_MARK };
 enum {
   BIT_WANTS_FUA = 1, BIT_FAILED = 2, BIT_FUA = 4, BIT_NO_FUA = 8, BIT_ALTERED = 16,
   BIT_OWN = 32, BIT_LIE = 64
@@ -317,12 +316,6 @@ put_range (struct saving *s, const struct block *b, const void *data, uint64_t c
   return err;
 }
 
-static bool
-is_zero (const unsigned char *buf, uint64_t count)
-{
-  return buf[0] == 0 && memcmp (buf, buf + 1, count - 1) == 0;
-}
-
 /* What the disk holds in a range. */
 static int
 put_disk (struct saving *s, const struct block *b, uint64_t count, uint64_t offset)
@@ -339,67 +332,6 @@ put_disk (struct saving *s, const struct block *b, uint64_t count, uint64_t offs
       err = put_range (s, b, data ? buf : NULL, n, offset);
   }
   return err;
-}
-
-/* What it held where it holds something now, by a view of it. */
-static int
-put_then (struct saving *s, const struct block *b, const struct view *view)
-{
-  const uint64_t size = disk_size (s->disk);
-  unsigned char *buf = s->data + MOST_DATA;
-  bool data;
-  int err = 0;
-
-  for (uint64_t at = 0, n; at < size && !err; at += n) {
-    n = content_units (s->disk, size - at, at, BLOCK, &data);
-    if (!data)
-      continue;
-    err = content_read (s->disk, buf, n, at, NULL);
-    if (!err)
-      view_apply (view, buf, n, at);
-    if (!err && !is_zero (buf, n))
-      err = put_range (s, b, buf, n, at);
-  }
-  return err;
-}
-
-/* Where there was something then, and is nothing now. */
-static int
-put_gone (struct saving *s, const struct block *b, const struct patch *p)
-{
-  bool data;
-  int err = 0;
-
-  for (uint64_t at = p->start, n; p->covered && at < p->end && !err; at += n) {
-    n = min_u64 (content_units (s->disk, p->end - at, at, BLOCK, &data), VERSION_BYTES);
-    if (!data)
-      err = put_range (s, b, p->covered->data + p->at + (at - p->start), n, at);
-  }
-  return err;
-}
-
-/* What the disk held at first. */
-static int
-put_held (struct saving *s)
-{
-  const struct block b = { .is = { [KIND] = KIND_HELD } };
-  struct moment m;
-  struct view *view;
-  int err = moment_make (s->history, 0, disk_size (s->disk), &m);
-
-  for (size_t i = 0; i < m.newest.n && !err; i++)
-    err = put_gone (s, &b, &m.newest.patch[i]);
-  view = err ? NULL : view_new (&m.newest);
-  if (!err && !view)
-    err = ENOMEM;
-  if (!err) {
-    view_hold (view);
-    err = put_then (s, &b, view);
-    view_release (view);
-  }
-  view_free (view);
-  moment_free (&m);
-  return err ? err : put_now (s);
 }
 
 static struct block
@@ -522,8 +454,6 @@ save_all (struct saving *s)
   if (!err && fseek (s->file, BLOCK, SEEK_SET) != 0)
     err = errno;
   s->place = 1;
-  if (!err)
-    err = put_held (s);
   for (size_t i = 0; i < s->n && !err; i++)
     err = put_item (s, &s->item[i]);
   if (!err)
@@ -733,13 +663,7 @@ do_flush (const struct loading *l)
 static int
 do_entry (const struct loading *l)
 {
-  uint64_t count, offset;
-
   switch (l->now.is[KIND]) {
-  case KIND_HELD:
-    if (l->when > 0 || l->count == 0 || !get_range (l, &count, &offset))
-      break;
-    return content_write (l->disk, l->data, count, offset, NULL);
   case KIND_CHANGE:
     return do_change (l);
   case KIND_FLUSH:

@@ -1,13 +1,13 @@
 /* replay.h - a history in a file: saved, and served again.
  *
  * The file has the format of the kernel's dm-log-writes target, so that tools that replay
- * such logs read it: a superblock, then entries in the order in which things happened, each
- * a sector of 512 bytes and the data that were written.  What that format does not hold
- * stands from byte REPLAY_EXTRA of each such sector on, as little-endian numbers of 64 bits.
+ * such logs read it: a superblock, then entries in the order in which things happened to a
+ * disk that was empty at first, each a sector of 512 bytes and the data that were written.
+ * What that format does not hold stands from byte REPLAY_EXTRA of each such sector on, as
+ * little-endian numbers of 64 bits.
  *
  *      entry   flags     what it is
- *      write             what the disk held at first; what a part of a change made of
- *      discard           whole sectors
+ *      write, discard    what a part of a change made of whole sectors
  *      flush   FLUSH     a flush, a cut, or a change without a part
  *      mark    MARK      a mark, whose text stands from byte 32 on
  *

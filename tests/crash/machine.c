@@ -14,6 +14,7 @@
  *   image NAME                     open, read and close a state
  *   states NAME COUNT              NAME0, NAME1 and so on, and one more
  *   points                         those that suffice
+ *   replay                         save the history, and serve it in place of the disk
  *
  * An answer begins with a byte, 0 or 1: 1 means that it failed, or was refused.  Then
  * come, for an image, four bytes for each sector, the last one first: the CRC of its
@@ -26,12 +27,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
 #include "disk/crash.h"
 #include "disk/disk.h"
+#include "disk/replay.h"
 #include "disk/states.h"
 #include "lib/sys.h"
 #include "request.h"
@@ -414,6 +417,21 @@ do_disk (void)
 }
 
 static void
+do_replay (void)
+{
+  struct disk_cache how = { .full = NULL };
+  char file[] = "/tmp/machine-XXXXXX";
+  const int fd = mkstemp (file);
+
+  must (fd != -1, "no file");
+  must (replay_save (fd, why, sizeof why) == 0, why);
+  end_all ();
+  must (replay_start (file, &how, why, sizeof why) == 0, why);
+  close (fd);
+  unlink (file);
+}
+
+static void
 do_medium (void)
 {
   const char *op = need_word ();
@@ -565,6 +583,7 @@ static const struct { const char *name; void (*run) (void); } commands[] = {
   { "revert", do_revert }, { "cut", do_cut }, { "on", do_on },
   { "mark", do_mark }, { "unflushed", do_unflushed }, { "image", do_image },
   { "states", do_states }, { "points", do_points },
+  { "replay", do_replay },
 };
 
 static void

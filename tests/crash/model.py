@@ -105,6 +105,7 @@ class Disk:
         self.time = 0               # so many things have happened
         self.sufficing = []         # points: time, how much it is preferred, name
         self.each = None            # a list: all moments, if they are wanted
+        self.over = None            # the time at which the recording ended, or None
 
     # The past.
 
@@ -117,12 +118,12 @@ class Disk:
         return then
 
     def keep(self, point, then=None):
-        if self.history:
+        if self.history and self.over is None:
             self.moments[point] = then or self.now()
 
     def suffices(self, kind, name):
         """Now is a moment that is worth a cut: something durable is about to change."""
-        if self.history:
+        if self.history and self.over is None:
             self.sufficing.append((self.time, KINDS.index(kind), name))
 
     def happens(self):
@@ -143,19 +144,28 @@ class Disk:
         if not self.history:
             return ["now"]
         best = {}
-        for time, kind, name in self.sufficing + [(self.time, KINDS.index("end"), "end")]:
+        end = self.time if self.over is None else self.over
+        for time, kind, name in self.sufficing + [(end, KINDS.index("end"), "end")]:
             best[time] = min(best.get(time, (kind, name)), (kind, name), key=lambda b: b[0])
         return [name for _, (_, name) in sorted(best.items())]
 
     def moment(self, point):
         """The disk at a point; Refused: there is none."""
-        if point == "now" or point == "end" and self.history:
+        if point == "now" or point == "end" and self.history and self.over is None:
             return self
-        if point == "0" and self.history and self.last == 0:
-            return self
+        if point == "0" and self.history and "0" not in self.moments:
+            return self.moment("end")
         if point not in self.moments:
             raise Refused(point)
         return self.moments[point]
+
+    def replay(self):
+        """The history is saved, and served again: it is over, and all is durable."""
+        self.keep("end")
+        self.over = self.time if self.over is None else self.over
+        self.power = True
+        self.under_way = []
+        self.set_durable(dict(enumerate(self.contents())))
 
     def mark(self, text):
         n = self.marks[text] = self.marks.get(text, 0) + 1

@@ -198,6 +198,14 @@ class World:
             raise Nonsense
         return "points", "".join(p + "\n" for p in self.live.points()).encode() + b"\n"
 
+    def replay(self):
+        """The server ends; another one replays the history."""
+        if not self.live or not self.live.history:
+            raise Nonsense
+        self.live.replay()
+        self.snapshots, self.states, self.connections, self.requests = {}, {}, {}, {}
+        return "replay", b""
+
     def unflushed(self):
         if not self.live:
             raise Nonsense
@@ -270,6 +278,10 @@ class Maker:
             off = not self.world.live.power and r.random() < 0.2
             (self.power if off else r.choices(*zip(*kinds))[0])()
         self.look()
+        if not self.sequential and r.random() < 0.3:
+            self.add("replay")
+            for _ in range(6):
+                self.look()
         return self.trace
 
     # Connections.
