@@ -98,27 +98,23 @@ from_bytes (struct block *b, const unsigned char bytes[BLOCK])
   b->mark[CACHE_MARK] = '\0';
 }
 
-/* The digest of a block in place PLACE of the file (in blocks), and of its data. */
+#define DIGEST_AT (REPLAY_EXTRA + DIGEST_HIGH * 8)
+
+/* The digest of a block in place PLACE of the file (in blocks), but for the digest in it,
+ * and of its data.
+ */
 static struct digest
-digest_of (const struct block *b, const void *data, uint64_t count, uint64_t place)
+digest_of (const unsigned char bytes[BLOCK], const void *data, uint64_t count,
+           uint64_t place)
 {
   struct digest d = { 0, 0 };
-  struct block bare = *b;
-  unsigned char bytes[BLOCK];
+  unsigned char bare[BLOCK];
 
-  bare.is[DIGEST_HIGH] = bare.is[DIGEST_LOW] = 0;
-  to_bytes (&bare, bytes);
-  digest_add (&d, bytes, BLOCK, place * BLOCK);
+  memcpy (bare, bytes, BLOCK);
+  memset (bare + DIGEST_AT, 0, 16);
+  digest_add (&d, bare, BLOCK, place * BLOCK);
   digest_add (&d, data, count, (place + 1) * BLOCK);
   return d;
-}
-
-static bool
-is_right (const struct block *b, const void *data, uint64_t count, uint64_t place)
-{
-  const struct digest d = digest_of (b, data, count, place);
-
-  return b->is[DIGEST_HIGH] == d.high && b->is[DIGEST_LOW] == d.low;
 }
 
 /*--------------------------------------------------------------------*/
@@ -240,16 +236,16 @@ collect (struct saving *s)
 /* Save. */
 
 static int
-put_block (struct saving *s, struct block *b, const void *data, uint64_t count)
+put_block (struct saving *s, const struct block *b, const void *data, uint64_t count)
 {
   static const unsigned char zeroes[BLOCK];
   const uint64_t rest = -count % BLOCK;
-  const struct digest d = digest_of (b, data, count, s->place);
   unsigned char bytes[BLOCK];
+  struct digest d;
 
-  b->is[DIGEST_HIGH] = d.high;
-  b->is[DIGEST_LOW] = d.low;
   to_bytes (b, bytes);
+  d = digest_of (bytes, data, count, s->place);
+  put_numbers (bytes + DIGEST_AT, (uint64_t[]) { d.high, d.low }, 2);
   if (fwrite (bytes, BLOCK, 1, s->file) != 1
       || (count > 0 && fwrite (data, count, 1, s->file) != 1)
       || (rest > 0 && fwrite (zeroes, rest, 1, s->file) != 1))
@@ -274,7 +270,7 @@ put_now (struct saving *s)
 }
 
 static int
-put_entry (struct saving *s, struct block *b)
+put_entry (struct saving *s, const struct block *b)
 {
   const int err = put_now (s);
 
@@ -521,8 +517,9 @@ struct loading {
   struct history *history;
   uint64_t place, entry, entries;
   uint64_t when, end;           /* of the last entry; of the recording */
-  struct block now;
-  unsigned char *data;
+  unsigned char bytes[BLOCK];   /* the entry, */
+  struct block now;             /* taken apart, */
+  unsigned char *data;          /* with its data */
   uint64_t count;               /* bytes of it */
   char *why;
   size_t size;
@@ -548,13 +545,20 @@ bad_entry (const struct loading *l, const char *what)
 static int
 get_block (struct loading *l)
 {
-  unsigned char bytes[BLOCK];
-
   errno = 0;
-  if (fread (bytes, BLOCK, 1, l->file) != 1)
+  if (fread (l->bytes, BLOCK, 1, l->file) != 1)
     return ferror (l->file) && errno ? errno : ENODATA;
-  from_bytes (&l->now, bytes);
+  from_bytes (&l->now, l->bytes);
   return 0;
+}
+
+/* Is it as it was written? */
+static bool
+is_right (const struct loading *l)
+{
+  const struct digest d = digest_of (l->bytes, l->data, l->count, l->place);
+
+  return l->now.is[DIGEST_HIGH] == d.high && l->now.is[DIGEST_LOW] == d.low;
 }
 
 static int
@@ -573,8 +577,7 @@ get_entry (struct loading *l)
     if (fread (l->data, l->count, 1, l->file) != 1)
       return bad_entry (l, "it is cut off");
   }
-  if (!is_right (&l->now, l->data, l->count, l->place)
-      || l->now.is[WHEN] < l->when || l->now.is[WHEN] > l->end)
+  if (!is_right (l) || l->now.is[WHEN] < l->when || l->now.is[WHEN] > l->end)
     return bad_entry (l, "it is damaged");
   l->place += 1 + l->count / BLOCK;
   l->when = l->now.is[WHEN];
@@ -690,7 +693,7 @@ get_super (struct loading *l)
   if (is[OUR_NAME] != OUR_MAGIC || log[SUPER_VERSION] != LOG_VERSION)
     return bad_file (l, "is a log of dm-log-writes, or a history of another version: "
                      "expected one that disk:save_history of this version has made");
-  if (!is_right (&l->now, NULL, 0, 0) || is[DISK_SIZE] > INT64_MAX
+  if (!is_right (l) || is[DISK_SIZE] > INT64_MAX
       || (is[DISK_SECTOR] != 512 && is[DISK_SECTOR] != 4096))
     return bad_file (l, "is damaged at its beginning");
   l->entries = log[SUPER_ENTRIES];
