@@ -217,7 +217,7 @@ go_back_all (struct making *m)
 
 /* Go back to a time, on a disk of so many BYTES. */
 static int
-make (struct history *h, uint64_t when, uint64_t bytes, struct moment *moment)
+make_moment (struct history *h, uint64_t when, uint64_t bytes, struct moment *moment)
 {
   struct making m = {
     .history = h, .moment = moment, .when = when, .bytes = bytes,
@@ -265,5 +265,5 @@ moment_at (struct disk *d, const char *point, struct moment *m, char *words,
     return EINVAL;
   }
   err = point_find (h, point, cache_now (d->cache), &when, words, words_size, why, size);
-  return err ? err : make (h, when, disk_size (d), m);
+  return err ? err : make_moment (h, when, disk_size (d), m);
 }
