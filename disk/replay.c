@@ -288,6 +288,14 @@ goes_on (const struct saving *s, const struct block *b, uint64_t count, uint64_t
     && s->now.log[LOG_SECTOR] * BLOCK + s->count == offset && s->count + count <= most;
 }
 
+/* Does the entry zero or trim, and are these the zeroes? */
+static bool
+is_zeroed (const struct block *b, const unsigned char *data, uint64_t count)
+{
+  return b->is[CHANGE_IS] == CHANGE_REQUEST && b->is[OP] != OP_WRITE && data[0] == 0
+    && memcmp (data, data + 1, count - 1) == 0;
+}
+
 /* Add a range, which is of the entry B, with DATA, or NULL: zeroes. */
 static int
 put_range (struct saving *s, const struct block *b, const void *data, uint64_t count,
@@ -296,6 +304,7 @@ put_range (struct saving *s, const struct block *b, const void *data, uint64_t c
   struct block entry = *b;
   int err = 0;
 
+  data = data && is_zeroed (b, data, count) ? NULL : data;
   if (!data)
     entry.log[LOG_FLAGS] = LOG_DISCARD;
   for (uint64_t n; count > 0 && !err; count -= n, offset += n) {
