@@ -106,6 +106,7 @@ static int
 memory_config_complete (void)
 {
   stats_start ();
+  crash_on_mark (faults_mark);
   if (config_complete (&scripted) == -1 || start_disk () == -1)
     return -1;
   if (scripted && run_scripts () == -1)

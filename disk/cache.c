@@ -747,7 +747,23 @@ cache_mark (struct cache *c, const char *text)
   cache_lock (c);
   err = history_mark (c->history, text, next_event (c));
   cache_unlock (c);
+  if (!err)
+    cache_tell_mark (text);
   return err;
+}
+
+static bool (*mark_told) (const char *text);
+
+bool
+cache_tell_mark (const char *text)
+{
+  return mark_told && mark_told (text);
+}
+
+void
+cache_on_mark (bool (*told) (const char *text))
+{
+  mark_told = told;
 }
 
 /*--------------------------------------------------------------------*/

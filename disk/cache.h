@@ -99,6 +99,10 @@ void cache_set_digest (struct cache *c, const struct digest *d);
 #define CACHE_MARK 256
 int cache_mark (struct cache *c, const char *text);
 
+/* Tell of a mark that is set; returns what TOLD does, or false, if there is none. */
+bool cache_tell_mark (const char *text);
+void cache_on_mark (bool (*told) (const char *text));
+
 /* Make the history again that a file tells of (disk/replay.h), before the disk is served:
  * find the sectors of a change of which its fields say what it was; do a part of it at its
  * time, BUF being what was written, or NULL: zeroes; and when all is done, go to the end.

@@ -459,16 +459,23 @@ crash_cut (const struct crash_cut *cut, char *why, size_t size)
 int
 crash_mark (const char *text, char *why, size_t size)
 {
+  struct history *h = find_history ("a mark", why, size);
   int err;
 
-  if (!find_history ("a mark", why, size))
-    return EINVAL;
   if (!*text || strlen (text) > CACHE_MARK)
     return say (why, size, "expected a text of 1 to 256 bytes");
+  if (!h)
+    return cache_tell_mark (text) ? 0 : EINVAL;
   err = cache_mark (disk_live ()->cache, text);
   if (err)
     say (why, size, "out of memory");
   return err;
+}
+
+void
+crash_on_mark (bool (*told) (const char *text))
+{
+  cache_on_mark (told);
 }
 
 int

@@ -50,6 +50,12 @@ int crash_cut (const struct crash_cut *cut, char *why, size_t size);
  */
 int crash_mark (const char *text, char *why, size_t size);
 
+/* Call a function with each mark, after it is recorded, from any thread; it returns whether
+ * marks are of use to anybody, so that they may be set without a history.  Only before the
+ * disk is served.
+ */
+void crash_on_mark (bool (*told) (const char *text));
+
 /* The next event of the history of the live disk.  0; ENOENT: there is none; EINVAL, with
  * a sentence in WHY of SIZE bytes: there is no history.
  */

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "fault/rules.h"
 #include "lib/chance.h"
 #include "request.h"
 
@@ -46,7 +47,8 @@ struct fault_spec {
   bool has_fua, fua;
   const char *data;             /* a write that contains these bytes */
   size_t data_len;
-  uint64_t from, to;            /* nanoseconds since the declaration */
+  const char *mark;             /* nothing before this mark is matched */
+  uint64_t from, to;            /* nanoseconds since the mark, or the declaration */
   uint64_t nth, every, after, times;
   const char *seq;              /* 'x' fires, '-' does not; nothing fires after
                                  * its end */
@@ -87,10 +89,10 @@ struct fault {
   struct fault *next;           /* in the order of declaration */
   uint64_t hash;                /* of the name: the rule's own part of any luck */
   struct fault_spec spec;       /* points to these, which the rule owns: */
-  char *name, *export_name, *seq, *data, *text, *where, *stale, *cut;
+  char *name, *export_name, *seq, *data, *text, *where, *stale, *cut, *mark;
   struct fault_range *keep;
   uint64_t number;              /* from 1 */
-  uint64_t declared;            /* of sys_now */
+  _Atomic uint64_t since;       /* sys_now at the mark, or declaration; 0: not yet */
   bool any_export;
   bool random;                  /* needs luck that differs from case to case */
   struct tally came;            /* if so: the requests that it matched, on or off;
@@ -101,6 +103,7 @@ struct fault {
   _Atomic unsigned releases;    /* a request that hangs goes on when it changes */
   _Atomic uint64_t hits, fired; /* requests matched, and acted on */
   _Atomic uint64_t first, last; /* when it fired (stats_clock); 0: never */
+  struct fault_hit hit;         /* the request for which it fired last; rules.c locks it */
   _Atomic uint64_t delayed;     /* nanoseconds that it has made requests wait */
   _Atomic uint64_t hanging;     /* requests that hang in it */
 };

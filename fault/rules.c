@@ -121,6 +121,7 @@ fault_free (struct fault *f)
   free (f->text);
   free (f->stale);
   free (f->cut);
+  free (f->mark);
   free (f->keep);
   free (f->data);
   free (f->seq);
@@ -259,19 +260,20 @@ fault_new (const struct fault_spec *spec)
       || !copy_text (&f->text, spec->text ? spec->text : "")
       || !copy_text (&f->where, spec->where ? spec->where : "?")
       || !copy_text (&f->stale, spec->stale)
-      || !copy_text (&f->cut, spec->cut)
+      || !copy_text (&f->cut, spec->cut) || !copy_text (&f->mark, spec->mark)
       || !copy (&f->data, spec->data, spec->data_len)
       || !copy (&f->keep, spec->keep, spec->nr_keep * sizeof *f->keep)) {
     fault_free (f);
     return NULL;
   }
-  f->declared = sys_now ();
+  f->since = spec->mark ? 0 : sys_now ();
   f->any_export = f->export_name && strcmp (f->export_name, "*") == 0;
   f->random = is_random (spec);
   f->spec.export_name = f->export_name;
   f->spec.seq = f->seq;
   f->spec.stale = f->stale;
   f->spec.cut = f->cut;
+  f->spec.mark = f->mark;
   f->spec.data = f->data;
   f->spec.keep = f->keep;
   f->spec.text = f->text;
@@ -485,7 +487,34 @@ fault_release (struct fault *f)
 static bool
 is_over (const struct fault *f)
 {
-  return f->spec.to && sys_now () - f->declared >= f->spec.to;
+  return f->spec.to && f->since && sys_now () - f->since >= f->spec.to;
+}
+
+bool
+faults_mark (const char *text)
+{
+  pthread_mutex_t *mutex = read_lock (NULL);
+  bool waits = false;
+
+  for (struct fault *f = faults; f; f = f->next) {
+    waits = waits || f->mark;
+    if (f->mark && !f->since && strcmp (f->mark, text) == 0)
+      f->since = sys_now ();
+  }
+  pthread_mutex_unlock (mutex);
+  return waits;
+}
+
+/* Of what is not atomic. */
+static struct fault_hit
+last_hit (const struct fault *f)
+{
+  struct fault_hit hit;
+
+  pthread_mutex_lock (&fired_lock);
+  hit = f->hit;
+  pthread_mutex_unlock (&fired_lock);
+  return hit;
 }
 
 struct fault_info
@@ -496,7 +525,7 @@ fault_info (const struct fault *f)
     .hash = f->hash, .on = f->on, .removed = f->removed,
     .optional = f->spec.optional, .hits = f->hits, .fired = f->fired,
     .first = f->first, .last = f->last, .delayed = f->delayed,
-    .hanging = f->hanging, .over = is_over (f),
+    .hanging = f->hanging, .over = is_over (f), .hit = last_hit (f),
   };
 }
 
@@ -547,7 +576,7 @@ is_active (const struct fault *f)
 
   if (!s->from && !s->to)
     return f->on;
-  age = sys_now () - f->declared;
+  age = sys_now () - f->since;
   return f->on && age >= s->from && (!s->to || age < s->to);
 }
 
@@ -560,7 +589,7 @@ matches (const struct fault *f, const struct request *req)
 {
   const struct fault_spec *s = &f->spec;
 
-  return (f->random || is_active (f))
+  return f->since && (f->random || is_active (f))
     && (!s->conn || s->conn == req->conn->id)
     && is_its_export (f, req)
     && (!s->has_fua || s->fua == ((req->flags & NBDKIT_FLAG_FUA) != 0))
@@ -594,20 +623,28 @@ fault_wait (struct fault *f, uint64_t times, uint64_t ns)
   return f->fired >= times;
 }
 
-/* Note when a rule has fired. */
+/* Note when a rule has fired, and for what. */
 static void
-note_time (struct fault *f)
+note_hit (struct fault *f, const struct request *req)
 {
   const uint64_t now = stats_clock ();
   uint64_t never = 0;
 
   atomic_compare_exchange_strong (&f->first, &never, now);
   f->last = now;
+  pthread_mutex_lock (&fired_lock);
+  f->hit = (struct fault_hit) {
+    .op = req->op, .offset = req->offset, .count = req->count, .number = req->number,
+    .conn = req->conn->id,
+  };
+  if (waiters > 0)
+    pthread_cond_broadcast (&fired_cond);
+  pthread_mutex_unlock (&fired_lock);
 }
 
 /* Count one more request for which the rule fires.  False: it may not fire again. */
 static bool
-take_turn (struct fault *f)
+take_turn (struct fault *f, const struct request *req)
 {
   uint64_t fired = f->fired;
 
@@ -615,12 +652,7 @@ take_turn (struct fault *f)
     if (f->spec.times && fired >= f->spec.times)
       return false;
   while (!atomic_compare_exchange_weak (&f->fired, &fired, fired + 1));
-  note_time (f);
-  if (waiters > 0) {
-    pthread_mutex_lock (&fired_lock);
-    pthread_cond_broadcast (&fired_cond);
-    pthread_mutex_unlock (&fired_lock);
-  }
+  note_hit (f, req);
   return true;
 }
 
@@ -830,11 +862,11 @@ fires (struct fired *c, struct request *req)
     return 0;
   c->delay = drawn_delay (s, c->random);
   if (!s->has_delay_function && !s->has_keep_function)
-    return take_turn (f);
+    return take_turn (f, req);
   if (s->times && f->fired >= s->times)
     return 0;
   r = ask (c, req);
-  return r != 0 && take_turn (f) ? r : 0;
+  return r != 0 && take_turn (f, req) ? r : 0;
 }
 
 /* Drop the rules that do not fire.  0, or the first errno code of a function: then

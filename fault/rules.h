@@ -94,6 +94,14 @@ void fault_release (struct fault *f);
  */
 bool fault_wait (struct fault *f, uint64_t times, uint64_t ns);
 
+/* A request for which a rule fired. */
+struct fault_hit {
+  enum op op;
+  uint64_t offset, conn;
+  uint32_t count;
+  uint64_t number;              /* as in the log; 0: there is none */
+};
+
 struct fault_info {
   const char *name;
   const char *text;             /* as it was written, without its name */
@@ -105,6 +113,7 @@ struct fault_info {
   bool optional;                /* it is no mistake if it never fires */
   uint64_t hits, fired;         /* requests matched, and acted on */
   uint64_t first, last;         /* when it fired (stats_clock); 0: never */
+  struct fault_hit hit;         /* the last one */
   uint64_t delayed;             /* its delays in all, in nanoseconds */
   uint64_t hanging;             /* requests that hang in it */
 };
@@ -116,6 +125,11 @@ struct fault_info fault_info (const struct fault *f);
  * chance.  They lock it.  It lives as long as the rule.
  */
 struct tally *fault_asked (const struct fault *f);
+
+/* Somebody sets a mark (crash_on_mark in disk/crash.h): rules that wait for it begin.  Is
+ * there a rule, whichever, that waits for marks?
+ */
+bool faults_mark (const char *text);
 
 /* Is there any rule for this operation?  Takes no lock. */
 bool faults_want (enum op op);

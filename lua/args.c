@@ -317,3 +317,17 @@ open_args (lua_State *L)
   lua_register (L, "probability", lua_probability);
   lua_register (L, "boolean", lua_boolean);
 }
+
+void
+set_integer (lua_State *L, const char *name, uint64_t n)
+{
+  lua_pushinteger (L, (lua_Integer) n);
+  lua_setfield (L, -2, name);
+}
+
+void
+set_string (lua_State *L, const char *name, const char *s)
+{
+  lua_pushstring (L, s);
+  lua_setfield (L, -2, name);
+}

@@ -151,6 +151,25 @@ push_when (lua_State *L, uint64_t ns)
     lua_pushnil (L);
 }
 
+/* The request for which it fired last, or nil. */
+static void
+push_hit (lua_State *L, const struct fault_info *info)
+{
+  const struct fault_hit *hit = &info->hit;
+
+  if (!info->last) {
+    lua_pushnil (L);
+    return;
+  }
+  lua_createtable (L, 0, 5);
+  set_string (L, "op", op_names[hit->op]);
+  set_integer (L, "offset", hit->offset);
+  set_integer (L, "count", hit->count);
+  set_integer (L, "conn", hit->conn);
+  if (hit->number)
+    set_integer (L, "number", hit->number);
+}
+
 /* What only some rules have, to the table on top of the stack. */
 static void
 add_rare (lua_State *L, const struct fault_info *info)
@@ -171,6 +190,8 @@ add_rare (lua_State *L, const struct fault_info *info)
   lua_setfield (L, -2, "first");
   push_when (L, info->last);
   lua_setfield (L, -2, "last");
+  push_hit (L, info);
+  lua_setfield (L, -2, "last_request");
 }
 
 /* A table that represents a rule in an answer of the control socket. */
@@ -207,7 +228,7 @@ static const luaL_Reg rule_methods[] = {
 
 static const char *const rule_names[] = {
   "name", "text", "where", "state", "hits", "fired", "optional", "hanging",
-  "delay_sum", "first", "last", "off", "on", "release", "remove", "wait", NULL
+  "delay_sum", "first", "last", "last_request", "off", "on", "release", "remove", "wait", NULL
 };
 
 static int
@@ -251,6 +272,8 @@ rule_index (lua_State *L)
     push_when (L, info.first);
   else if (strcmp (name, "last") == 0)
     push_when (L, info.last);
+  else if (strcmp (name, "last_request") == 0)
+    push_hit (L, &info);
   else
     return unknown_name (L, "a rule", name, rule_names);
   return 1;

@@ -314,6 +314,10 @@ bool lacks_unit (lua_State *L, int index);
 uint64_t check_time (lua_State *L, int arg);
 double check_probability (lua_State *L, int arg);
 
+/* Set a field of the table on top of the stack. */
+void set_integer (lua_State *L, const char *name, uint64_t n);
+void set_string (lua_State *L, const char *name, const char *s);
+
 /* Raise "WHAT has no NAME", with the nearest of NAMES (ended by NULL). */
 int unknown_name (lua_State *L, const char *what, const char *name,
                   const char *const *names);

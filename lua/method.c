@@ -52,20 +52,6 @@ disk_write_piece (lua_State *L, const char *method, const void *buf,
   disk_error (L, disk_write (disk_live (), buf, count, offset, L), method);
 }
 
-void
-set_integer (lua_State *L, const char *name, uint64_t n)
-{
-  lua_pushinteger (L, (lua_Integer) n);
-  lua_setfield (L, -2, name);
-}
-
-void
-set_string (lua_State *L, const char *name, const char *s)
-{
-  lua_pushstring (L, s);
-  lua_setfield (L, -2, name);
-}
-
 /*--------------------------------------------------------------------*/
 /* Pieces of a range.  How long one takes depends on what is stored there. */
 

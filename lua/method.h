@@ -42,10 +42,6 @@ uint64_t check_count (lua_State *L, int arg, uint64_t offset);
  */
 void disk_error (lua_State *L, int err, const char *method);
 
-/* Set a field of the table on top of the stack. */
-void set_integer (lua_State *L, const char *name, uint64_t n);
-void set_string (lua_State *L, const char *name, const char *s);
-
 /* disk_write to the live disk; raises such an error. */
 void disk_write_piece (lua_State *L, const char *method, const void *buf,
                        uint64_t count, uint64_t offset);

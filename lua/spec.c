@@ -261,6 +261,14 @@ take_name (lua_State *L, const struct key *key, struct fault_spec *s)
     wrong (L, key->name, "a name that is no number");
 }
 
+static void
+take_mark (lua_State *L, const struct key *key, struct fault_spec *s)
+{
+  s->mark = string (L, key->name);
+  if (*s->mark == '\0' || strlen (s->mark) > 256)
+    wrong (L, key->name, "the text of a mark, 1 to 256 bytes");
+}
+
 /*--------------------------------------------------------------------*/
 /* Other actions. */
 
@@ -493,6 +501,7 @@ static const struct key keys[] = {
   { "export",     SELECTOR, ALL_OPS,       0,           STRING (export_name) },
   { "fua",        SELECTOR, CHANGES,       HAS (fua),   BOOLEAN (fua) },
   { "data",       SELECTOR, OP (WRITE),    0,           SPECIAL (take_data) },
+  { "mark",       SELECTOR, ALL_OPS,       0,           SPECIAL (take_mark) },
   { "from",       SELECTOR, ALL_OPS,       0,           TIME (from) },
   { "to",         SELECTOR, ALL_OPS,       0,           TIME (to) },
   { "when",       SELECTOR, ALL_OPS,       0,           FUNCTION (has_when) },
@@ -609,7 +618,7 @@ check_time_span (lua_State *L, const struct fault_spec *s)
 {
   if (lua_getfield (L, 2, "to") != LUA_TNIL && s->to <= s->from)
     luaL_error (L, "fault: to: expected a later time than from, counted from the "
-                "declaration too");
+                "same moment");
   lua_pop (L, 1);
 }
 

@@ -80,10 +80,10 @@ is "$("$TOP/memctl" ctl.sock 'dead:wait(600)' 2>&1)" "memctl: control:1: this ru
 is "$("$TOP/memctl" ctl.sock 'fault.get("collected").name')" '"collected"' "the rule itself lives on"
 stopped
 is "$(sort log)" "a hook: a rule can't be changed: remove it, and declare another one: =
-a hook: this rule is gone: .name .text .where .state .hits .fired .optional .hanging .delay .sum .first .last .off off() off(1, 1) .on on() on(1, 1) .release release() release(1, 1) .remove remove() remove(1, 1) .wait wait() wait(1, 1) ?
+a hook: this rule is gone: .name .text .where .state .hits .fired .optional .hanging .delay .sum .first .last .last .request .off off() off(1, 1) .on on() on(1, 1) .release release() release(1, 1) .remove remove() remove(1, 1) .wait wait() wait(1, 1) ?
 a request that is over: this request is over: .op .offset .count .fua .fast .conn .export .n .data .run run() run(1, 1) .skip skip() skip(1, 1) = ?
 at the end: a rule can't be changed: remove it, and declare another one: =
-at the end: this rule is gone: .name .text .where .state .hits .fired .optional .hanging .delay .sum .first .last .off off() off(1, 1) .on on() on(1, 1) .release release() release(1, 1) .remove remove() remove(1, 1) .wait wait() wait(1, 1) ?
+at the end: this rule is gone: .name .text .where .state .hits .fired .optional .hanging .delay .sum .first .last .last .request .off off() off(1, 1) .on on() on(1, 1) .release release() release(1, 1) .remove remove() remove(1, 1) .wait wait() wait(1, 1) ?
 collected: a rule can't be changed: remove it, and declare another one: =
-collected: this rule is gone: .name .text .where .state .hits .fired .optional .hanging .delay .sum .first .last .off off() off(1, 1) .on on() on(1, 1) .release release() release(1, 1) .remove remove() remove(1, 1) .wait wait() wait(1, 1) ?" "each use is an error"
+collected: this rule is gone: .name .text .where .state .hits .fired .optional .hanging .delay .sum .first .last .last .request .off off() off(1, 1) .on on() on(1, 1) .release release() release(1, 1) .remove remove() remove(1, 1) .wait wait() wait(1, 1) ?" "each use is an error"
 done_testing

@@ -628,23 +628,23 @@ times (void)
 
   before = read_at (0, 1);
   ok (before == 0 && f->hits == 0, "before its time a rule matches nothing");
-  f->declared -= 3000 * SECOND;
+  f->since -= 3000 * SECOND;
   first_in = read_at (0, 1);
   second_in = read_at (0, 1);
   ok (first_in == 0 && second_in == EIO && f->hits == 2, "then it counts from 1");
-  f->declared -= 3000 * SECOND;
+  f->since -= 3000 * SECOND;
   after = read_at (0, 1);
   ok (after == 0 && f->hits == 2, "and after it nothing again");
   faults_clear ();
 
   f = rule ((struct fault_spec) { .from = 2000 * SECOND });
   before = read_at (0, 1);
-  f->declared -= 9000 * SECOND;
+  f->since -= 9000 * SECOND;
   ok (before == 0 && read_at (0, 1) == EIO, "without an end");
   faults_clear ();
   f = rule ((struct fault_spec) { .to = 2000 * SECOND, .has_p = true, .p = 0.5 });
   read_at (0, 1);
-  f->declared -= 2000 * SECOND;
+  f->since -= 2000 * SECOND;
   read_at (0, 1);
   ok (f->hits == 1 && tally_count (&f->came, OP_READ, 0, 1) == 2,
       "luck counts requests at any time");
