@@ -81,7 +81,7 @@ get_numbers (uint64_t *to, const unsigned char *from, size_t n)
 }
 
 static void
-to_bytes (const struct block *b, unsigned char bytes[BLOCK])
+pack (const struct block *b, unsigned char bytes[BLOCK])
 {
   memset (bytes, 0, BLOCK);
   put_numbers (bytes, b->log, LOG_FIELDS);
@@ -90,7 +90,7 @@ to_bytes (const struct block *b, unsigned char bytes[BLOCK])
 }
 
 static void
-from_bytes (struct block *b, const unsigned char bytes[BLOCK])
+unpack (struct block *b, const unsigned char bytes[BLOCK])
 {
   get_numbers (b->log, bytes, LOG_FIELDS);
   get_numbers (b->is, bytes + REPLAY_EXTRA, FIELDS);
@@ -243,7 +243,7 @@ put_block (struct saving *s, const struct block *b, const void *data, uint64_t c
   unsigned char bytes[BLOCK];
   struct digest d;
 
-  to_bytes (b, bytes);
+  pack (b, bytes);
   d = digest_of (bytes, data, count, s->place);
   put_numbers (bytes + DIGEST_AT, (uint64_t[]) { d.high, d.low }, 2);
   if (fwrite (bytes, BLOCK, 1, s->file) != 1
@@ -279,7 +279,7 @@ put_entry (struct saving *s, const struct block *b)
 
 /* Is this the same entry, which goes on at OFFSET? */
 static bool
-goes_on (const struct saving *s, const struct block *b, uint64_t count, uint64_t offset)
+is_same_entry (const struct saving *s, const struct block *b, uint64_t count, uint64_t offset)
 {
   const uint64_t most = b->log[LOG_FLAGS] & LOG_DISCARD ? MOST_DISCARD : MOST_DATA;
 
@@ -309,7 +309,7 @@ put_range (struct saving *s, const struct block *b, const void *data, uint64_t c
     entry.log[LOG_FLAGS] = LOG_DISCARD;
   for (uint64_t n; count > 0 && !err; count -= n, offset += n) {
     n = data ? count : min_u64 (count, MOST_DISCARD);
-    if (!goes_on (s, &entry, n, offset)) {
+    if (!is_same_entry (s, &entry, n, offset)) {
       err = put_now (s);
       s->now = entry;
       s->now.log[LOG_SECTOR] = offset / BLOCK;
@@ -557,7 +557,7 @@ get_block (struct loading *l)
   errno = 0;
   if (fread (l->bytes, BLOCK, 1, l->file) != 1)
     return ferror (l->file) && errno ? errno : ENODATA;
-  from_bytes (&l->now, l->bytes);
+  unpack (&l->now, l->bytes);
   return 0;
 }
 
@@ -607,25 +607,27 @@ get_range (const struct loading *l, uint64_t *count, uint64_t *offset)
   return true;
 }
 
-/* The change of which the entry is a part.  NULL: there can't be such a one. */
-static struct change *
-get_change (const struct loading *l)
+/* Can there be a new change such as the entry says? */
+static bool
+is_new_change (const struct loading *l)
 {
   const uint64_t *is = l->now.is, size = disk_size (l->disk);
-  struct history *h = l->history;
-  struct change *ch;
+  const struct history *h = l->history;
 
-  if (is[CHANGE] == 0 || is[CHANGE] > h->changes + 1 || is[CHANGE_IS] >= CHANGE_LATER)
-    return NULL;
-  if (is[CHANGE] <= h->changes) {
-    ch = history_change (h, is[CHANGE] - 1);
-    return ch->kind == (enum change_kind) is[CHANGE_IS] ? ch : NULL;
-  }
-  if (is[NUMBER] != history_requests (h) + (is[CHANGE_IS] == CHANGE_REQUEST)
-      || is[OP] >= OP_COUNT || is[COUNT] > UINT32_MAX || is[OFFSET] > size
-      || is[COUNT] > size - is[OFFSET])
-    return NULL;
-  ch = history_add (h, (enum change_kind) is[CHANGE_IS], 0, is[WHEN]);
+  return is[CHANGE] == h->changes + 1 && is[CHANGE_IS] < CHANGE_LATER
+    && is[NUMBER] == history_requests (h) + (is[CHANGE_IS] == CHANGE_REQUEST)
+    && is[OP] < OP_COUNT && is[COUNT] <= UINT32_MAX && is[OFFSET] <= size
+    && is[COUNT] <= size - is[OFFSET];
+}
+
+/* Make it.  NULL: no memory. */
+static struct change *
+new_change (const struct loading *l)
+{
+  const uint64_t *is = l->now.is;
+  struct change *ch = history_add (l->history, (enum change_kind) is[CHANGE_IS], 0,
+                                   is[WHEN]);
+
   if (!ch)
     return NULL;
   ch->record.number = is[NUMBER];
@@ -644,17 +646,32 @@ get_change (const struct loading *l)
   return ch;
 }
 
+/* Find the change of which the entry is a part. */
+static int
+get_change (const struct loading *l, struct change **ch)
+{
+  const uint64_t *is = l->now.is;
+
+  if (is_new_change (l)) {
+    *ch = new_change (l);
+    return *ch ? 0 : ENOMEM;
+  }
+  if (is[CHANGE] == 0 || is[CHANGE] > l->history->changes)
+    return bad_entry (l, "it is damaged");
+  *ch = history_change (l->history, is[CHANGE] - 1);
+  return (*ch)->kind == (enum change_kind) is[CHANGE_IS] ? 0 : bad_entry (l, "it is damaged");
+}
+
 static int
 do_change (const struct loading *l)
 {
   const bool zero = l->now.log[LOG_FLAGS] & LOG_DISCARD;
-  struct change *ch = get_change (l);
+  struct change *ch;
   uint64_t count, offset;
+  int err = get_change (l, &ch);
 
-  if (!ch)
-    return bad_entry (l, "it is damaged");
-  if (l->now.log[LOG_FLAGS] & LOG_FLUSH)
-    return 0;
+  if (err || l->now.log[LOG_FLAGS] & LOG_FLUSH)
+    return err;
   if (!get_range (l, &count, &offset))
     return bad_entry (l, "it is damaged");
   return cache_replay (l->disk->cache, ch, l->when, zero ? NULL : l->data, count, offset);

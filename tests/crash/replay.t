@@ -124,20 +124,20 @@ PY
 refused 'replay=.*log: is a log of dm-log-writes, or a history of another version' "one of the kernel" replay=log
 
 # Cut off and damaged at many places: nothing is served, and no server crashes.
-python3 - "$SO" <<'PY' >damage.txt 2>&1
-import random, subprocess, sys
+python3 - <<'PY'
+import random
 data, rnd = open("history", "rb").read(), random.Random(1)
-def outcome(name, what):
-    open("bad", "wb").write(what)
-    p = subprocess.run(["nbdkit", "-U", "-", sys.argv[1], "replay=bad", "--run", "echo served"], capture_output=True, text=True)
-    good = p.returncode == 1 and p.stderr.count("\n") == 1 and ("/bad: it is " in p.stderr or "/bad: is " in p.stderr)
-    print("good" if good else f"{name}: {p.returncode} {p.stdout} {p.stderr}")
-for _ in range(15):
-    n = rnd.randrange(len(data)); outcome(f"cut at {n}", data[:n])
-for _ in range(40):
-    n = rnd.randrange(len(data)); outcome(f"bit {n}", data[:n] + bytes([data[n] ^ 1 << rnd.randrange(8)]) + data[n + 1:])
+for i in range(55):
+    n = rnd.randrange(len(data))
+    with open(f"bad{i}", "wb") as f:
+        f.write(data[:n] if i < 15 else data[:n] + bytes([data[n] ^ 1 << rnd.randrange(8)]) + data[n + 1:])
 PY
-is "$(sort -u damage.txt)" good "what is damaged is refused"
+good=0
+for i in {0..54}; do
+    nbdkit_run -U - replay="bad$i" --run 'echo served' >out 2>&1 \
+        || { [[ $(cat out) =~ ^[^$'\n']*/bad$i:\ (it\ )?is\ [^$'\n']*$ ]] && good=$((good + 1)); }
+done
+is $good 55 "what is damaged or cut off is refused in one line"
 
 # What can't be saved.
 cached 4K history=1M lua='function on.fill(offset, count) return ("F"):rep(count) end'

@@ -112,6 +112,8 @@ test_mmap (void *addr, size_t size, int prot, int flags, int fd, off_t offset)
 #include "disk/throttle.c"
 #include "disk/medium.c"
 #include "disk/list.c"
+#include "lib/digest.c"
+#include "disk/replay.c"
 #include "disk/crash.c"
 
 /*--------------------------------------------------------------------*/
@@ -329,10 +331,14 @@ static int write_past (void)
   return err;
 }
 
+static char file[] = "/tmp/cache-memory-XXXXXX";
+static int saved = -1;
+static int save (void) { return replay_save (saved, why, sizeof why); }
+
 static const struct step past_steps[] = {
   { "a mark", mark, 2 }, { "a past moment", open_past, 5 },
   { "a write to it", write_past, 3 }, { "a write later", write_over, 3 },
-  { "reverting", revert, 1 },
+  { "reverting", revert, 1 }, { "saving", save, 2 },
 };
 
 static void
@@ -378,6 +384,30 @@ try_all (const struct disk_cache *how)
   disk_stop ();
 }
 
+/* The file that "saving" has made. */
+static void
+try_replay (void)
+{
+  struct disk_cache how;
+  long n = 0;
+  bool good = true;
+  int err;
+
+  do {
+    how = (struct disk_cache) { .sector = 0 };
+    allocations = 0;
+    fail_at = n;
+    err = replay_start (file, &how, why, sizeof why);
+    fail_at = -1;
+    good = good && (!err || err == ENOMEM);
+    if (err)
+      disk_stop ();
+  }
+  while (err && n++ < 1000);
+  ok (good && !err && n > 20, "replaying: %ld allocations fail one by one", n);
+  disk_stop ();
+}
+
 int
 main (void)
 {
@@ -385,8 +415,12 @@ main (void)
   static const struct disk_cache remembers = { SECTOR, 0, 1 << 30, NULL };
   const long first = blocks;
 
+  saved = mkstemp (file);
   try_all (&plain);
   try_all (&remembers);
+  try_replay ();
+  close (saved);
+  unlink (file);
   ok (blocks == first, "nothing leaks (%ld blocks)", blocks - first);
   return done_testing ();
 }
