@@ -752,6 +752,22 @@ cache_mark (struct cache *c, const char *text)
   return err;
 }
 
+void
+cache_note_fault (struct cache *c, const struct request *req, const char *rule)
+{
+  struct fired_rule f = {
+    .rule = (char *) rule, .op = req->op, .offset = req->offset, .count = req->count,
+    .conn = req->conn->id,
+  };
+
+  if (!c->history)
+    return;
+  cache_lock (c);
+  f.when = next_event (c);
+  history_fault (c->history, &f);       /* no image depends on it */
+  cache_unlock (c);
+}
+
 static bool (*mark_told) (const char *text);
 
 bool

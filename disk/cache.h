@@ -99,6 +99,9 @@ void cache_set_digest (struct cache *c, const struct digest *d);
 #define CACHE_MARK 256
 int cache_mark (struct cache *c, const char *text);
 
+/* Put into its history, if it has one, that a rule has fired for a request. */
+void cache_note_fault (struct cache *c, const struct request *req, const char *rule);
+
 /* Tell of a mark that is set; returns what TOLD does, or false, if there is none. */
 bool cache_tell_mark (const char *text);
 void cache_on_mark (bool (*told) (const char *text));

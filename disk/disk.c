@@ -194,6 +194,15 @@ perform_cached (struct cache *c, struct request *req)
     : req->op == OP_EXTENTS ? add_extents (req) : 0;
 }
 
+void
+disk_note_fault (const struct request *req, const char *rule)
+{
+  struct cache *cache = req->conn->disk->cache;
+
+  if (cache)
+    cache_note_fault (cache, req, rule);
+}
+
 /* A write sets a mark: its text ends at a newline or zero byte.  All else does nothing. */
 static int
 perform_mark (struct cache *c, const struct request *req)

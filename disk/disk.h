@@ -80,6 +80,9 @@ void disk_put (struct disk *d);
 int disk_names (int (*each) (void *context, const char *name, const char *about),
                 void *context);
 
+/* Put into the history of a request's disk, if it has one, that a rule has fired. */
+void disk_note_fault (const struct request *req, const char *rule);
+
 /* The export whose writes are marks (crash_mark in disk/crash.h). */
 #define DISK_MARKS "marks"
 

@@ -47,6 +47,9 @@ history_free (struct history *h)
     free (h->block[i]);
   for (size_t i = 0; i < h->marks; i++)
     free (h->mark[i].text);
+  for (size_t i = 0; i < h->faults; i++)
+    free (h->fault[i].rule);
+  free (h->fault);
   free (h->block);
   free (h->flush);
   free (h->cut);
@@ -231,6 +234,25 @@ history_mark (struct history *h, const char *text, uint64_t now)
   return 0;
 }
 
+int
+history_fault (struct history *h, const struct fired_rule *f)
+{
+  struct fired_rule *next;
+
+  if (f->when > h->end)
+    return 0;
+  if (!array_grow (&h->fault, h->faults, &h->fault_room, sizeof *h->fault))
+    return ENOMEM;
+  next = &h->fault[h->faults];
+  *next = *f;
+  next->rule = strdup (f->rule);
+  if (!next->rule)
+    return ENOMEM;
+  h->faults++;
+  h->bytes += sizeof *f;        /* so that not even rules that always fire take all memory */
+  return 0;
+}
+
 /*--------------------------------------------------------------------*/
 /* Going through it. */
 
@@ -243,6 +265,16 @@ next_told (const struct history *h, size_t *i)
   return *i < h->changes ? history_change (h, *i) : NULL;
 }
 
+/* Is this event sooner than the others? */
+static void
+choose_event (struct event *e, enum event_kind kind, uint64_t when)
+{
+  if (when >= e->when)
+    return;
+  e->kind = kind;
+  e->when = when;
+}
+
 bool
 history_next (const struct history *h, struct event_place *at, struct event *e)
 {
@@ -250,22 +282,16 @@ history_next (const struct history *h, struct event_place *at, struct event *e)
 
   memset (e, 0, sizeof *e);
   e->when = UINT64_MAX;
-  if (ch) {
-    e->kind = change_is_other (ch) ? EVENT_CHANGE : EVENT_REQUEST;
-    e->when = ch->when;
-  }
-  if (at->flush < h->flushes && h->flush[at->flush].returned < e->when) {
-    e->kind = EVENT_FLUSH;
-    e->when = h->flush[at->flush].returned;
-  }
-  if (at->mark < h->marks && h->mark[at->mark].when < e->when) {
-    e->kind = EVENT_MARK;
-    e->when = h->mark[at->mark].when;
-  }
-  if (at->cut < h->cuts && h->cut[at->cut] < e->when) {
-    e->kind = EVENT_CUT;
-    e->when = h->cut[at->cut];
-  }
+  if (ch)
+    choose_event (e, change_is_other (ch) ? EVENT_CHANGE : EVENT_REQUEST, ch->when);
+  if (at->flush < h->flushes)
+    choose_event (e, EVENT_FLUSH, h->flush[at->flush].returned);
+  if (at->mark < h->marks)
+    choose_event (e, EVENT_MARK, h->mark[at->mark].when);
+  if (at->cut < h->cuts)
+    choose_event (e, EVENT_CUT, h->cut[at->cut]);
+  if (at->fault < h->faults)
+    choose_event (e, EVENT_FAULT, h->fault[at->fault].when);
   if (e->when == UINT64_MAX)
     return false;
   switch (e->kind) {
@@ -280,8 +306,13 @@ history_next (const struct history *h, struct event_place *at, struct event *e)
     e->number = at->flush;
     break;
   case EVENT_MARK:
-    snprintf (e->mark, sizeof e->mark, "%s", h->mark[at->mark++].text);
+    snprintf (e->text, sizeof e->text, "%s", h->mark[at->mark++].text);
     e->number = at->mark;
+    break;
+  case EVENT_FAULT:
+    e->fault = h->fault[at->fault++];
+    snprintf (e->text, sizeof e->text, "%s", e->fault.rule);
+    e->number = at->fault;
     break;
   default:
     e->number = ++at->cut;

@@ -70,6 +70,15 @@ struct mark {
   char *text;
 };
 
+/* A rule has fired for a request. */
+struct fired_rule {
+  uint64_t when;
+  char *rule;                   /* its name */
+  enum op op;
+  uint32_t count;
+  uint64_t offset, conn;
+};
+
 struct history {
   uint64_t limit, bytes;        /* to be remembered, and which are */
   uint64_t end;                 /* when the recording ended; UINT64_MAX: it goes on */
@@ -85,6 +94,8 @@ struct history {
   size_t cuts, cut_room;
   struct mark *mark;
   size_t marks, mark_room;
+  struct fired_rule *fault;
+  size_t faults, fault_room;
 };
 
 #define CHANGE_BLOCK 512
@@ -145,19 +156,25 @@ size_t history_flushes (const struct history *h, uint64_t when);
 int history_cut (struct history *h, uint64_t now);
 int history_mark (struct history *h, const char *text, uint64_t now);
 
+/* A rule has fired: F, whose time and name are copied.  ENOMEM. */
+int history_fault (struct history *h, const struct fired_rule *f);
+
 /* What happened, for who goes through it. */
-enum event_kind { EVENT_REQUEST, EVENT_FLUSH, EVENT_MARK, EVENT_CUT, EVENT_CHANGE };
+enum event_kind {
+  EVENT_REQUEST, EVENT_FLUSH, EVENT_MARK, EVENT_CUT, EVENT_CHANGE, EVENT_FAULT
+};
 struct event {
   enum event_kind kind;
   uint64_t when;                /* applied, or returned, or set, or cut */
   uint64_t number;              /* of this kind, from 1 */
   struct change change;         /* a copy: a request, or a change of the medium, or a drop */
   struct flushed flush;
-  char mark[257];
+  struct fired_rule fault;      /* its rule is in TEXT */
+  char text[257];               /* of a mark, or the beginning of the name of a rule */
 };
 
 /* How far somebody has come.  All 0 at first. */
-struct event_place { size_t change, others, flush, mark, cut; };
+struct event_place { size_t change, others, flush, mark, cut, fault; };
 
 /* The next event in the order of time.  False: there is none. */
 bool history_next (const struct history *h, struct event_place *at, struct event *e);

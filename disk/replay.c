@@ -36,6 +36,8 @@
 
 #define OUR_MAGIC UINT64_C (0x31545349484d454d)        /* MEMHIST1 */
 
+#define FAULT_MARK "fault "      /* so begins what stands for a rule that has fired */
+
 #define MOST_DATA (UINT64_C (1) << 20)          /* of an entry, in bytes */
 #define MOST_DISCARD (UINT64_C (64) << 20)      /* replaying tools skip more */
 
@@ -53,7 +55,7 @@ enum {
   DIGEST_HIGH = 22, DIGEST_LOW, FIELDS
 };
 
-enum { KIND_CHANGE = 1, KIND_FLUSH, KIND_CUT, KIND_MARK };
+enum { KIND_CHANGE = 1, KIND_FLUSH, KIND_CUT, KIND_MARK, KIND_FAULT };
 enum {
   BIT_WANTS_FUA = 1, BIT_FAILED = 2, BIT_FUA = 4, BIT_NO_FUA = 8, BIT_ALTERED = 16,
   BIT_OWN = 32, BIT_LIE = 64
@@ -121,11 +123,11 @@ digest_of (const unsigned char bytes[BLOCK], const void *data, uint64_t count,
 /* Collect. */
 
 /* What happened.  Of what happened at the same time, the cut comes last. */
-enum item_kind { ITEM_PART, ITEM_CHANGE, ITEM_FLUSH, ITEM_MARK, ITEM_CUT };
+enum item_kind { ITEM_PART, ITEM_CHANGE, ITEM_FLUSH, ITEM_MARK, ITEM_FAULT, ITEM_CUT };
 struct item {
   uint64_t when;
   enum item_kind kind;
-  const void *what;             /* a change, flush or mark */
+  const void *what;             /* a change, flush, mark or fault */
   const struct segment *where;  /* of a part, */
   struct covered *content;      /* which made this of it (NULL: zeroes), */
   uint32_t at;
@@ -225,6 +227,9 @@ collect (struct saving *s)
   for (size_t i = 0; i < h->marks && !err; i++)
     err = add_item (s, &(struct item) { .when = h->mark[i].when, .kind = ITEM_MARK,
                                         .what = &h->mark[i] });
+  for (size_t i = 0; i < h->faults && !err; i++)
+    err = add_item (s, &(struct item) { .when = h->fault[i].when, .kind = ITEM_FAULT,
+                                        .what = &h->fault[i] });
   for (size_t i = 0; i < h->cuts && !err; i++)
     err = add_item (s, &(struct item) { .when = h->cut[i], .kind = ITEM_CUT });
   if (!err && s->n > 0)
@@ -410,6 +415,21 @@ put_mark (struct saving *s, const struct mark *m)
   return put_entry (s, &b);
 }
 
+/* A mark, for tools that replay such logs. */
+static int
+put_fault (struct saving *s, const struct fired_rule *f)
+{
+  struct block b = {
+    .log = { [LOG_FLAGS] = LOG_MARK },
+    .is = { [KIND] = KIND_FAULT, [WHEN] = f->when, [OP] = f->op, [OFFSET] = f->offset,
+            [COUNT] = f->count, [CONN] = f->conn },
+  };
+
+  snprintf (b.mark, sizeof b.mark, FAULT_MARK "%s", f->rule);
+  b.log[LOG_LENGTH] = strlen (b.mark);
+  return put_entry (s, &b);
+}
+
 static int
 put_item (struct saving *s, const struct item *item)
 {
@@ -422,6 +442,8 @@ put_item (struct saving *s, const struct item *item)
     return put_flush (s, item->what);
   case ITEM_MARK:
     return put_mark (s, item->what);
+  case ITEM_FAULT:
+    return put_fault (s, item->what);
   case ITEM_CHANGE:
     b = change_block (item->what, item->when);
     break;
@@ -690,7 +712,21 @@ do_flush (const struct loading *l)
 }
 
 static int
-do_entry (const struct loading *l)
+do_fault (struct loading *l)
+{
+  const uint64_t *is = l->now.is;
+  const size_t len = strlen (FAULT_MARK);
+
+  if (is[OP] >= OP_COUNT || strncmp (l->now.mark, FAULT_MARK, len) != 0)
+    return bad_entry (l, "it is damaged");
+  return history_fault (l->history, &(struct fired_rule) {
+    .when = l->when, .rule = l->now.mark + len, .op = (enum op) is[OP],
+    .offset = is[OFFSET], .count = (uint32_t) is[COUNT], .conn = is[CONN],
+  });
+}
+
+static int
+do_entry (struct loading *l)
 {
   switch (l->now.is[KIND]) {
   case KIND_CHANGE:
@@ -699,6 +735,8 @@ do_entry (const struct loading *l)
     return do_flush (l);
   case KIND_MARK:
     return history_mark (l->history, l->now.mark, l->when);
+  case KIND_FAULT:
+    return do_fault (l);
   case KIND_CUT:
     return history_cut (l->history, l->when);
   }

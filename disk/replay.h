@@ -9,7 +9,8 @@
  *      entry   flags     what it is
  *      write, discard    what a part of a change made of whole sectors
  *      flush   FLUSH     a flush, a cut, or a change without a part
- *      mark    MARK      a mark, whose text stands from byte 32 on
+ *      mark    MARK      a mark, whose text stands from byte 32 on; or "fault NAME", a rule
+ *                        that has fired
  *
  * Each entry has a digest (lib/digest.h) of itself and its data, by their place in the file.
  *

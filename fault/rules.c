@@ -653,6 +653,7 @@ take_turn (struct fault *f, const struct request *req)
       return false;
   while (!atomic_compare_exchange_weak (&f->fired, &fired, fired + 1));
   note_hit (f, req);
+  disk_note_fault (req, f->name);
   return true;
 }
 

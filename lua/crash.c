@@ -107,12 +107,18 @@ set_true (lua_State *L, const char *name, bool on)
 }
 
 static void
+push_range (lua_State *L, enum op op, uint64_t offset, uint64_t count, uint64_t conn)
+{
+  set_string (L, "op", op_names[op]);
+  set_integer (L, "offset", offset);
+  set_integer (L, "count", count);
+  set_integer (L, "conn", conn);
+}
+
+static void
 push_request (lua_State *L, const struct change *ch)
 {
-  set_string (L, "op", op_names[ch->op]);
-  set_integer (L, "offset", ch->offset);
-  set_integer (L, "count", ch->count);
-  set_integer (L, "conn", ch->record.conn);
+  push_range (L, ch->op, ch->offset, ch->count, ch->record.conn);
   set_true (L, "fua", ch->wants_fua);
   if (ch->record.done)
     set_integer (L, "completed", ch->record.done);
@@ -123,7 +129,7 @@ push_request (lua_State *L, const struct change *ch)
 static void
 push_event (lua_State *L, const struct event *e)
 {
-  static const char *const kinds[] = { "request", "flush", "mark", "cut", "change" };
+  static const char *const kinds[] = { "request", "flush", "mark", "cut", "change", "fault" };
 
   lua_newtable (L);
   set_string (L, "kind", kinds[e->kind]);
@@ -136,10 +142,14 @@ push_event (lua_State *L, const struct event *e)
     set_integer (L, "entered", e->flush.entered);
     set_true (L, "lie", e->flush.lie || e->flush.own);
   }
+  if (e->kind == EVENT_FAULT) {
+    push_range (L, e->fault.op, e->fault.offset, e->fault.count, e->fault.conn);
+    set_string (L, "rule", e->text);
+  }
   if (e->kind == EVENT_CHANGE)
     set_true (L, "lost", e->change.kind == CHANGE_DROP);
   if (e->kind == EVENT_MARK) {
-    set_string (L, "text", e->mark);
+    set_string (L, "text", e->text);
   }
 }
 

@@ -172,6 +172,11 @@ write(h, "D", 3)
 says("a fault altered one", words("all", "4"), "faults had altered 1 of the acknowledged writes")
 same("and not before", "altered" in words("all", "before-4"), False)
 events = control("local t = {} for e in disk:history() do t[#t + 1] = e end return t")
+faults = [e for e in events if e["kind"] == "fault"]
+same("rules that fired", [(e["rule"], e["op"], e["offset"], e["count"], e["number"]) for e in faults],
+     [("lie", "flush", 0, 0, 1), ("bits", "write", 1536, 512, 2)])
+events = [e for e in events if e["kind"] != "fault"]
+same("in order", events[0]["time"] < faults[0]["time"] < events[1]["time"], True)
 same("of a flush", events[1]["lie"], True)
 same("of writes", [[k for k in ("fua", "failed", "altered") if e.get(k)] for e in events if e["kind"] == "request"],
      [[], ["fua"], ["failed"], ["altered"]])

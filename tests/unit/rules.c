@@ -87,6 +87,16 @@ disk_put (struct disk *d)
   kept -= d == &snapshot;
 }
 
+/* How often a rule has fired. */
+static _Atomic unsigned long noted;
+
+void
+disk_note_fault (const struct request *req, const char *rule)
+{
+  (void) req;
+  noted += *rule != '\0';
+}
+
 int
 crash_cut (const struct crash_cut *cut, char *why, size_t size)
 {
@@ -814,6 +824,27 @@ send_requests (void *context)
   return NULL;
 }
 
+/* A rule that waits for a mark. */
+static void
+marks (void)
+{
+  const struct fault_spec spec = { .ops = OP (READ), .mark = "ready", .error = EIO };
+  const unsigned long before = noted;
+  struct fault *f;
+  int before_mark, after;
+
+  ok (!faults_mark ("ready"), "no rule waits for marks");
+  fault_add (&spec, &f);
+  ok (faults_mark ("other"), "one does");
+  before_mark = read_at (3, 1);
+  faults_mark ("ready");
+  after = read_at (3, 1);
+  ok (before_mark == 0 && after == EIO && f->hits == 1, "it begins with its mark");
+  ok (fault_info (f).hit.offset == 3 && noted == before + 1, "what it hit is noted");
+  fault_put (f);
+  faults_clear ();
+}
+
 static void
 threads (void)
 {
@@ -887,6 +918,7 @@ main (void)
   keeping ();
   names ();
   without_memory ();
+  marks ();
   threads ();
   stopping ();
   return done_testing ();
