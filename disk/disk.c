@@ -7,6 +7,7 @@
 #include "disk/content.h"
 #include "disk/fill.h"
 #include "disk/inside.h"
+#include "disk/medium.h"
 
 /*--------------------------------------------------------------------*/
 /* The disk as a whole. */
@@ -51,6 +52,12 @@ uint64_t
 disk_size (const struct disk *d)
 {
   return store_size (d->store);
+}
+
+uint32_t
+disk_sector (const struct disk *d)
+{
+  return d->cache ? cache_how (d->cache)->sector : MEDIUM_SECTOR;
 }
 
 uint64_t

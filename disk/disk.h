@@ -160,6 +160,9 @@ uint64_t disk_number (const struct disk *d);
 
 uint64_t disk_size (const struct disk *d);
 
+/* What its cache keeps or loses as a whole, or 512 bytes. */
+uint32_t disk_sector (const struct disk *d);
+
 /* As store_allocated: what the disk, its snapshots and those from which it comes
  * hold together.  And as store_stored: what it shows itself.
  */

@@ -109,13 +109,22 @@ plan_changes (const struct fired *c, const struct request *req, bool lost)
   return does;
 }
 
+struct fault_range
+fault_half (const struct request *req)
+{
+  const uint64_t middle = req->offset + req->count / 2;
+  const uint64_t end = middle - middle % disk_sector (req->conn->disk);
+
+  return (struct fault_range) { 0, end > req->offset ? end - req->offset : 0 };
+}
+
 /* Which parts of a request a rule keeps: none asked for, if there are 0. */
 static void
 plan_parts (struct fired *c, const struct request *req)
 {
   const struct fault_spec *s = &c->fault->spec;
 
-  c->half = (struct fault_range) { 0, req->count / 2 };
+  c->half = s->keep_half ? fault_half (req) : c->half;
   c->keep = c->given ? c->given : s->keep_half ? &c->half : s->keep;
   c->nr_keep = c->given ? c->nr_given : s->keep_half ? 1 : s->nr_keep;
 }

@@ -68,7 +68,7 @@ struct fault_spec {
   uint64_t corrupt;             /* bits */
   const struct fault_range *keep;       /* only these parts of a write */
   size_t nr_keep;
-  bool keep_half;               /* only the first half, rounded down */
+  bool keep_half;               /* only the first half (fault_half) */
   int64_t misdirect;            /* bytes */
   const char *stale;            /* a read gets what this snapshot holds; where there
                                  * is none, the rule matches nothing */

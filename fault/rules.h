@@ -137,6 +137,11 @@ bool faults_want (enum op op);
 /* Is there a rule that lets time pass? */
 bool faults_may_wait (void);
 
+/* The first half of a request, rounded down to whole sectors of the disk: what keep =
+ * "half" keeps of it, so that no sector is torn.
+ */
+struct fault_range fault_half (const struct request *req);
+
 /* Send a request through the rules, and on to the medium as they say.  Returns 0
  * or an errno code.
  */

@@ -460,7 +460,7 @@ take_parts (lua_State *L, struct rule_call *r)
     luaL_error (L, "expected " PARTS_EXPECTED ", or nil, got %s",
                 luaL_tolstring (L, -1, NULL));
   if (p.half)
-    p.ranges[0].count = r->call.req->count / 2;
+    p.ranges[0] = fault_half (r->call.req);
   r->ranges = malloc (p.n * sizeof *p.ranges);
   if (!r->ranges) {
     luaL_error (L, "out of memory");

@@ -43,8 +43,9 @@ def lua(v):
     return "math.mininteger" if v == -1 << 63 else json.dumps(v)
 def declare(rules):
     control("fault.clear() " + " ".join("fault { conn = 1, %s }" % ",".join("%s=%s" % (k, lua(v)) for k, v in r.items()) for r in rules))
-def parts(r, count):
-    keep = r["keep"] if isinstance(r["keep"], list) else [(0, count // 2 if r["keep"] == "half" else r["keep"])]
+def half(offset, count): return max(0, (offset + count // 2) // 512 * 512 - offset)
+def parts(r, offset, count):
+    keep = r["keep"] if isinstance(r["keep"], list) else [(0, half(offset, count) if r["keep"] == "half" else r["keep"])]
     return [(o, min(o + n, count)) for o, n in keep if o < count]
 
 def request(op, offset, count, rules):
@@ -65,12 +66,12 @@ def request(op, offset, count, rules):
     bits = [min(r["corrupt"], count * 8) for r in rules if "corrupt" in r]
     if fails:
         if o != fails[0]["error"]: return "outcome %s" % o
-        kept, bits = parts(fails[0], count) if "keep" in fails[0] else [], []
+        kept, bits = parts(fails[0], offset, count) if "keep" in fails[0] else [], []
     elif o != "ok": return "outcome %s" % o
     elif lose: kept = []
     else:
         for r in rules: where = (where + r.get("misdirect", 0)) % (SIZE - count + 1)
-        kept = next((parts(r, count) for r in rules if "keep" in r), kept)
+        kept = next((parts(r, offset, count) for r in rules if "keep" in r), kept)
     if op != "read":
         for a, b in kept: want[where + a:where + b] = data[a:b]
     got, model = (answer, (bytes(count) if lose else disk[where:where + count])) if op == "read" else (after, want)

@@ -102,6 +102,13 @@ nbdkit_shutdown (void)
   note (done, " shutdown");
 }
 
+uint32_t
+disk_sector (const struct disk *d)
+{
+  (void) d;
+  return 4;
+}
+
 uint64_t
 disk_size (const struct disk *d)
 {
@@ -245,8 +252,8 @@ static const struct example {
       { .name = "c", .corrupt = 80, KEEP ({ 1, 2 }) } },
     "rule a{\"misdirect\":-101} rule b{\"misdirect\":2} "
     "rule c{\"keep\":[[1,2]],\"corrupt\":80}", " 2+2*16" },
-  { "the first half", OP_WRITE, 0,
-    { { .name = "a", .keep_half = true } }, "rule a{\"keep\":[[0,5]]}", " 100+5" },
+  { "the first half, in sectors", OP_WRITE, 0,
+    { { .name = "a", .keep_half = true } }, "rule a{\"keep\":[[0,4]]}", " 100+4" },
   { "what can't be done to a request is not", OP_EXTENTS, 0,
     { { .name = "a", .misdirect = 1, .corrupt = 1, KEEP ({ 0, 1 }) } },
     "rule a{}", " 100+10" },

@@ -118,6 +118,13 @@ disk_read (struct disk *d, void *buf, uint64_t count, uint64_t offset,
   return kept > 0 ? EDOM : 0;
 }
 
+uint32_t
+disk_sector (const struct disk *d)
+{
+  (void) d;
+  return 512;
+}
+
 uint64_t
 disk_size (const struct disk *d)
 {
