@@ -565,7 +565,7 @@ cut_power (const struct fired *c, struct request *req, int err)
   req->asked = true;
   if (crash_cut (&cut, why, sizeof why) == 0)
     return ESHUTDOWN;
-  nbdkit_error ("fault rule '%s': cut: %s", s->name, why);
+  nbdkit_error ("fault rule %s (%s): cut: %s", s->name, s->where, why);
   return err ? err : EIO;
 }
 

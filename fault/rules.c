@@ -199,8 +199,8 @@ report (const struct fault *f)
 
   log_counts (f);
   if (fired > 0 || f->spec.optional)
-    nbdkit_debug ("fault rule %s: matched %llu, fired %llu", f->name, hits,
-                  fired);
+    nbdkit_debug ("fault rule %s (%s): matched %llu, fired %llu", f->name, f->where,
+                  hits, fired);
   else
     nbdkit_error ("fault rule %s (%s: %s) never fired (it matched %llu requests)",
                   f->name, f->where, f->text, hits);
@@ -623,9 +623,9 @@ fault_wait (struct fault *f, uint64_t times, uint64_t ns)
   return f->fired >= times;
 }
 
-/* Note when a rule has fired, and for what. */
+/* Note when a rule has fired, and for what: match number N. */
 static void
-note_hit (struct fault *f, const struct request *req)
+note_hit (struct fault *f, const struct request *req, uint64_t n)
 {
   const uint64_t now = stats_clock ();
   uint64_t never = 0;
@@ -634,7 +634,7 @@ note_hit (struct fault *f, const struct request *req)
   f->last = now;
   pthread_mutex_lock (&fired_lock);
   f->hit = (struct fault_hit) {
-    .op = req->op, .offset = req->offset, .count = req->count, .number = req->number,
+    .op = req->op, .offset = req->offset, .count = req->count, .number = n,
     .conn = req->conn->id,
   };
   if (waiters > 0)
@@ -644,7 +644,7 @@ note_hit (struct fault *f, const struct request *req)
 
 /* Count one more request for which the rule fires.  False: it may not fire again. */
 static bool
-take_turn (struct fault *f, const struct request *req)
+take_turn (struct fault *f, const struct request *req, uint64_t n)
 {
   uint64_t fired = f->fired;
 
@@ -652,7 +652,7 @@ take_turn (struct fault *f, const struct request *req)
     if (f->spec.times && fired >= f->spec.times)
       return false;
   while (!atomic_compare_exchange_weak (&f->fired, &fired, fired + 1));
-  note_hit (f, req);
+  note_hit (f, req, n);
   disk_note_fault (req, f->name);
   return true;
 }
@@ -847,6 +847,7 @@ fires (struct fired *c, struct request *req)
 {
   struct fault *f = c->fault;
   const struct fault_spec *s = &f->spec;
+  uint64_t n;
   int r;
 
   if (!c->on)
@@ -854,7 +855,8 @@ fires (struct fired *c, struct request *req)
   r = s->has_when ? callbacks.when (f, req) : 1;
   if (r <= 0)
     return r;
-  if (!counts (f, ++f->hits))
+  n = ++f->hits;
+  if (!counts (f, n))
     return 0;
   if (f->random)
     c->random = chance_mix (f->hash ^ chance_luck (req->op, req->offset,
@@ -863,11 +865,11 @@ fires (struct fired *c, struct request *req)
     return 0;
   c->delay = drawn_delay (s, c->random);
   if (!s->has_delay_function && !s->has_keep_function)
-    return take_turn (f, req);
+    return take_turn (f, req, n);
   if (s->times && f->fired >= s->times)
     return 0;
   r = ask (c, req);
-  return r != 0 && take_turn (f, req) ? r : 0;
+  return r != 0 && take_turn (f, req, n) ? r : 0;
 }
 
 /* Drop the rules that do not fire.  0, or the first errno code of a function: then

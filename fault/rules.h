@@ -99,7 +99,7 @@ struct fault_hit {
   enum op op;
   uint64_t offset, conn;
   uint32_t count;
-  uint64_t number;              /* as in the log; 0: there is none */
+  uint64_t number;              /* of the match, from 1 */
 };
 
 struct fault_info {

@@ -166,8 +166,7 @@ push_hit (lua_State *L, const struct fault_info *info)
   set_integer (L, "offset", hit->offset);
   set_integer (L, "count", hit->count);
   set_integer (L, "conn", hit->conn);
-  if (hit->number)
-    set_integer (L, "number", hit->number);
+  set_integer (L, "number", hit->number);
 }
 
 /* What only some rules have, to the table on top of the stack. */
@@ -323,8 +322,9 @@ fault_call (lua_State *L)
   since = sys_now ();
   err = fault_add (&s, rule);
   host_excuse (since);
-  if (err == EEXIST)
-    return luaL_error (L, "fault: there is a rule '%s' already", s.name);
+  if (err == EEXIST && (*rule = fault_get (s.name)))
+    return luaL_error (L, "fault: there is a rule '%s' already (%s)", s.name,
+                       fault_info (*rule).where);
   if (err)
     return luaL_error (L, "fault: %s", strerror (err));
   lua_pushinteger (L, (lua_Integer) fault_info (*rule).number);
@@ -488,7 +488,8 @@ rule_title (const struct call *c, char *title, size_t size)
 {
   const struct rule_call *r = (const struct rule_call *) c;
 
-  snprintf (title, size, "fault rule %.280s: %s", r->info.name, r->function);
+  snprintf (title, size, "fault rule %.200s (%.70s): %s", r->info.name, r->info.where,
+            r->function);
 }
 
 /* The call of a rule has its line in the fault log already. */

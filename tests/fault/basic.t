@@ -135,7 +135,7 @@ except nbd.Error: pass'
 stop
 like "$(cat log)" "error: .*fault rule idle \(lua:1: op=\"write\" error=\"EIO\"\) never fired \(it matched 0 requests\)" "a rule that matched nothing"
 like "$(cat log)" "error: .*fault rule 3 \(lua:3: op=\"read\" nth=5 error=\"EIO\"\) never fired \(it matched 2 requests\)" "a rule that matched but never fired"
-like "$(cat log)" "debug: .*fault rule busy: matched 2, fired 1" "a rule that fired"
+like "$(cat log)" "debug: .*fault rule busy \(lua:[0-9]\): matched 2, fired 1" "a rule that fired"
 out=$(nbdkit_run -U nowhere/sock size=1M lua='fault { op = "read", error = "EIO" }' --run true 2>&1)
 like "$out" "nowhere/sock" "a start that fails once the rules are there"
 [[ $out != *"never fired"* ]]
@@ -179,5 +179,5 @@ refused "p: expected a probability" 'fault { op = "write", p = 2, error = "EIO" 
 refused "op is missing" 'fault { error = "EIO" }'
 refused "there is no action" 'fault { op = "read" }'
 refused "seq: expected a pattern" 'fault { op = "read", seq = "y", error = "EIO" }'
-refused "a rule 'a' already" 'fault { op = "read", name = "a", error = "EIO" } fault { op = "read", name = "a", error = "EIO" }'
+refused "a rule 'a' already \(lua:1\)" 'fault { op = "read", name = "a", error = "EIO" } fault { op = "read", name = "a", error = "EIO" }'
 done_testing

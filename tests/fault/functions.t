@@ -73,7 +73,7 @@ ask	2	2
 count	7	7
 keeper	2	2" "what functions see, and what is counted"
 while IFS='|' read -r rule message; do
-    like "$(cat log)" "error: fault rule $rule: .*$message" "$rule: $message"
+    like "$(cat log)" "error: fault rule ${rule/:/ \\(functions.lua:[0-9]+\\):}: .*$message" "$rule: $message"
 done <<'EOT'
 change: call|functions.lua:6: a hook can change a request, but the function of a rule can't
 skip: when|a hook can change a request
@@ -93,5 +93,5 @@ serve size=1M lua='fault { op = "read", when = function() error "again" end, err
 python 'from clients import *
 for i in range(25): outcome(h.pread, 1, i)'
 stop
-is "$(grep -c again log) $(grep -c '(10 times so far)' log) $(grep -c 'lua:1 (fault rule 1: when): it failed 25 times' log)" "2 1 1" "mistakes are not logged each time"
+is "$(grep -c again log) $(grep -c '(10 times so far)' log) $(grep -c 'lua:1 (fault rule 1 (lua:1): when): it failed 25 times' log)" "2 1 1" "mistakes are not logged each time"
 done_testing

@@ -43,7 +43,7 @@ ddd..
 EIO EIO EIO EIO EIO ok ENOSPC
 512 EIO 1024" "what is stored"
 stopped
-like "$(cat log)" 'fault rule wrong: keep: .*expected bytes, .*"half", a list of \{offset, count\}, or nil, got hlaf' "a wrong answer"
+like "$(cat log)" 'fault rule wrong \(keep.lua:[0-9]+\): keep: .*expected bytes, .*"half", a list of \{offset, count\}, or nil, got hlaf' "a wrong answer"
 is "$(read_log the.log 'for l in lines:
     if l.get("rule") == "limbo": show(l)' | sed 's/"text".*"where"/"where"/')" \
 '{"rule":"limbo","op":"write","offset":4090,"count":100,"conn":1,"did":{"keep":[[0,6]]}}

@@ -75,7 +75,7 @@ EIO ENOSPC ok True EIO EIO ok" "a function's delay"
 like "$(cat log)" "^counted	19	17$" "who gives no delay does not fire; failing changes no counter"
 for error in "expected a time, such as 2 or \"50ms\", or nil, got (-1|soon|table|true|-?nan|inf|1e\+300|function)" "my mistake" \
     "req:run is for hooks" "table"; do
-    like "$(cat log)" "error: fault rule late: delay: .*$error" "fault rule late: delay: $error"
+    like "$(cat log)" "error: fault rule late \(function.lua:[0-9]+\): delay: .*$error" "fault rule late: delay: $error"
 done
 stopped
 

@@ -847,7 +847,8 @@ marks (void)
   faults_mark ("ready");
   after = read_at (3, 1);
   ok (before_mark == 0 && after == EIO && f->hits == 1, "it begins with its mark");
-  ok (fault_info (f).hit.offset == 3 && noted == before + 1, "what it hit is noted");
+  ok (fault_info (f).hit.offset == 3 && fault_info (f).hit.number == 1
+      && noted == before + 1, "what it hit is noted");
   fault_put (f);
   faults_clear ();
 }
