@@ -28,7 +28,8 @@ run ()
     git init -q mounted/r && sync -f mounted
     for n in 1 2 3; do
         echo "$n" >mounted/r/f
-        git -C mounted/r add f && git -C mounted/r commit -q -m "c$n" || bail "no commit"
+        git -C mounted/r add f || bail "no commit"
+        git -C mounted/r commit -q -m "c$n" || bail "no commit"
         control "disk:mark 'ack $n'" >/dev/null
     done
     check "unmounted" umount mounted

@@ -22,7 +22,6 @@ fuse_stopped
 # The first cut.  Recovery writes to a state that has a cache and a history of its own, which
 # live as long as it is open.
 outer=crash/mark-synced/none+cache
-live=$uri
 rm -rf fuse mounted
 uri="nbd+unix:///$outer?socket=$sock"
 fuse_disk || bail "$why"
@@ -50,6 +49,5 @@ echo "# $cuts cuts of the recovery at $((flush - 1)) flushes"
 check "there are some" [ "$cuts" -ge 4 ]
 like "$(tail -3 log)" "flushes? (is|are) recorded" "and then no more, as the server says"
 fuse_stopped
-uri=$live
 stopped
 done_testing
