@@ -232,6 +232,7 @@ make_moment (struct history *h, uint64_t when, uint64_t bytes, struct moment *mo
     m.covers = h->flush[m.flushes - 1].covers;
     m.owes = h->flush[m.flushes - 1].owes;
   }
+  moment->when = when;
   err = show_changes (&m);
   return err ? err : go_back_all (&m);
 }

@@ -11,6 +11,7 @@
 #include "disk/view.h"
 
 struct moment {
+  uint64_t when;                /* in events */
   struct versions versions;     /* that were volatile */
   struct patches newest;        /* what the disk held, where that differs from now */
   uint64_t altered;             /* requests that faults had altered, and which succeeded */

@@ -21,6 +21,7 @@ struct listing {
   struct disk *disk;
   struct versions *versions;    /* at the moment */
   struct moment past;           /* which is this one, if it is not now */
+  uint64_t when;                /* it is, in events */
   const struct record **pending;        /* by number */
   size_t n;
   struct view *view;            /* what the disk held then, above what it holds now; or NULL */
@@ -250,7 +251,7 @@ list_moment (struct listing *l, struct patches *newest, char *why, size_t size)
       break;
     err = describe_state (l, &loss, &d, why, size);
     if (!err)
-      err = l->each (l->context, l->text, &loss, &d);
+      err = l->each (l->context, l->when, l->text, &loss, &d);
   }
   view_free (l->view);
   free (l->pending);
@@ -274,10 +275,12 @@ list_locked (struct listing *l, char *why, size_t size)
               "which has no digest: write all of it first");
     return EINVAL;
   }
+  l->when = cache_now (l->disk->cache);
   if (strcmp (l->query->point, "now") == 0)
     return list_moment (l, &none, why, size);
   err = moment_at (l->disk, l->query->point, past, words, sizeof words, why, size);
   l->versions = &past->versions;
+  l->when = past->when;
   if (!err)
     err = list_moment (l, &past->newest, why, size);
   moment_free (past);

@@ -27,11 +27,11 @@ struct states {
 
 /* Give EACH the states that are wanted, as far as there are so many, in order.  Nothing is
  * kept between calls.  The cache is locked meanwhile, so EACH must not use the disk; it
- * returns 0, or what then is returned.  CHOICE is the end of the name.  0; EINVAL, with a
- * sentence in WHY of SIZE bytes; ENOMEM.  Of the live disk.
+ * returns 0, or what then is returned.  WHEN is the moment, in events, and CHOICE the end of
+ * the name.  0; EINVAL, with a sentence in WHY of SIZE bytes; ENOMEM.  Of the live disk.
  */
-typedef int state_fn (void *context, const char *choice, const struct loss *loss,
-                      const struct digest *digest);
+typedef int state_fn (void *context, uint64_t when, const char *choice,
+                      const struct loss *loss, const struct digest *digest);
 int states_list (const struct states *q, state_fn *each, void *context, char *why,
                  size_t size);
 

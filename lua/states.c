@@ -15,6 +15,7 @@
 /* One of them. */
 struct found {
   char *choice;
+  uint64_t when;
   struct loss loss;
   struct digest digest;
 };
@@ -115,7 +116,8 @@ take_query (lua_State *L, struct walk *w)
 
 /* The cache is locked: no Lua here. */
 static int
-find (void *walk, const char *choice, const struct loss *loss, const struct digest *digest)
+find (void *walk, uint64_t when, const char *choice, const struct loss *loss,
+      const struct digest *digest)
 {
   struct walk *w = walk;
   struct found *f = &w->found[w->n];
@@ -123,6 +125,7 @@ find (void *walk, const char *choice, const struct loss *loss, const struct dige
   f->choice = strdup (choice);
   if (!f->choice)
     return ENOMEM;
+  f->when = when;
   f->loss = *loss;
   f->digest = *digest;
   w->n++;
@@ -189,7 +192,7 @@ push_found (lua_State *L, const struct walk *w, const struct found *f)
 {
   char digest[40];
 
-  lua_createtable (L, 0, 5);
+  lua_createtable (L, 0, 7);
   lua_pushfstring (L, "crash/%s/%s", w->query.point, f->choice);
   lua_setfield (L, -2, "name");
   snprintf (digest, sizeof digest, "%016" PRIx64 "%016" PRIx64, f->digest.high,
@@ -197,6 +200,8 @@ push_found (lua_State *L, const struct walk *w, const struct found *f)
   set_string (L, "digest", digest);
   set_integer (L, "requests", f->loss.requests);
   set_integer (L, "sectors", f->loss.sectors);
+  set_integer (L, "pending", f->loss.all_requests);
+  set_integer (L, "time", f->when);
   lua_pushboolean (L, !f->loss.lie);
   lua_setfield (L, -2, "legal");
 }

@@ -45,6 +45,7 @@ all = ["none"] + ["only-" + ",".join(str(3 + k) for k in range(4) if i >> k & 1)
 got = right("all sets of requests", "", ["crash/now/" + c for c in all])
 same("what they lose", [(s["requests"], s["sectors"], s["legal"]) for s in got][:2] + [got[-1]["sectors"]],
      [(4, 4, True), (3, 3, True), 0])
+same("how many are pending", {s["pending"] for s in got}, {4})
 same("of one image they are the same", len({s["digest"] for s in got}) < len(got), True)
 right("all sectors", "units = [[sectors]]", [f"crash/now/state-{i}" for i in range(2 * 3 * 2 * 2)])
 right("one request", "how = [[lose-one]]", [f"crash/now/lose-{n}" for n in range(3, 7)])
@@ -73,6 +74,9 @@ control("disk:mark [[a/b]] disk:mark [[a/b]]"); write(h, "G", fua=True)
 right("all points", "point = nil, how = [[random]], count = 1", [f"crash/{p}/reqs-0" for p in (
       "before-flush-1", "before-flush-2", "before-change-1", "cut-1", "before-change-2", "mark-a%2Fb", "mark-a%2Fb#2",
       "before-10", "end")])
+times = [s["time"] for s in states("point = nil, how = [[random]], count = 1")]
+marks = [e["time"] for e in control("local t = {} for e in disk:history() do t[#t + 1] = e end return t") if e["kind"] == "mark"]
+same("in order of time", (times == sorted(times), times[5:7]), (True, marks))
 names = [s["name"] for s in states("point = nil, how = [[prefix]], first = 1")]
 same("first and count are of each point", [names[0], names[1], names[-1]],
      ["crash/before-flush-1/prefix-2", "crash/before-flush-2/prefix-4", "crash/before-flush-2/prefix-7"])
