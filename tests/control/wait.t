@@ -31,7 +31,7 @@ later 'print "begun" return fault.get("full"):wait(600)'
 begun 1
 is "$(python 'from clients import *
 print(outcome(h.pwrite, b"x", 0), outcome(h.pread, 1, 0))')" "ENOSPC ok" "takes effect"
-later_gives 0 '{"fired":1,"hits":1,"name":"full","on":true,"text":"op=\"write\" error=\"ENOSPC\"","where":"control:1"}' '' "wait returns when it fires"
+later_gives 0 '{"fired":1,"hits":1,"last_request":{"conn":1,"count":1,"number":1,"offset":0,"op":"write"},"name":"full","on":true,"text":"op=\"write\" error=\"ENOSPC\"","where":"control:1"}' '' "wait returns when it fires"
 is "$(memctl 'fault.get("full"):wait(600).fired')" 1 "at once if it has fired before"
 is "$(memctl 'fault.get("full"):wait("0ms").hits')" 1 "also with no time to wait"
 
