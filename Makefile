@@ -30,12 +30,13 @@ LIBS = -pthread -ldl -lm $(shell pkg-config --libs $(LUA_PC))
 FOLDERS = lua fault disk report lib
 SOURCES = $(sort $(wildcard *.c $(FOLDERS:%=%/*.c))) control/control.c
 MEMCTL = $(filter-out control/control.c,$(sort $(wildcard control/*.c)))
+TORTURES = $(sort $(wildcard torture/*.c))
 UNIT_TESTS = $(patsubst tests/unit/%.c,%,$(sort $(wildcard tests/unit/*.c)))
 TESTS ?= $(sort $(wildcard tests/*/*.t)) $(UNIT_TESTS:%=$(BUILD)/tests/unit/%.t)
 
-MANUAL = nbdkit-memory-plugin.1 nbdkit-memory-crash.7
+MANUAL = nbdkit-memory-plugin.1 nbdkit-memory-crash.7 disktorture.1
 
-all: $(SO) memctl $(MANUAL)
+all: $(SO) memctl disktorture $(MANUAL)
 
 $(SO): $(SOURCES:%.c=$(BUILD)/%.o)
 	$(CC) $(CFLAGS) -shared $(LDFLAGS) -o $@ $^ $(LIBS)
@@ -47,6 +48,11 @@ $(BUILD)/%.o: %.c Makefile
 # memctl is built once: watched runs use it too.
 memctl: $(MEMCTL) lib/text.c lib/text.h $(wildcard control/*.h) Makefile
 	$(CC) $(CPPFLAGS) $(filter-out -MMD -MP,$(OUR_CFLAGS)) $(CFLAGS) $(LDFLAGS) -o $@ $(MEMCTL) lib/text.c -lm
+
+# So is disktorture, which shares memctl's connection.
+DISKTORTURE = $(TORTURES) control/client.c $(sort $(wildcard lib/*.c))
+disktorture: $(DISKTORTURE) $(wildcard torture/*.h control/*.h lib/*.h) Makefile
+	$(CC) $(CPPFLAGS) $(filter-out -MMD -MP,$(OUR_CFLAGS)) $(CFLAGS) $(LDFLAGS) -o $@ $(DISKTORTURE) -lm
 
 # Unit tests include the source that they test, built with tiny pages.
 $(BUILD)/tests/%.t: tests/%.c Makefile
@@ -63,6 +69,7 @@ $(BUILD)/tests/crash/machine: $(MACHINE_SOURCES) $(wildcard *.h disk/*.h lib/*.h
 
 nbdkit-memory-plugin.1: nbdkit-memory-plugin.pod
 nbdkit-memory-crash.7: docs/nbdkit-memory-crash.pod
+disktorture.1: docs/disktorture.pod
 
 $(MANUAL):
 	$(POD2MAN) --section=$(subst .,,$(suffix $@)) --center=NBDKIT \
@@ -70,7 +77,7 @@ $(MANUAL):
 
 export SO BUILD SEED ROUNDS CC WATCH
 
-check: $(SO) memctl $(if $(filter tests/crash/model.t,$(TESTS)),$(BUILD)/tests/crash/machine) \
+check: $(SO) memctl disktorture $(if $(filter tests/crash/model.t,$(TESTS)),$(BUILD)/tests/crash/machine) \
     $(filter $(BUILD)/%,$(TESTS))
 	$(PROVE) --exec "" --timer $(PROVE_FLAGS) $(TESTS)
 
@@ -82,7 +89,7 @@ valgrind_CFLAGS = $(WATCHED)
 # A clone takes all stripes: more locks than the deadlock detector can count.
 check-tsan: export TSAN_OPTIONS = detect_deadlocks=0
 
-check-asan check-tsan check-valgrind: check-%: memctl
+check-asan check-tsan check-valgrind: check-%: memctl disktorture
 	$(MAKE) check WATCH=$* BUILD=build/$* SO=build/$*/memory.so CFLAGS="$($*_CFLAGS)"
 
 bench: all
@@ -97,22 +104,23 @@ lint: all
 	$(MAKE) -s compile BUILD=build/lint-clang CC=clang WERROR=-Werror
 	cppcheck -q --std=c11 --enable=warning,performance,portability \
 	    --inline-suppr --error-exitcode=1 \
-	    --suppress=normalCheckLevelMaxBranches $(SOURCES) $(MEMCTL)
-	printf '%s\n' $(SOURCES) $(MEMCTL) | xargs -P 2 -I FILE clang-tidy --quiet FILE -- $(OUR_CFLAGS)
+	    --suppress=normalCheckLevelMaxBranches $(SOURCES) $(MEMCTL) $(TORTURES)
+	printf '%s\n' $(SOURCES) $(MEMCTL) $(TORTURES) | xargs -P 2 -I FILE clang-tidy --quiet FILE -- $(OUR_CFLAGS)
 	shellcheck -x -P SCRIPTDIR setup .ci/run bench/run tests/lib/*.sh tests/*/*.t shell/*.sh examples/*.sh
 	$(LUACHECK) -q scripts bench
 	podchecker -warnings nbdkit-memory-plugin.pod docs/*.pod
 
-compile: $(SOURCES:%.c=$(BUILD)/%.o) $(MEMCTL:%.c=$(BUILD)/%.o) $(UNIT_TESTS:%=$(BUILD)/tests/unit/%.t)
+compile: $(SOURCES:%.c=$(BUILD)/%.o) $(MEMCTL:%.c=$(BUILD)/%.o) $(TORTURES:%.c=$(BUILD)/%.o) $(UNIT_TESTS:%=$(BUILD)/tests/unit/%.t)
 
 # Neither into nbdkit's plugin directory nor into section 1 of the manual: both
 # have nbdkit's own memory plugin.
 install: all
 	install -D -m 755 memory.so "$(DESTDIR)$(PREFIX)/lib/nbdkit-memory-plugin/memory.so"
-	install -D -m 755 memctl "$(DESTDIR)$(PREFIX)/bin/memctl"
+	install -D -m 755 -t "$(DESTDIR)$(PREFIX)/bin" memctl disktorture
 	install -D -m 644 nbdkit-memory-plugin.1 \
 	    "$(DESTDIR)$(PREFIX)/share/man/man1/nbdkit-memory-plugin.1lua"
 	install -D -m 644 -t "$(DESTDIR)$(PREFIX)/share/man/man7" nbdkit-memory-crash.7
+	install -D -m 644 -t "$(DESTDIR)$(PREFIX)/share/man/man1" disktorture.1
 	for dir in scripts scripts/lib; do \
 	    install -D -m 644 -t "$(DESTDIR)$(SHAREDIR)/$$dir" $$dir/*.lua || exit; \
 	done
@@ -126,7 +134,7 @@ dist:
 	git archive --prefix=$(NAME)/ -o $(NAME).tar.gz HEAD
 
 clean:
-	rm -rf build memory.so memctl $(MANUAL)
+	rm -rf build memory.so memctl disktorture $(MANUAL)
 
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d $(BUILD)/tests/*/*.d)
 .PHONY: all check check-asan check-tsan check-valgrind bench lint compile \

@@ -18,10 +18,12 @@ static FILE *to_server, *from_server;
 /*--------------------------------------------------------------------*/
 /* The connection. */
 
+const char *client_name = "memctl";
+
 _Noreturn void
 client_no_server (const char *why)
 {
-  fprintf (stderr, "memctl: %s: %s\n", path, why);
+  fprintf (stderr, "%s: %s: %s\n", client_name, path, why);
   exit (NO_SERVER);
 }
 
@@ -134,7 +136,7 @@ client_error (const char *answer)
 
   if (strncmp (answer, error, sizeof error - 1) != 0)
     return OK;
-  fputs ("memctl: ", stderr);
+  fprintf (stderr, "%s: ", client_name);
   client_print (answer + sizeof error - 1, stderr);
   putc ('\n', stderr);
   return FAILED;

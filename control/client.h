@@ -15,6 +15,9 @@ enum { OK, FAILED, NO_SERVER };         /* exit codes */
 /* Say why there is no server, and exit with NO_SERVER. */
 _Noreturn void client_no_server (const char *why);
 
+/* What messages begin with. */
+extern const char *client_name;
+
 /* Connect to the socket PATH, which lives as long as the program. */
 void client_connect (const char *path);
 

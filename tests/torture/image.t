@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# disktorture without a file system: the workload has $disk, the check $image.  What is wrong
+# on the command line, with the workload or with the check is said in one line.
+. "$(dirname "$0")/../lib/lib.sh"
+. "$TOP/tests/lib/mounts.sh"
+need nbdfuse dd
+serve size=1M
+fuse_disk || skip_all "$why"
+fuse_stopped
+stopped
+
+# torture ARGUMENTS: run it; its output is in the file out.
+torture ()
+{
+    rm -rf found
+    "$TOP/disktorture" --size 1M --out found "$@" >out 2>&1 </dev/null
+}
+
+cat >work.sh <<'SH'
+for i in 1 2 3; do
+    printf "record $i" | dd of="$disk" bs=4096 seek=$i conv=notrunc$SYNC 2>dd.err && echo "ack $i"
+done
+SH
+cat >check.sh <<'SH'
+for i in $(cat "$acked"); do
+    dd if="$image" bs=4096 skip=$i count=1 2>dd.err | grep -aq "record $i" || { echo "record $i is gone"; exit 1; }
+done
+SH
+work="sh work.sh" check="sh check.sh"
+SYNC=,fsync torture --workload "$work" --check "$check"
+is "$? $(tail -1 out)" "0 good      no state failed" "each record is synced"
+SYNC='' torture --workload "$work" --check "$check"
+is $? 1 "none is"
+like "$(cat out)" "After \"ack [123]\", power is cut just then\.  All that was not flushed is lost\.
+   check: record [123] is gone" "what is lost"
+like "$(cat out)" "B: whole requests" "and its class"
+is "$(grep -c 'again: disktorture show crash/' out)" "$(sed -n 's/.* \([0-9]*\) cause.*/\1/p' out)" "each cause can be shown again"
+
+# refused TEXT NAME ARGUMENTS
+refused ()
+{
+    local text=$1 name=$2
+    shift 2
+    torture "$@"
+    is "$? $(wc -l <out)" "2 1" "$name: one line"
+    like "$(cat out)" "^disktorture: $text" "$name: says why"
+}
+refused "--check is missing" "no check" --workload true
+refused "--workload is missing" "no workload" --check true
+refused "--size 1Q: expected" "a size" --size 1Q --workload true --check true
+refused "--sector 1: expected 512 or 4096" "a sector" --sector 1 --workload true --check true
+refused "--mount zfs: expected ext4" "a file system" --mount zfs --workload true --check true
+refused "--timeout 0: expected a time" "a timeout" --timeout 0 --workload true --check true
+refused "--seed x: expected" "a seed" --seed x --workload true --check true
+refused "frobnicate: expected show NAME" "a word" --workload true --check true frobnicate
+refused "the workload fails on a healthy disk \(exit status 3\)" "a workload that fails" --workload "exit 3" --check true
+refused "--setup failed: no way" "a setup that fails" --setup "echo no way; false" --workload true --check true
+refused "found/run.json: No such file" "nothing to show" show crash/end/none
+SYNC=,fsync torture --workload "$work" --check "echo no; false"
+is "$? $(tail -1 out)" "2 disktorture: the check fails on what the workload has left, with no power cut at all (broken): no" \
+    "a check that always fails"
+SYNC=,fsync torture --timeout 1 --workload "$work" --check "test -s \"\$acked\" || exec sleep 100; test ! -e stop" 
+like "$(cat out)" "the check hangs" "a check that hangs"
+SYNC=,fsync torture --workload "echo begin 1; $work" --check "test -s \"\$acked\" || kill -SEGV \$\$"
+like "$(cat out)" "the check dies of a signal" "one that crashes"
+SYNC=,fsync torture --workload "$work" --check "$check"
+SYNC=,fsync "$TOP/disktorture" --size 1M --out found --workload "$work" --check "$check" >out 2>&1
+like "$? $(cat out)" "^2 .*results.jsonl is there already, of an earlier run" "what an earlier run has found stays"
+like "$("$TOP/disktorture" --help)" "^usage: disktorture .*--workload COMMAND" "help"
+is "$(pgrep -f "$scratch.*memory.so")" "" "no server is left"
+done_testing

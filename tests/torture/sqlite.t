@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# disktorture on SQLite: FULL loses the last commit that it acknowledged, EXTRA loses none.
+. "$(dirname "$0")/../lib/lib.sh"
+. "$TOP/tests/lib/mounts.sh"
+need sqlite3 mkfs.ext4 losetup nbdfuse
+[ "$(id -u)" = 0 ] || skip_all "only root can mount"
+serve size=16M
+fuse_disk || skip_all "$why"
+mkfs.ext4 -q -F fuse/disk 2>/dev/null
+kernel_mount ro || skip_all "$why"
+umount mounted
+detach
+fuse_stopped
+stopped
+
+cat >work.sh <<'SH'
+sqlite3 "$dir/db" "create table t (n)"
+for i in 1 2; do
+    sqlite3 "$dir/db" "pragma synchronous=$MODE; insert into t values ($i)" && echo "ack $i"
+done
+SH
+cat >check.sh <<'SH'
+sqlite3 "$dir/db" "select n from t" >found 2>&1 || { test ! -s "$acked" || cat found; test ! -s "$acked"; exit; }
+missing=$(grep -vxFf found "$acked" | xargs)
+test -z "$missing" || { echo "lost: $missing"; exit 1; }
+SH
+
+# tortured NAME STATUS: run it; what it prints is in the file NAME.
+tortured ()
+{
+    MODE=$1 "$TOP/disktorture" --size 16M --mount ext4 --workload "sh work.sh" --check "sh check.sh" --out "out-$1" >"$1" 2>&1
+    is $? "$2" "synchronous=$1: exit status"
+    cat "$1" >&2
+}
+
+tortured full 1
+like "$(cat full)" "^recorded  [0-9]+ writes, [0-9]+ flushes, 2 marks, .*
+crashes   [0-9]+ points, [0-9]+ by requests, [0-9]+ torn, [0-9]+ different
+checked   ([0-9]+) of .*
+FAILED    [0-9]+ states, 1 cause
+
+1  the check says no .* legal   \[A: nothing is lost
+.*After \"ack .\", power is cut .*\.  Nothing that the disk had is lost\.
+   check: lost: [12]
+   again: disktorture show crash/" "what it says"
+name=$(sed -n 's/.*again: disktorture show //p' full)
+is "$("$TOP/disktorture" --out out-full show "$name" </dev/null | tail -1)" "$(sed -n 's/.*check: lost/broken: lost/p' full)" "shown again"
+# shellcheck disable=SC2016 # the command gets them
+is "$("$TOP/disktorture" --out out-full show "$name" -- sh -c 'ls "$dir" | grep db; cat "$image" | wc -c' | tail -2 | xargs)" \
+    "db-journal 16777216" "a command can look at it"
+python3 - <<'PY' >results.txt
+import json
+lines = [json.loads(line) for line in open("out-full/results.jsonl")]
+print(len(lines) > 20, {line["outcome"] for line in lines}, len({line["name"] for line in lines}) == len(lines))
+PY
+is "$(tr -d "'" <results.txt | sed 's/good, broken/broken, good/')" "True {broken, good} True" "each result is kept"
+tortured extra 0
+like "$(cat extra)" "good      no state failed" "synchronous=extra: none failed"
+is "$(ls -d /dev/shm/disktorture-* 2>/dev/null; pgrep -f "$scratch.*memory.so"; losetup -a | grep disktorture)" "" "nothing is left behind"
+done_testing

@@ -1,0 +1,54 @@
+/* history.h - what was recorded: the moments to try, marks, requests, and what a name
+ * means, in words.
+ */
+
+#ifndef TORTURE_HISTORY_H
+#define TORTURE_HISTORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct mark {
+  uint64_t time;
+  char *text;                   /* "ack X" or "begin X" */
+};
+
+struct point {
+  uint64_t time;
+  char *name;                   /* as in crash/NAME/none */
+  unsigned pending;             /* requests */
+};
+
+struct request {
+  uint64_t number, offset, count;
+  char op[8];
+};
+
+struct history {
+  struct mark *mark;
+  size_t marks;
+  struct point *point;
+  size_t points;
+  struct request *request;
+  size_t requests, flushes;
+  uint64_t bytes;               /* that were written */
+};
+
+/* Ask the server for it, from the mark with which the recording begins. */
+struct history history_read (void);
+
+/* How many marks were set by this time. */
+size_t history_marks (const struct history *h, uint64_t time);
+
+/* Put those that begin with KIND, such as "ack ", into a file, without that. */
+void history_write (const struct history *h, size_t marks, const char *kind,
+                    const char *file);
+
+/* What happens at a point, and what a choice loses, as a sentence, from malloc.  LOSES:
+ * does it lose anything?
+ */
+char *history_tell (const struct history *h, const struct point *p, const char *choice,
+                    bool loses);
+
+#endif /* TORTURE_HISTORY_H */

@@ -1,0 +1,204 @@
+/* place.c - where disks are seen. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <glob.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "torture/place.h"
+#include "torture/tools.h"
+
+#define NAME "disktorture-"
+
+static char *place;
+static pid_t fuse;
+
+static int
+remove_one (const char *name, const struct stat *st, int kind, struct FTW *ftw)
+{
+  (void) st;
+  (void) kind;
+  (void) ftw;
+  return remove (name) == 0 || errno == ENOENT || errno == EBUSY ? 0 : -1;
+}
+
+static void
+remove_all (const char *dir)
+{
+  /* Not into what may still be mounted. */
+  nftw (dir, remove_one, 20, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+}
+
+void
+place_end (void)
+{
+  if (!place)
+    return;
+  place_no_disk ();
+  remove_all (place);
+}
+
+static void
+own_mounts (const char *type)
+{
+  if (unshare (CLONE_NEWNS) == -1
+      || mount (NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == -1)
+    wrong ("--mount %s: %s: only root can mount file systems; without --mount, the workload "
+           "has $disk and the check $image", type, strerror (errno));
+}
+
+/* What a program has left that was killed: its number is part of the name. */
+static void
+remove_left (const char *dir)
+{
+  char *const pattern = text ("%s/" NAME "*", dir);
+  glob_t found;
+
+  if (glob (pattern, 0, NULL, &found) == 0) {
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+      const int pid = atoi (found.gl_pathv[i] + strlen (dir) + 1 + strlen (NAME));
+
+      if (pid > 0 && kill (pid, 0) == -1 && errno == ESRCH)
+        remove_all (found.gl_pathv[i]);
+    }
+    globfree (&found);
+  }
+  free (pattern);
+}
+
+const char *
+place_begin (const char *type)
+{
+  const char *dir = access ("/dev/shm", W_OK) == 0 ? "/dev/shm" : getenv ("TMPDIR");
+
+  dir = dir ? dir : "/tmp";
+  if (type)
+    own_mounts (type);
+  remove_left (dir);
+  place = text ("%s/" NAME "%d-XXXXXX", dir, (int) getpid ());
+  if (!mkdtemp (place))
+    wrong ("%s: %s", place, strerror (errno));
+  atexit (place_end);
+  return place;
+}
+
+const char *
+place_disk (const char *socket)
+{
+  char *const pid_file = text ("%s/fuse.pid", place), *const log = text ("%s/fuse.log", place);
+  char *const file = text ("%s/fuse/disk", place);
+  char *argv[] = { copy_of ("nbdfuse"), copy_of ("-P"), pid_file, file,
+                   text ("nbd+unix:///?socket=%s", socket), NULL };
+  char *const dir = text ("%s/fuse", place);
+
+  mkdir (dir, 0777);
+  fuse = start (argv, log);
+  while (access (file, F_OK) != 0 || access (pid_file, F_OK) != 0) {
+    if (waitpid (fuse, NULL, WNOHANG) == fuse)
+      wrong ("nbdfuse can't show the disk as a file: see %s", log);
+    usleep (2000);
+  }
+  return file;
+}
+
+void
+place_no_disk (void)
+{
+  char *const dir = text ("%s/fuse", place);
+  char *argv[] = { copy_of ("fusermount3"), copy_of ("-u"), dir, NULL };
+  char why[200];
+
+  if (fuse <= 0)
+    return;
+  if (!help (argv, why, sizeof why))
+    kill (fuse, SIGTERM);
+  waitpid (fuse, NULL, 0);
+  fuse = 0;
+}
+
+/* A loop device for a file, with nothing cached between, or NULL. */
+static char *
+attach (const char *file, char *why, size_t size)
+{
+  char *argv[] = { copy_of ("losetup"), copy_of ("-f"), copy_of ("--show"),
+                   copy_of ("--direct-io=on"), copy_of (file), NULL };
+  const struct program p = { .argv = argv, .seconds = 60 };
+  struct ended e = run (&p);
+  char *device = NULL;
+
+  for (char **a = argv; *a; a++)
+    free (*a);
+  if (!e.hung && !e.signal && e.code == 0)
+    device = copy_of (e.last);
+  else
+    snprintf (why, size, "%s", e.first);
+  ended_free (&e);
+  return device;
+}
+
+/* It goes when nobody uses it. */
+static void
+detach (char *device)
+{
+  char *argv[] = { copy_of ("losetup"), copy_of ("-d"), device, NULL };
+  char why[100];
+
+  help (argv, why, sizeof why);
+  free (argv[0]);
+  free (argv[1]);
+  free (device);
+}
+
+/* The loop device that mount makes goes even if both are killed. */
+static bool
+mount_it (const char *type, const char *what, const char *dir, const char *options, char *why,
+          size_t size)
+{
+  char *argv[] = { copy_of ("mount"), copy_of ("-t"), copy_of (type), copy_of ("-o"),
+                   copy_of (options), copy_of (what), copy_of (dir), NULL };
+  const bool good = help (argv, why, size);
+
+  for (char **a = argv; *a; a++)
+    free (*a);
+  return good;
+}
+
+bool
+place_mount (const char *type, const char *file, const char *dir, bool direct, char *why,
+             size_t size)
+{
+  char *device;
+  bool good;
+
+  mkdir (dir, 0777);
+  if (!direct)
+    return mount_it (type, file, dir, "loop", why, size);
+  device = attach (file, why, size);
+  good = device && mount_it (type, device, dir, "defaults", why, size);
+  if (device)
+    detach (device);
+  return good;
+}
+
+bool
+place_unmount (const char *dir, char *why, size_t size)
+{
+  for (int i = 0; i < 500; i++) {
+    if (umount (dir) == 0)
+      return true;
+    if (errno != EBUSY)
+      break;
+    usleep (2000);              /* what was killed lets go */
+  }
+  snprintf (why, size, "%s", strerror (errno));
+  return false;
+}

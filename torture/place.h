@@ -1,0 +1,31 @@
+/* place.h - where disks are seen: a directory for all that is temporary, the disk of the
+ * server as a file, and file systems that are mounted.  What is mounted is seen by this
+ * program and its children alone, and goes with them.
+ */
+
+#ifndef TORTURE_PLACE_H
+#define TORTURE_PLACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Make the directory, in memory if that is possible.  MOUNT: can this be done here?  Ends
+ * the program, if not.
+ */
+const char *place_begin (const char *mount);
+
+/* Remove it. */
+void place_end (void);
+
+/* Show the server's disk as a file; and no longer, when all is written. */
+const char *place_disk (const char *socket);
+void place_no_disk (void);
+
+/* Mount a file with a file system, and take it away.  DIRECT: nothing is cached between
+ * the two.  False: WHY of SIZE bytes says why not, in the file system's own words.
+ */
+bool place_mount (const char *type, const char *file, const char *dir, bool direct,
+                  char *why, size_t size);
+bool place_unmount (const char *dir, char *why, size_t size);
+
+#endif /* TORTURE_PLACE_H */

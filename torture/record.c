@@ -1,0 +1,162 @@
+/* record.c - record what a workload does. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <sys/wait.h>
+
+#include "torture/place.h"
+#include "torture/record.h"
+#include "torture/server.h"
+#include "torture/tools.h"
+
+static void
+set_mark (const char *what)
+{
+  char *const s = lua_string (what);
+  char *const chunk = text ("disk:mark(%s)", s);
+
+  free (server_ask (chunk));
+  free (chunk);
+  free (s);
+}
+
+/* A command of the user, with what it is told.  Ends the program if it fails. */
+static void
+prepare (const char *what, const char *command, const char *disk)
+{
+  char *const argv[] = { copy_of ("sh"), copy_of ("-c"), copy_of (command), NULL };
+  const char *const env[] = { "disk", disk, NULL };
+  const struct program p = { .argv = argv, .env = env };
+  struct ended e = run (&p);
+
+  if (e.signal || e.code)
+    wrong ("%s failed: %s", what, e.last);
+  ended_free (&e);
+  for (char *const *a = argv; *a; a++)
+    free (*a);
+}
+
+/*--------------------------------------------------------------------*/
+/* The workload. */
+
+/* Open a terminal, so that the workload writes each line when it is complete, but one that
+ * changes nothing.  Returns our end; *THEIRS is the workload's.
+ */
+static int
+open_terminal (int *theirs)
+{
+  const int ours = posix_openpt (O_RDWR | O_NOCTTY | O_CLOEXEC);
+  struct termios t;
+
+  if (ours == -1 || grantpt (ours) == -1 || unlockpt (ours) == -1
+      || (*theirs = open (ptsname (ours), O_RDWR | O_NOCTTY | O_CLOEXEC)) == -1
+      || tcgetattr (*theirs, &t) == -1)
+    wrong ("no terminal for the workload: %s", strerror (errno));
+  cfmakeraw (&t);
+  tcsetattr (*theirs, TCSANOW, &t);
+  return ours;
+}
+
+static pid_t
+start_workload (const struct options *o, const char *const *env, int out)
+{
+  const pid_t pid = fork ();
+
+  if (pid == -1)
+    wrong ("%s", strerror (errno));
+  if (pid == 0) {
+    setpgid (0, 0);
+    prepare_child (env);
+    dup2 (open ("/dev/null", O_RDONLY), 0);
+    dup2 (out, 1);
+    execl ("/bin/sh", "sh", "-c", o->workload, (char *) NULL);
+    _exit (127);
+  }
+  return pid;
+}
+
+static bool
+is_promise (const char *line)
+{
+  return (strncmp (line, "ack ", 4) == 0 && line[4])
+    || (strncmp (line, "begin ", 6) == 0 && line[6]);
+}
+
+/* Read what it says until the end; how many acknowledgements there were. */
+static unsigned
+follow (int terminal)
+{
+  FILE *f = fdopen (terminal, "r");
+  char *line = NULL;
+  size_t size = 0;
+  unsigned acks = 0;
+
+  while (getline (&line, &size, f) > 0) {
+    line[strcspn (line, "\r\n")] = '\0';
+    if (strlen (line) > 256)
+      line[256] = '\0';
+    if (is_promise (line))
+      set_mark (line);
+    acks += strncmp (line, "ack ", 4) == 0;
+  }
+  free (line);
+  fclose (f);
+  return acks;
+}
+
+static void
+work (const struct options *o, const char *const *env)
+{
+  int theirs, status;
+  const int ours = open_terminal (&theirs);
+  const pid_t pid = start_workload (o, env, theirs);
+  unsigned acks;
+
+  close (theirs);
+  set_running (pid);
+  acks = follow (ours);
+  check_signals ();
+  waitpid (pid, &status, 0);
+  check_signals ();
+  kill (-pid, SIGKILL);
+  set_running (0);
+  if (!WIFEXITED (status) || WEXITSTATUS (status) != 0)
+    wrong ("the workload fails on a healthy disk (%s %d)",
+           WIFSIGNALED (status) ? "signal" : "exit status",
+           WIFSIGNALED (status) ? WTERMSIG (status) : WEXITSTATUS (status));
+  if (acks == 0)
+    fputs ("disktorture: the workload acknowledges nothing (it never says \"ack X\"), so "
+           "nothing can be seen to be lost\n", stderr);
+}
+
+void
+record (const struct options *o, const char *place)
+{
+  const char *const disk = place_disk (server_socket ());
+  char *const dir = text ("%s/mounted", place);
+  char *const uri = text ("nbd+unix:///?socket=%s", server_socket ());
+  const char *const env[] = {
+    "disk", disk, "uri", uri, "control", server_control (), o->mount ? "dir" : NULL, dir,
+    NULL
+  };
+  char why[600];
+
+  if (o->setup)
+    prepare ("--setup", o->setup, disk);
+  else if (o->mount)
+    prepare ("mkfs", "mkfs.ext4 -q -F \"$disk\"", disk);
+  set_mark (BEGIN_MARK);
+  if (o->mount && !place_mount (o->mount, disk, dir, true, why, sizeof why))
+    wrong ("can't mount the disk: %s", why);
+  work (o, env);
+  if (o->mount && !place_unmount (dir, why, sizeof why))
+    wrong ("can't unmount the disk after the workload: %s: has it left a program behind?",
+           why);
+  place_no_disk ();
+}

@@ -1,0 +1,138 @@
+/* server.c - nbdkit with the plugin. */
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <sys/wait.h>
+
+#include "control/client.h"
+#include "torture/server.h"
+#include "torture/tools.h"
+
+static char *disk_socket, *control;
+
+const char *
+server_socket (void)
+{
+  return disk_socket;
+}
+
+const char *
+server_control (void)
+{
+  return control;
+}
+
+/* The plugin: beside this program, as in the source tree, or where nbdkit finds it. */
+static char *
+find_plugin (void)
+{
+  char here[PATH_MAX];
+  const ssize_t n = readlink ("/proc/self/exe", here, sizeof here - 1);
+  char *slash, *plugin;
+
+  if (n <= 0)
+    return copy_of ("memory");
+  here[n] = '\0';
+  slash = strrchr (here, '/');
+  plugin = text ("%.*s/memory.so", (int) (slash - here), here);
+  if (access (plugin, R_OK) == 0)
+    return plugin;
+  free (plugin);
+  return copy_of ("memory");
+}
+
+/* The last line of a file that says more than nothing, from malloc. */
+static char *
+last_line (const char *name)
+{
+  FILE *f = fopen (name, "re");
+  char line[500], last[500] = "";
+
+  while (f && fgets (line, sizeof line, f))
+    if (line[0] != '\n')
+      memcpy (last, line, sizeof last);
+  if (f)
+    fclose (f);
+  last[strcspn (last, "\n")] = '\0';
+  return copy_of (last);
+}
+
+static void
+wait_for (pid_t server, const char *file, const char *log)
+{
+  while (access (file, R_OK) != 0) {
+    if (waitpid (server, NULL, WNOHANG) == server)
+      wrong ("%s", last_line (log));
+    usleep (2000);
+  }
+}
+
+void
+server_start (const struct options *o, const char *dir, const char *replay)
+{
+  char *const pid_file = text ("%s/pid", dir), *const log = text ("%s/server.log", dir);
+  char *argv[] = {
+    copy_of ("nbdkit"), copy_of ("-f"), copy_of ("-U"), text ("%s/disk", dir),
+    copy_of ("-P"), pid_file, find_plugin (), text ("control=%s/control", dir),
+    text ("sector=%s", o->sector), text ("hook-timeout=1000000"),
+    replay ? text ("replay=%s", replay) : text ("size=%s", o->size),
+    replay ? NULL : copy_of ("write-cache=volatile"), copy_of ("history=4G"), NULL
+  };
+
+  disk_socket = argv[3];
+  control = text ("%s/control", dir);
+  unlink (pid_file);
+  wait_for (start (argv, log), pid_file, log);
+  client_connect (control);
+}
+
+char *
+server_ask (const char *chunk)
+{
+  char *plain = NULL, *answer;
+  size_t n, size;
+  FILE *out = open_memstream (&plain, &size);
+  const char *error, *result;
+
+  if (!out)
+    wrong ("out of memory");
+  answer = client_ask (chunk, strlen (chunk), &n);
+  error = strncmp (answer, "{\"error\":", 9) == 0 ? answer + 9 : NULL;
+  result = error ? error : client_member (answer, "result");
+  if (result && *result == '"')
+    client_print (result, out);
+  fclose (out);
+  if (error)
+    wrong ("the server says: %s", plain);
+  free (answer);
+  return plain;
+}
+
+char *
+lua_string (const char *s)
+{
+  char *quoted = room (NULL, strlen (s) * 4 + 3), *to = quoted;
+
+  *to++ = '"';
+  for (; *s; s++)
+    to += sprintf (to, "\\%03u", (unsigned) (unsigned char) *s);
+  *to++ = '"';
+  *to = '\0';
+  return quoted;
+}
+
+bool
+server_save (const char *state, const char *file, char **why)
+{
+  char *const chunk = text ("local ok, s = pcall(disk.get, disk, %s)"
+                            " if not ok then return s end s:save(%s) return ''",
+                            lua_string (state), lua_string (file));
+
+  *why = server_ask (chunk);
+  free (chunk);
+  return !**why;
+}

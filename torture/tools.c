@@ -1,0 +1,275 @@
+/* tools.c - errors, texts, files, programs. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
+#include <sys/wait.h>
+
+#include "lib/sys.h"
+#include "torture/tools.h"
+
+#define MOST_OUTPUT (1 << 20)   /* bytes; who writes more has gone mad */
+
+static volatile sig_atomic_t asked;     /* to end */
+static pid_t running;
+
+static void
+note_signal (int signal)
+{
+  asked = signal;
+}
+
+/* What waits is interrupted. */
+void
+take_signals (void)
+{
+  static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+  const struct sigaction note = { .sa_handler = note_signal };
+  const struct sigaction ignore = { .sa_handler = SIG_IGN };
+
+  for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
+    sigaction (signals[i], &note, NULL);
+  sigaction (SIGPIPE, &ignore, NULL);
+}
+
+void
+check_signals (void)
+{
+  if (asked)
+    wrong ("stopped by signal %d", (int) asked);
+}
+
+void
+set_running (pid_t group)
+{
+  running = group;
+}
+
+_Noreturn void
+wrong (const char *format, ...)
+{
+  va_list args;
+
+  va_start (args, format);
+  fputs ("disktorture: ", stderr);
+  vfprintf (stderr, format, args);
+  fputc ('\n', stderr);
+  va_end (args);
+  if (running > 0)
+    kill (-running, SIGKILL);
+  exit (DONE_WRONG);
+}
+
+void *
+room (void *old, size_t size)
+{
+  void *p = realloc (old, size ? size : 1);
+
+  if (!p)
+    wrong ("out of memory");
+  return p;
+}
+
+char *
+copy_of (const char *s)
+{
+  const size_t size = strlen (s) + 1;
+
+  return memcpy (room (NULL, size), s, size);
+}
+
+char *
+text (const char *format, ...)
+{
+  va_list args;
+  char *s;
+  int n;
+
+  va_start (args, format);
+  n = vasprintf (&s, format, args);
+  va_end (args);
+  if (n == -1)
+    wrong ("out of memory");
+  return s;
+}
+
+void
+write_file (const char *name, const char *bytes, size_t n)
+{
+  FILE *f = fopen (name, "we");
+
+  if (!f || (n > 0 && fwrite (bytes, n, 1, f) != 1) || fclose (f) != 0)
+    wrong ("%s: %s", name, strerror (errno));
+}
+
+/*--------------------------------------------------------------------*/
+/* Programs. */
+
+void
+prepare_child (const char *const *env)
+{
+#ifdef __linux__
+  prctl (PR_SET_PDEATHSIG, SIGKILL);
+#endif
+  for (; env && *env; env += 2)
+    setenv (env[0], env[1], 1);
+}
+
+static _Noreturn void
+become (char *const *argv, int out)
+{
+  const int in = open ("/dev/null", O_RDONLY);
+
+  dup2 (in, 0);
+  dup2 (out, 1);
+  dup2 (out, 2);
+  execvp (argv[0], argv);
+  dprintf (2, "%s: %s\n", argv[0], strerror (errno));
+  _exit (127);
+}
+
+pid_t
+start (char *const *argv, const char *log)
+{
+  const int out = open (log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  const pid_t pid = out == -1 ? -1 : fork ();
+
+  if (pid == -1)
+    wrong ("%s: %s", argv[0], strerror (errno));
+  if (pid == 0) {
+    setpgid (0, 0);             /* what the terminal sends is for us */
+    prepare_child (NULL);
+    become (argv, out);
+  }
+  close (out);
+  return pid;
+}
+
+/* What a program writes, of which the last line is kept. */
+struct output {
+  int fd;
+  FILE *to;
+  size_t n;                     /* bytes so far */
+  char line[500], first[500], last[500];
+  size_t len;
+};
+
+static void
+take_output (struct output *o, const char *buf, size_t n)
+{
+  o->n += n;
+  if (o->to)
+    fwrite (buf, 1, n, o->to);
+  for (size_t i = 0; i < n; i++) {
+    if (buf[i] == '\n' && o->len > 0) {
+      o->line[o->len] = '\0';
+      memcpy (*o->first ? o->last : o->first, o->line, o->len + 1);
+      o->len = 0;
+    } else if (buf[i] != '\n' && o->len < sizeof o->line - 1)
+      o->line[o->len++] = (unsigned char) buf[i] < ' ' ? '?' : buf[i];
+  }
+}
+
+/* Read until the end.  False: it took too long, or wrote too much. */
+static bool
+read_output (struct output *o, uint64_t end)
+{
+  char buf[4096];
+
+  for (;;) {
+    struct pollfd p = { .fd = o->fd, .events = POLLIN };
+    const uint64_t now = sys_now ();
+    const int ms = !end ? -1 : now >= end ? 0 : (int) ((end - now) / 1000000) + 1;
+    ssize_t n;
+
+    if (poll (&p, 1, ms) == 0 || o->n > MOST_OUTPUT)
+      return false;
+    check_signals ();
+    n = read (o->fd, buf, sizeof buf);
+    if (n == 0 || (n == -1 && errno != EINTR))
+      return true;
+    if (n > 0)
+      take_output (o, buf, (size_t) n);
+  }
+}
+
+/* Wait for the end of a program, if it has closed its output; kill what is left of it. */
+static void
+finish (pid_t pid, uint64_t end, struct ended *e)
+{
+  int status = 0;
+
+  while (!e->hung && waitpid (pid, &status, WNOHANG) == 0) {
+    e->hung = end && sys_now () > end;
+    usleep (500);
+    check_signals ();
+  }
+  kill (-pid, SIGKILL);
+  set_running (0);
+  if (e->hung)
+    waitpid (pid, &status, 0);
+  else {
+    e->signal = WIFSIGNALED (status) ? WTERMSIG (status) : 0;
+    e->code = WIFEXITED (status) ? WEXITSTATUS (status) : 0;
+  }
+}
+
+struct ended
+run (const struct program *p)
+{
+  const uint64_t end = p->seconds > 0 ? sys_now () + (uint64_t) (p->seconds * 1e9) : 0;
+  struct output o = { .to = p->to ? fopen (p->to, "we") : NULL };
+  struct ended e = { .hung = false };
+  int fds[2];
+  pid_t pid;
+
+  if (pipe2 (fds, O_CLOEXEC) == -1 || (pid = fork ()) == -1)
+    wrong ("%s: %s", p->argv[0], strerror (errno));
+  if (pid == 0) {
+    setpgid (0, 0);
+    prepare_child (p->env);
+    become (p->argv, fds[1]);
+  }
+  setpgid (pid, pid);
+  set_running (pid);
+  close (fds[1]);
+  o.fd = fds[0];
+  e.hung = !read_output (&o, end);
+  finish (pid, end, &e);
+  take_output (&o, "\n", 1);
+  e.first = copy_of (o.first);
+  e.last = copy_of (*o.last ? o.last : o.first);
+  close (o.fd);
+  if (o.to)
+    fclose (o.to);
+  return e;
+}
+
+void
+ended_free (struct ended *e)
+{
+  free (e->first);
+  free (e->last);
+}
+
+bool
+help (char *const *argv, char *why, size_t size)
+{
+  const struct program p = { .argv = argv, .seconds = 60 };
+  struct ended e = run (&p);
+  const bool good = !e.hung && !e.signal && e.code == 0;
+
+  if (!good)
+    snprintf (why, size, "%s", *e.first ? e.first : "failed");
+  ended_free (&e);
+  return good;
+}

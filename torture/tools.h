@@ -1,0 +1,68 @@
+/* tools.h - what all of disktorture needs: errors, texts, files, programs.
+ *
+ * For one thread.  What goes wrong ends the program with DONE_WRONG, after one line.
+ */
+
+#ifndef TORTURE_TOOLS_H
+#define TORTURE_TOOLS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+/* Exit codes: nothing failed, something did, or the tool could not do its job. */
+enum { DONE_GOOD, DONE_FAILED, DONE_WRONG };
+
+_Noreturn void wrong (const char *format, ...)
+  __attribute__ ((format (printf, 1, 2)));
+
+/* From now on, a signal that asks this program to end is noted; then check_signals ends it,
+ * and so do functions that wait.
+ */
+void take_signals (void);
+void check_signals (void);
+
+/* What runs in a group of its own now, to be killed with this program; 0: nothing. */
+void set_running (pid_t group);
+
+/* A text as printf makes it, from malloc. */
+char *text (const char *format, ...) __attribute__ ((format (printf, 1, 2)));
+
+/* As realloc and strdup. */
+void *room (void *old, size_t size);
+char *copy_of (const char *s);
+
+/* Create a file that holds these bytes. */
+void write_file (const char *name, const char *bytes, size_t n);
+
+/* How a program ended. */
+struct ended {
+  bool hung;                    /* it took too long, or wrote too much */
+  int signal;                   /* of which it died, or 0 */
+  int code;
+  char *first, *last;           /* its first line and its last, from malloc; "": none */
+};
+
+struct program {
+  char *const *argv;
+  const char *const *env;       /* pairs of name and value, ended by NULL */
+  double seconds;               /* that it may take; 0: any */
+  const char *to;               /* a file for what it writes, or NULL: it is not kept */
+};
+
+/* Run one in a process group of its own, which ends with it, and read what it writes. */
+struct ended run (const struct program *p);
+
+void ended_free (struct ended *e);
+
+/* Start one that stays until this program ends, with its output in the file LOG. */
+pid_t start (char *const *argv, const char *log);
+
+/* Run a helper such as mount, and say in WHY of SIZE bytes why it failed. */
+bool help (char *const *argv, char *why, size_t size);
+
+/* In a child: be killed when this program ends, and let ENV be part of the environment. */
+void prepare_child (const char *const *env);
+
+#endif /* TORTURE_TOOLS_H */
