@@ -93,6 +93,18 @@ says=$("$memctl" ctl 'local t = {} for s in disk:states { point = "before-flush-
 is "$says" 1 "atomic= is chosen at the start"
 stopped
 
+# A file that was saved before, on another machine: its names are what they were.
+gunzip -c "$TOP/tests/crash/data/history-1.log.gz" >history-1.log
+rm -f ctl
+serve replay=history-1.log control=ctl
+"$memctl" ctl 'local t = {}
+    for _, query in ipairs { { how = "lose-one", units = "sectors" }, { how = "random", units = "sectors", count = 3 } } do
+        for s in disk:states(query) do t[#t + 1] = s.name .. " " .. s.digest .. " " .. tostring(s.legal) end
+    end
+    return t' | tr -d '[]"' | tr ',' '\n' >got.txt
+is "$(diff got.txt "$TOP/tests/crash/data/history-1.txt" && wc -l <got.txt)" 145 "an older file"
+stopped
+
 # By the documentation of the format.
 for at in "ack 1/2:first" "ack 2:second" ":end"; do
     python3 "$TOP/tests/crash/writes_log.py" history "${at%:*}" log.img >entries.txt 2>&1
