@@ -91,7 +91,20 @@ add_point (struct trying *t, const struct point *p)
 
 static const struct history *at_work;   /* for compare */
 
-/* Of equal images with equal promises the one that is told in fewer words comes first. */
+/* How hard a choice is to understand. */
+static int
+rank (const char *choice)
+{
+  static const char *const kinds[] = { "none", "all", "lose-", "only-", "prefix-" };
+  const int torn = strchr (choice, ':') ? 10 : 0;
+
+  for (int i = 0; i < (int) (sizeof kinds / sizeof kinds[0]); i++)
+    if (strncmp (choice, kinds[i], strlen (kinds[i])) == 0)
+      return torn + i;
+  return 20;                    /* drawn at random */
+}
+
+/* Of equal images with equal promises the one that is told best comes first. */
 static int
 compare (const void *a, const void *b)
 {
@@ -102,6 +115,8 @@ compare (const void *a, const void *b)
 
   if (order)
     return order;
+  if (rank (x->choice) != rank (y->choice))
+    return rank (x->choice) - rank (y->choice);
   return strlen (x->choice) < strlen (y->choice) ? -1
     : strlen (x->choice) > strlen (y->choice);
 }

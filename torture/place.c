@@ -158,6 +158,18 @@ detach (char *device)
   free (device);
 }
 
+/* Take off "mount: DIR: ": only the rest is news. */
+static void
+shorten (char *why, const char *dir)
+{
+  const char *at = strstr (why, dir);
+
+  if (at && strncmp (at + strlen (dir), ": ", 2) == 0) {
+    at += strlen (dir) + 2;
+    memmove (why, at, strlen (at) + 1);
+  }
+}
+
 /* The loop device that mount makes goes even if both are killed. */
 static bool
 mount_it (const char *type, const char *what, const char *dir, const char *options, char *why,
@@ -167,6 +179,8 @@ mount_it (const char *type, const char *what, const char *dir, const char *optio
                    copy_of (options), copy_of (what), copy_of (dir), NULL };
   const bool good = help (argv, why, size);
 
+  if (!good)
+    shorten (why, dir);
   for (char **a = argv; *a; a++)
     free (*a);
   return good;
