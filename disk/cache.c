@@ -763,8 +763,8 @@ cache_note_fault (struct cache *c, const struct request *req, const char *rule)
   if (!c->history)
     return;
   cache_lock (c);
-  f.when = next_event (c);
-  history_fault (c->history, &f);       /* no image depends on it */
+  f.when = c->events;           /* no moment of its own: no image depends on it */
+  history_fault (c->history, &f);
   cache_unlock (c);
 }
 
@@ -896,10 +896,13 @@ cache_is_off (const struct cache *c)
   return c->off;
 }
 
-void
+bool
 cache_power_on (struct cache *c)
 {
+  const bool was_off = c->off;
+
   c->off = false;
+  return was_off;
 }
 
 const _Atomic uint64_t *

@@ -73,9 +73,9 @@ int cache_record_cut_locked (struct cache *c, const struct patches *patches);
  */
 void cache_cut_locked (struct cache *c, const struct patches *patches);
 
-/* Is the power off?  And bring it back. */
+/* Is the power off?  And bring it back, where the cache is locked; was it off? */
 bool cache_is_off (const struct cache *c);
-void cache_power_on (struct cache *c);
+bool cache_power_on (struct cache *c);
 
 /* How many requests were altered by a fault, and succeeded; count more, which the content
  * has from another disk.  What such a request did is no longer told apart.

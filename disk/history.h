@@ -72,7 +72,7 @@ struct mark {
 
 /* A rule has fired for a request. */
 struct fired_rule {
-  uint64_t when;
+  uint64_t when;                /* after this event, which it shares with others */
   char *rule;                   /* its name */
   enum op op;
   uint32_t count;

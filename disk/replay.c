@@ -210,6 +210,8 @@ compare_items (const void *a, const void *b)
     return x->when < y->when ? -1 : 1;
   if (x->kind != y->kind)
     return x->kind < y->kind ? -1 : 1;
+  if (x->kind == ITEM_FAULT)    /* of the same array, in order */
+    return x->what < y->what ? -1 : x->what > y->what;
   if (!x->where || x->where->start == y->where->start)
     return 0;
   return x->where->start < y->where->start ? -1 : 1;

@@ -176,7 +176,7 @@ faults = [e for e in events if e["kind"] == "fault"]
 same("rules that fired", [(e["rule"], e["op"], e["offset"], e["count"], e["number"]) for e in faults],
      [("lie", "flush", 0, 0, 1), ("bits", "write", 1536, 512, 2)])
 events = [e for e in events if e["kind"] != "fault"]
-same("in order", events[0]["time"] < faults[0]["time"] < events[1]["time"], True)
+same("in order", events[0]["time"] <= faults[0]["time"] < events[1]["time"], True)
 same("of a flush", events[1]["lie"], True)
 same("of writes", [[k for k in ("fua", "failed", "altered") if e.get(k)] for e in events if e["kind"] == "request"],
      [[], ["fua"], ["failed"], ["altered"]])
