@@ -499,9 +499,9 @@ save_locked (struct saving *s, char *why, size_t size)
     snprintf (why, size, "%s", HISTORY_BROKEN);
     return EINVAL;
   }
-  if (content_is_initial (s->disk, disk_size (s->disk), 0)) {
-    snprintf (why, size, "the file can't hold the initial content of on.fill: write all "
-              "of the disk before, or load it from a file");
+  if (s->disk->fill) {          /* even if all of it was written over since */
+    snprintf (why, size, "the file can't hold the initial content of on.fill: write what "
+              "the disk holds at first with disk:write or disk:load instead");
     return EINVAL;
   }
   s->end = min_u64 (s->history->end, cache_now (s->disk->cache));

@@ -153,7 +153,12 @@ is $good 55 "what is damaged or cut off is refused in one line"
 
 # What can't be saved.
 cached 4K history=1M lua='function on.fill(offset, count) return ("F"):rep(count) end'
-rows 'says("initial content", control("select(2, pcall(disk.save_history, disk, [[x]]))"), "save_history: .*on.fill: write all")'
+rows '
+refused = lambda: control("select(2, pcall(disk.save_history, disk, [[x]]))")
+says("initial content", refused(), "save_history: .*on.fill: write what")
+write(h, "ABCDEFGH")
+says("nor what was written over", refused(), "save_history: .*on.fill: write what")
+'
 stopped
 cached 4K
 rows 'says("no history", control("select(2, pcall(disk.save_history, disk, [[x]]))"), "disk:save_history needs a history: start")'
