@@ -157,7 +157,9 @@ add_item (struct saving *s, const struct item *item)
   return 0;
 }
 
-/* The versions of a segment, each of which made what the next newer one covers. */
+/* The versions of a segment, each of which made what the next newer one covers.  A part of
+ * a recorded request may have come after the end.
+ */
 static int
 collect_segment (struct saving *s, const struct segment *where)
 {
@@ -171,7 +173,7 @@ collect_segment (struct saving *s, const struct segment *where)
       .content = above ? above->covered : NULL, .at = above ? above->at : 0,
     };
 
-    if (ch->kind == CHANGE_LATER)
+    if (x->when > s->end)
       continue;
     ch->record.marked = true;
     err = add_item (s, &item);
@@ -313,7 +315,7 @@ put_range (struct saving *s, const struct block *b, const void *data, uint64_t c
 
   data = data && is_zeroed (b, data, count) ? NULL : data;
   if (!data)
-    entry.log[LOG_FLAGS] = LOG_DISCARD;
+    entry.log[LOG_FLAGS] |= LOG_DISCARD;
   for (uint64_t n; count > 0 && !err; count -= n, offset += n) {
     n = data ? count : min_u64 (count, MOST_DISCARD);
     if (!is_same_entry (s, &entry, n, offset)) {
@@ -386,10 +388,8 @@ put_part (struct saving *s, const struct item *item)
     b.log[LOG_FLAGS] = LOG_FUA;
   if (item->on_disk)
     return put_disk (s, &b, end - start, start);
-  if (item->content)
-    return put_range (s, &b, item->content->data + item->at + (start - begin), end - start,
-                      start);
-  return put_range (s, &b, NULL, end - start, start);
+  return put_range (s, &b, !item->content ? NULL
+                    : item->content->data + item->at + (start - begin), end - start, start);
 }
 
 static int

@@ -27,7 +27,7 @@
 #define REPLAY_EXTRA 320        /* behind the longest mark */
 
 /* Write the history of the live disk to a file that can seek, which stays the caller's.
- * The disk waits meanwhile.  EINVAL: there is no history, or there is initial content, which
+ * The disk waits meanwhile.  EINVAL: there is no history, or there was initial content, which
  * the file could not hold.
  */
 int replay_save (int fd, char *why, size_t size);

@@ -116,7 +116,7 @@ write 0 3 *
 flush
 write 1 1 *
 mark ack 1/2
-discard 2 3
+discard 2 3 FUA
 " "its entries"
 
 # What can't be served.

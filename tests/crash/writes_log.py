@@ -44,7 +44,7 @@ def main():
                 if mark and text.decode() == mark:
                     return
             elif flags & DISCARD:
-                print("discard", sector, sectors)
+                print("discard", sector, sectors, "FUA" if flags & FUA else "")
                 for i in range(sectors):
                     disk.seek((sector + i) * size)
                     disk.write(bytes(size))

@@ -384,6 +384,42 @@ try_all (const struct disk_cache *how)
   disk_stop ();
 }
 
+/* A request of two parts; between them another one makes the history full. */
+static void
+try_late_part (void)
+{
+  const struct disk_cache how = { SECTOR, 0, 2 * SECTOR, NULL };
+  struct disk_cache found = { .sector = 0 };
+  struct visit visit, later;
+  struct request whole = { .op = OP_WRITE, .count = 2 * SECTOR, .buf = data, .conn = &conn,
+                           .visit = &visit };
+  struct request part = whole, other = whole;
+  int err;
+
+  if (disk_start (SIZE) != 0 || disk_set_cache (disk_live (), &how) != 0)
+    abort ();
+  conn = (struct connection) {
+    .id = 1, .disk = disk_live (), .cuts = disk_cuts (disk_live ()),
+  };
+  disk_enter (&whole, &visit);
+  part.whole = other.whole = &whole;
+  part.count = SECTOR;
+  err = cache_apply (conn.disk->cache, &part);
+  other.whole = NULL;
+  other.offset = 8 * SECTOR;
+  disk_enter (&other, &later);
+  err = err ? err : cache_apply (conn.disk->cache, &other);
+  part.offset = SECTOR;
+  err = err ? err : cache_apply (conn.disk->cache, &part);
+  cache_leave (conn.disk->cache, &other, 0);
+  cache_leave (conn.disk->cache, &whole, 0);
+  err = err ? err : replay_save (saved, why, sizeof why);
+  disk_stop ();
+  ok (err == 0 && replay_start (file, &found, why, sizeof why) == 0,
+      "what was written after the end is not in the file");
+  disk_stop ();
+}
+
 /* The file that "saving" has made. */
 static void
 try_replay (void)
@@ -419,6 +455,7 @@ main (void)
   try_all (&plain);
   try_all (&remembers);
   try_replay ();
+  try_late_part ();
   close (saved);
   unlink (file);
   ok (blocks == first, "nothing leaks (%ld blocks)", blocks - first);
