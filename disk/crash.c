@@ -497,14 +497,14 @@ int
 crash_power_on (char *why, size_t size)
 {
   struct disk *d = disk_live ();
-  bool was_off;
+  bool was_off = false;
 
-  if (!d->cache)
-    return say (why, size, "the power is on already");
-  cache_lock (d->cache);        /* a cut may be at work */
-  was_off = cache_power_on (d->cache);
-  if (was_off)
-    medium_power (d->medium, true);
-  cache_unlock (d->cache);
+  if (d->cache) {
+    cache_lock (d->cache);      /* a cut may be at work */
+    was_off = cache_power_on (d->cache);
+    if (was_off)
+      medium_power (d->medium, true);
+    cache_unlock (d->cache);
+  }
   return was_off ? 0 : say (why, size, "the power is on already");
 }

@@ -494,12 +494,13 @@ bool
 faults_mark (const char *text)
 {
   pthread_mutex_t *mutex = read_lock (NULL);
+  const uint64_t now = sys_now ();
   bool waits = false;
 
   for (struct fault *f = faults; f; f = f->next) {
     waits = waits || f->mark;
     if (f->mark && !f->since && strcmp (f->mark, text) == 0)
-      f->since = sys_now ();
+      f->since = now;
   }
   pthread_mutex_unlock (mutex);
   return waits;

@@ -47,7 +47,8 @@ hold_named (lua_State *L, const char *name)
   *d = NULL;
   luaL_setmetatable (L, HOLD);
   lua_toclose (L, -1);
-  if (*name)                    /* "" is the live disk */
+  /* "" is the live disk, and the marks are no snapshot. */
+  if (*name && strcmp (name, DISK_MARKS) != 0)
     *d = disk_get (name);
   return *d;
 }
@@ -304,7 +305,7 @@ disk_method_revert (lua_State *L)
 
   check_self (L, "revert(name)");
   name = check_named (L);
-  from = strcmp (name, DISK_MARKS) == 0 ? NULL : hold_named (L, name);
+  from = hold_named (L, name);
   if (!from)
     return no_snapshot (L, "revert", name);
   err = disk_revert (disk_live (), from);
