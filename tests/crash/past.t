@@ -81,11 +81,12 @@ same("a request", {k: events[4][k] for k in ("op", "offset", "count", "conn")},
 same("it has completed", events[4]["time"] < events[4]["completed"] < events[5]["time"], True)
 same("a flush", events[1]["entered"] < events[1]["time"], True)
 
-# It is no snapshot.
+# It is no snapshot, while it is open.
+m = connect("marks")
 for chunk in "disk:revert [[marks]]", "disk:drop [[marks]]":
     says(chunk, control(f"select(2, pcall(function() {chunk} end))"), "no snapshot .marks")
 same("the disk is as it was", disk(h), "ACD0000Z")
-leave(connect("marks"))
+leave(m)
 
 # Changes that are no requests.
 same("before the medium was written", then("before-change-1"), ["AC000000", "ACD00000"])

@@ -151,6 +151,19 @@ for i in {0..54}; do
 done
 is $good 55 "what is damaged or cut off is refused in one line"
 
+# Smaller sectors: a write of a part of one touches no more than it did.
+cached 8K history=1M sector=4096
+rows '
+h.pwrite(b"a" * 512, 1024)
+control("disk:save_history [[large]]")
+'
+stopped
+rm -f ctl
+serve replay=large sector=512 control=ctl
+is "$("$memctl" ctl 'local n = 0 for s in disk:states { how = "lose-one", units = "sectors" } do n = n + 1 end return n')" 1 \
+    "one sector of a write of 512 bytes can be lost"
+stopped
+
 # What can't be saved.
 cached 4K history=1M lua='function on.fill(offset, count) return ("F"):rep(count) end'
 rows '

@@ -280,7 +280,11 @@ is ()
 # like TEXT EXTENDED-REGEX NAME
 like ()
 {
-    printf '%s\n' "$1" | grep -Eq -- "$2"
+    # To grep, lines of a pattern are alternatives; here they follow each other.
+    case $2 in
+    *$'\n'*) printf '%s\n' "$1" | grep -Pzq -- "(?m)${2//$'\n'/\\n}" ;;
+    *) printf '%s\n' "$1" | grep -Eq -- "$2" ;;
+    esac
     ok $? "$3" || printf '%s: got:\n%s\nexpected: %s\n' "$3" "$1" "$2" | tell
 }
 
