@@ -89,8 +89,6 @@ add_point (struct trying *t, const struct point *p)
   free (lose);
 }
 
-static const struct history *at_work;   /* for compare */
-
 /* How hard a choice is to understand. */
 static int
 rank (const char *choice)
@@ -104,17 +102,23 @@ rank (const char *choice)
   return 20;                    /* drawn at random */
 }
 
-/* Of equal images with equal promises the one that is told best comes first. */
+/* 0: the same image with the same promises. */
+static int
+compare_images (const struct state *x, const struct state *y)
+{
+  const size_t m = x->point->marks, n = y->point->marks;
+
+  return m != n ? (m < n ? -1 : 1) : strcmp (x->digest, y->digest);
+}
+
+/* Of those the one that is told best comes first. */
 static int
 compare (const void *a, const void *b)
 {
   const struct state *x = a, *y = b;
-  const size_t m = history_marks (at_work, x->point->time);
-  const size_t n = history_marks (at_work, y->point->time);
-  const int order = m != n ? (m < n ? -1 : 1) : strcmp (x->digest, y->digest);
 
-  if (order)
-    return order;
+  if (compare_images (x, y))
+    return compare_images (x, y);
   if (rank (x->choice) != rank (y->choice))
     return rank (x->choice) - rank (y->choice);
   return strlen (x->choice) < strlen (y->choice) ? -1
@@ -127,19 +131,13 @@ leave_out_equal (struct trying *t)
 {
   size_t kept = 0;
 
-  at_work = t->checking.history;
   if (t->n > 0)
     qsort (t->state, t->n, sizeof *t->state, compare);
-  for (size_t i = 0; i < t->n; i++) {
-    const struct state *last = kept ? &t->state[kept - 1] : NULL, *s = &t->state[i];
-
-    if (last && strcmp (last->digest, s->digest) == 0
-        && history_marks (at_work, last->point->time)
-           == history_marks (at_work, s->point->time))
-      free (s->choice);
+  for (size_t i = 0; i < t->n; i++)
+    if (kept && compare_images (&t->state[kept - 1], &t->state[i]) == 0)
+      free (t->state[i].choice);
     else
-      t->state[kept++] = *s;
-  }
+      t->state[kept++] = t->state[i];
   t->n = kept;
 }
 
@@ -296,23 +294,13 @@ check_healthy (const struct trying *t)
   free (s.reason);
 }
 
-static double
-seconds_of (const struct trying *t)
-{
-  return (double) (sys_now () - t->began) / 1e9;
-}
-
 static void
-print_progress (const struct trying *t, bool last)
+print_progress (const struct trying *t, FILE *to, const char *end)
 {
-  const double seconds = seconds_of (t);
+  const double seconds = (double) (sys_now () - t->began) / 1e9;
 
-  if (last)
-    printf ("checked   %zu of %zu   %.0f/s   %.0f s\n", t->checked, t->n,
-            (double) t->checked / (seconds > 0 ? seconds : 1), seconds);
-  else if (isatty (2))
-    fprintf (stderr, "\rchecked   %zu of %zu   %.0f/s \r", t->checked, t->n,
-             (double) t->checked / (seconds > 0 ? seconds : 1));
+  fprintf (to, "checked   %zu of %zu   %.0f/s   %.0f s%s", t->checked, t->n,
+           (double) t->checked / (seconds > 0 ? seconds : 1), seconds, end);
 }
 
 static void
@@ -325,10 +313,11 @@ check_all (struct trying *t)
     check_signals ();
     state_check (&t->checking, &t->state[t->checked]);
     out_add (results, &t->state[t->checked]);
-    print_progress (t, false);
+    if (isatty (2))
+      print_progress (t, stderr, "\r");
   }
   fclose (results);
-  print_progress (t, true);
+  print_progress (t, stdout, "\n");
 }
 
 int
@@ -379,18 +368,18 @@ show (const struct options *o, const struct history *h, const char *place)
   const struct point *p = find_point (h, o->show, &choice);
   struct state s = { .point = p, .choice = copy_of (choice) };
   char *const told = history_tell (h, p, choice, p->pending > 0);
-  char *shell[] = { getenv ("SHELL") ? getenv ("SHELL") : copy_of ("/bin/sh"), NULL };
+  const char *const shell = getenv ("SHELL");
 
   printf ("%s\n", told);
   free (told);
   if (o->command)
-    return state_visit (&c, &s, o->command);
+    return state_visit (&c, &s, (const char *const *) o->command);
   state_check (&c, &s);
   printf ("%s%s%s\n", outcome_names[s.outcome], *s.reason ? ": " : "", s.reason);
   if (isatty (0)) {
     printf ("Here it is, in %s.  Leave the shell when you are done.\n",
             o->mount ? "$dir" : "$image");
-    state_visit (&c, &s, shell);
+    state_visit (&c, &s, (const char *const[]) { shell ? shell : "/bin/sh", NULL });
   }
   return s.outcome >= BROKEN ? DONE_FAILED : DONE_GOOD;
 }

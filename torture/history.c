@@ -69,6 +69,8 @@ add_point (struct history *h, size_t *room_for, const char *line)
   if (sscanf (line, "%" SCNu64 " %u%n", &p.time, &p.pending, &n) != 2 || line[n] != ' ')
     wrong ("the server's answer was not understood: %s", line);
   p.name = copy_of (line + n + 1);
+  while (p.marks < h->marks && h->mark[p.marks].time <= p.time)
+    p.marks++;
   ADD (h->point, h->points, *room_for, p);
 }
 
@@ -94,18 +96,9 @@ history_read (void)
   return h;
 }
 
-size_t
-history_marks (const struct history *h, uint64_t time)
-{
-  size_t n = 0;
-
-  while (n < h->marks && h->mark[n].time <= time)
-    n++;
-  return n;
-}
-
 void
-history_write (const struct history *h, size_t marks, const char *kind, const char *file)
+history_write (const struct history *h, const struct point *p, const char *kind,
+               const char *file)
 {
   const size_t len = strlen (kind);
   char *all = NULL;
@@ -114,7 +107,7 @@ history_write (const struct history *h, size_t marks, const char *kind, const ch
 
   if (!f)
     wrong ("out of memory");
-  for (size_t i = 0; i < marks; i++)
+  for (size_t i = 0; i < p->marks; i++)
     if (strncmp (h->mark[i].text, kind, len) == 0)
       fprintf (f, "%s\n", h->mark[i].text + len);
   fclose (f);
@@ -192,9 +185,8 @@ tell_choice (const struct history *h, const char *choice)
 char *
 history_tell (const struct history *h, const struct point *p, const char *choice, bool loses)
 {
-  const size_t marks = history_marks (h, p->time);
   char *const when = tell_point (p), *const what = tell_choice (h, loses ? choice : "all");
-  char *const after = marks ? text ("After \"%s\"", h->mark[marks - 1].text)
+  char *const after = p->marks ? text ("After \"%s\"", h->mark[p->marks - 1].text)
     : copy_of ("Before anything is promised");
   char *const all = text ("%s, power is cut %s.  %s", after, when, what);
 

@@ -18,6 +18,7 @@ struct point {
   uint64_t time;
   char *name;                   /* as in crash/NAME/none */
   unsigned pending;             /* requests */
+  size_t marks;                 /* that were set by then */
 };
 
 struct request {
@@ -38,11 +39,8 @@ struct history {
 /* Ask the server for it, from the mark with which the recording begins. */
 struct history history_read (void);
 
-/* How many marks were set by this time. */
-size_t history_marks (const struct history *h, uint64_t time);
-
-/* Put those that begin with KIND, such as "ack ", into a file, without that. */
-void history_write (const struct history *h, size_t marks, const char *kind,
+/* Put the marks by then that begin with KIND, such as "ack ", into a file, without that. */
+void history_write (const struct history *h, const struct point *p, const char *kind,
                     const char *file);
 
 /* What happens at a point, and what a choice loses, as a sentence, from malloc.  LOSES:

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "lib/sys.h"
 #include "torture/place.h"
 #include "torture/tools.h"
 
@@ -78,9 +79,10 @@ remove_left (const char *dir)
 const char *
 place_begin (const char *type)
 {
-  const char *dir = access ("/dev/shm", W_OK) == 0 ? "/dev/shm" : getenv ("TMPDIR");
+  const char *dir = getenv ("TMPDIR");
 
-  dir = dir ? dir : "/tmp";
+  if (!dir || !*dir)
+    dir = access ("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
   if (type)
     own_mounts (type);
   remove_left (dir);
@@ -95,18 +97,20 @@ const char *
 place_disk (const char *socket)
 {
   char *const pid_file = text ("%s/fuse.pid", place), *const log = text ("%s/fuse.log", place);
-  char *const file = text ("%s/fuse/disk", place);
-  char *argv[] = { copy_of ("nbdfuse"), copy_of ("-P"), pid_file, file,
-                   text ("nbd+unix:///?socket=%s", socket), NULL };
-  char *const dir = text ("%s/fuse", place);
+  char *const file = text ("%s/fuse/disk", place), *const dir = text ("%s/fuse", place);
+  char *const uri = text ("nbd+unix:///?socket=%s", socket);
 
   mkdir (dir, 0777);
-  fuse = start (argv, log);
+  fuse = start ((const char *const[]) { "nbdfuse", "-P", pid_file, file, uri, NULL }, log);
   while (access (file, F_OK) != 0 || access (pid_file, F_OK) != 0) {
     if (waitpid (fuse, NULL, WNOHANG) == fuse)
-      wrong ("nbdfuse can't show the disk as a file: see %s", log);
+      wrong ("can't show the disk as a file: %s", last_line (log));
     usleep (2000);
   }
+  free (pid_file);
+  free (log);
+  free (dir);
+  free (uri);
   return file;
 }
 
@@ -114,32 +118,26 @@ void
 place_no_disk (void)
 {
   char *const dir = text ("%s/fuse", place);
-  char *argv[] = { copy_of ("fusermount3"), copy_of ("-u"), dir, NULL };
   char why[200];
 
-  if (fuse <= 0)
-    return;
-  if (!help (argv, why, sizeof why))
-    kill (fuse, SIGTERM);
-  waitpid (fuse, NULL, 0);
+  if (fuse > 0) {
+    if (!help ((const char *const[]) { "fusermount3", "-u", dir, NULL }, why, sizeof why))
+      kill (fuse, SIGTERM);
+    waitpid (fuse, NULL, 0);
+  }
   fuse = 0;
+  free (dir);
 }
 
 /* A loop device for a file, with nothing cached between, or NULL. */
 static char *
 attach (const char *file, char *why, size_t size)
 {
-  char *argv[] = { copy_of ("losetup"), copy_of ("-f"), copy_of ("--show"),
-                   copy_of ("--direct-io=on"), copy_of (file), NULL };
-  const struct program p = { .argv = argv, .seconds = 60 };
-  struct ended e = run (&p);
-  char *device = NULL;
+  struct ended e = run ((const char *const[]) { "losetup", "-f", "--show", "--direct-io=on",
+                                                file, NULL }, NULL, 0);
+  char *const device = ended_well (&e) ? copy_of (e.last) : NULL;
 
-  for (char **a = argv; *a; a++)
-    free (*a);
-  if (!e.hung && !e.signal && e.code == 0)
-    device = copy_of (e.last);
-  else
+  if (!device)
     snprintf (why, size, "%s", e.first);
   ended_free (&e);
   return device;
@@ -149,12 +147,9 @@ attach (const char *file, char *why, size_t size)
 static void
 detach (char *device)
 {
-  char *argv[] = { copy_of ("losetup"), copy_of ("-d"), device, NULL };
   char why[100];
 
-  help (argv, why, sizeof why);
-  free (argv[0]);
-  free (argv[1]);
+  help ((const char *const[]) { "losetup", "-d", device, NULL }, why, sizeof why);
   free (device);
 }
 
@@ -175,14 +170,11 @@ static bool
 mount_it (const char *type, const char *what, const char *dir, const char *options, char *why,
           size_t size)
 {
-  char *argv[] = { copy_of ("mount"), copy_of ("-t"), copy_of (type), copy_of ("-o"),
-                   copy_of (options), copy_of (what), copy_of (dir), NULL };
-  const bool good = help (argv, why, size);
+  const bool good = help ((const char *const[]) { "mount", "-t", type, "-o", options, what,
+                                                  dir, NULL }, why, size);
 
   if (!good)
     shorten (why, dir);
-  for (char **a = argv; *a; a++)
-    free (*a);
   return good;
 }
 
@@ -206,13 +198,14 @@ place_mount (const char *type, const char *file, const char *dir, bool direct, c
 bool
 place_unmount (const char *dir, char *why, size_t size)
 {
-  for (int i = 0; i < 500; i++) {
-    if (umount (dir) == 0)
-      return true;
-    if (errno != EBUSY)
-      break;
+  const uint64_t end = sys_now () + 60 * SECOND;
+
+  while (umount (dir) == -1) {
+    if (errno != EBUSY || sys_now () > end) {
+      snprintf (why, size, "%s", strerror (errno));
+      return false;
+    }
     usleep (2000);              /* what was killed lets go */
   }
-  snprintf (why, size, "%s", strerror (errno));
-  return false;
+  return true;
 }

@@ -30,16 +30,11 @@ set_mark (const char *what)
 static void
 prepare (const char *what, const char *command, const char *disk)
 {
-  char *const argv[] = { copy_of ("sh"), copy_of ("-c"), copy_of (command), NULL };
-  const char *const env[] = { "disk", disk, NULL };
-  const struct program p = { .argv = argv, .env = env };
-  struct ended e = run (&p);
+  struct ended e = run_command (command, (const char *const[]) { "disk", disk, NULL }, 0);
 
-  if (e.signal || e.code)
+  if (!ended_well (&e))
     wrong ("%s failed: %s", what, e.last);
   ended_free (&e);
-  for (char *const *a = argv; *a; a++)
-    free (*a);
 }
 
 /*--------------------------------------------------------------------*/
@@ -72,11 +67,9 @@ start_workload (const struct options *o, const char *const *env, int out)
     wrong ("%s", strerror (errno));
   if (pid == 0) {
     setpgid (0, 0);
-    prepare_child (env);
     dup2 (open ("/dev/null", O_RDONLY), 0);
     dup2 (out, 1);
-    execl ("/bin/sh", "sh", "-c", o->workload, (char *) NULL);
-    _exit (127);
+    become ((const char *const[]) { "sh", "-c", o->workload, NULL }, env);
   }
   return pid;
 }

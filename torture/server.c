@@ -45,22 +45,6 @@ find_plugin (void)
   return copy_of ("memory");
 }
 
-/* The last line of a file that says more than nothing, from malloc. */
-static char *
-last_line (const char *name)
-{
-  FILE *f = fopen (name, "re");
-  char line[500], last[500] = "";
-
-  while (f && fgets (line, sizeof line, f))
-    if (line[0] != '\n')
-      memcpy (last, line, sizeof last);
-  if (f)
-    fclose (f);
-  last[strcspn (last, "\n")] = '\0';
-  return copy_of (last);
-}
-
 static void
 wait_for (pid_t server, const char *file, const char *log)
 {
@@ -75,19 +59,23 @@ void
 server_start (const struct options *o, const char *dir, const char *replay)
 {
   char *const pid_file = text ("%s/pid", dir), *const log = text ("%s/server.log", dir);
-  char *argv[] = {
-    copy_of ("nbdkit"), copy_of ("-f"), copy_of ("-U"), text ("%s/disk", dir),
-    copy_of ("-P"), pid_file, find_plugin (), text ("control=%s/control", dir),
-    text ("sector=%s", o->sector), text ("hook-timeout=1000000"),
-    replay ? text ("replay=%s", replay) : text ("size=%s", o->size),
-    replay ? NULL : copy_of ("write-cache=volatile"), copy_of ("history=4G"), NULL
-  };
+  char *const plugin = find_plugin (), *const sector = text ("sector=%s", o->sector);
+  char *const disk = text (replay ? "replay=%s" : "size=%s", replay ? replay : o->size);
+  char *const socket_word = text ("control=%s/control", dir);
 
-  disk_socket = argv[3];
   control = text ("%s/control", dir);
-  unlink (pid_file);
-  wait_for (start (argv, log), pid_file, log);
+  disk_socket = text ("%s/disk", dir);
+  wait_for (start ((const char *const[]) {
+    "nbdkit", "-f", "-U", disk_socket, "-P", pid_file, plugin, socket_word, sector,
+    "hook-timeout=1000000", disk, replay ? NULL : "write-cache=volatile", "history=4G", NULL
+  }, log), pid_file, log);
   client_connect (control);
+  free (pid_file);
+  free (log);
+  free (plugin);
+  free (sector);
+  free (disk);
+  free (socket_word);
 }
 
 char *

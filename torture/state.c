@@ -25,13 +25,13 @@ state_name (const struct state *s)
 /* A state that is there as a file, and perhaps mounted. */
 struct visit {
   char *image, *dir, *acked, *begun;
+  const char *env[9];           /* their names and themselves, for a program */
   char why[600];                /* it is not mounted; "": it is */
 };
 
 static void
 begin_visit (const struct checking *c, const struct state *s, struct visit *v)
 {
-  const size_t marks = history_marks (c->history, s->point->time);
   char *const name = state_name (s);
   char *why;
 
@@ -39,14 +39,18 @@ begin_visit (const struct checking *c, const struct state *s, struct visit *v)
     .image = text ("%s/state.img", c->place), .dir = text ("%s/state", c->place),
     .acked = text ("%s/acked", c->place), .begun = text ("%s/begun", c->place),
   };
-  history_write (c->history, marks, "ack ", v->acked);
-  history_write (c->history, marks, "begin ", v->begun);
+  history_write (c->history, s->point, "ack ", v->acked);
+  history_write (c->history, s->point, "begin ", v->begun);
   if (!server_save (name, v->image, &why))
     wrong ("%s: %s", name, why);
   free (why);
   free (name);
   if (c->options->mount)
     place_mount (c->options->mount, v->image, v->dir, false, v->why, sizeof v->why);
+  memcpy (v->env, (const char *const[]) {
+    "image", v->image, "acked", v->acked, "begun", v->begun,
+    c->options->mount && !*v->why ? "dir" : NULL, v->dir, NULL
+  }, sizeof v->env);
 }
 
 static void
@@ -78,7 +82,6 @@ judge (struct state *s, const struct ended *e)
 void
 state_check (const struct checking *c, struct state *s)
 {
-  const struct options *o = c->options;
   struct visit v;
 
   begin_visit (c, s, &v);
@@ -86,24 +89,16 @@ state_check (const struct checking *c, struct state *s)
     s->outcome = UNREADABLE;
     s->reason = copy_of (v.why);
   } else {
-    char *const argv[] = { copy_of ("sh"), copy_of ("-c"), copy_of (o->check), NULL };
-    const char *const env[] = {
-      "image", v.image, "acked", v.acked, "begun", v.begun, o->mount ? "dir" : NULL, v.dir,
-      NULL
-    };
-    const struct program p = { .argv = argv, .env = env, .seconds = o->timeout };
-    struct ended e = run (&p);
+    struct ended e = run_command (c->options->check, v.env, c->options->timeout);
 
     judge (s, &e);
     ended_free (&e);
-    for (char *const *a = argv; *a; a++)
-      free (*a);
   }
   end_visit (c, &v);
 }
 
 int
-state_visit (const struct checking *c, const struct state *s, char **command)
+state_visit (const struct checking *c, const struct state *s, const char *const *command)
 {
   struct visit v;
   int status = 0;
@@ -114,16 +109,8 @@ state_visit (const struct checking *c, const struct state *s, char **command)
     printf ("it can't be mounted: %s\n", v.why);
   fflush (stdout);
   pid = fork ();
-  if (pid == 0) {
-    const char *const env[] = {
-      "image", v.image, "acked", v.acked, "begun", v.begun,
-      c->options->mount && !*v.why ? "dir" : NULL, v.dir, NULL
-    };
-
-    prepare_child (env);
-    execvp (command[0], command);
-    wrong ("%s: there is no such command", command[0]);
-  }
+  if (pid == 0)
+    become (command, v.env);
   if (pid > 0)
     waitpid (pid, &status, 0);
   end_visit (c, &v);

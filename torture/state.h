@@ -34,7 +34,8 @@ struct checking {
 void state_check (const struct checking *c, struct state *s);
 
 /* Let another command look at it; returns its exit code. */
-int state_visit (const struct checking *c, const struct state *s, char **command);
+int state_visit (const struct checking *c, const struct state *s,
+                 const char *const *command);
 
 /* Its name, from malloc. */
 char *state_name (const struct state *s);

@@ -114,50 +114,62 @@ write_file (const char *name, const char *bytes, size_t n)
 /*--------------------------------------------------------------------*/
 /* Programs. */
 
-void
-prepare_child (const char *const *env)
+_Noreturn void
+become (const char *const *argv, const char *const *env)
 {
 #ifdef __linux__
   prctl (PR_SET_PDEATHSIG, SIGKILL);
 #endif
   for (; env && *env; env += 2)
     setenv (env[0], env[1], 1);
-}
-
-static _Noreturn void
-become (char *const *argv, int out)
-{
-  const int in = open ("/dev/null", O_RDONLY);
-
-  dup2 (in, 0);
-  dup2 (out, 1);
-  dup2 (out, 2);
-  execvp (argv[0], argv);
+  execvp (argv[0], (char *const *) argv);
   dprintf (2, "%s: %s\n", argv[0], strerror (errno));
   _exit (127);
 }
 
+/* The same in a group of its own, which reads nothing, and writes to OUT. */
+static _Noreturn void
+become_quiet (const char *const *argv, const char *const *env, int out)
+{
+  setpgid (0, 0);               /* what the terminal sends is for us */
+  dup2 (open ("/dev/null", O_RDONLY), 0);
+  dup2 (out, 1);
+  dup2 (out, 2);
+  become (argv, env);
+}
+
 pid_t
-start (char *const *argv, const char *log)
+start (const char *const *argv, const char *log)
 {
   const int out = open (log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   const pid_t pid = out == -1 ? -1 : fork ();
 
   if (pid == -1)
     wrong ("%s: %s", argv[0], strerror (errno));
-  if (pid == 0) {
-    setpgid (0, 0);             /* what the terminal sends is for us */
-    prepare_child (NULL);
-    become (argv, out);
-  }
+  if (pid == 0)
+    become_quiet (argv, NULL, out);
   close (out);
   return pid;
 }
 
-/* What a program writes, of which the last line is kept. */
+char *
+last_line (const char *log)
+{
+  FILE *f = fopen (log, "re");
+  char line[500], last[500] = "";
+
+  while (f && fgets (line, sizeof line, f))
+    if (line[0] != '\n')
+      memcpy (last, line, sizeof last);
+  if (f)
+    fclose (f);
+  last[strcspn (last, "\n")] = '\0';
+  return copy_of (last);
+}
+
+/* What a program writes, of which two lines are kept. */
 struct output {
   int fd;
-  FILE *to;
   size_t n;                     /* bytes so far */
   char line[500], first[500], last[500];
   size_t len;
@@ -167,8 +179,6 @@ static void
 take_output (struct output *o, const char *buf, size_t n)
 {
   o->n += n;
-  if (o->to)
-    fwrite (buf, 1, n, o->to);
   for (size_t i = 0; i < n; i++) {
     if (buf[i] == '\n' && o->len > 0) {
       o->line[o->len] = '\0';
@@ -224,21 +234,18 @@ finish (pid_t pid, uint64_t end, struct ended *e)
 }
 
 struct ended
-run (const struct program *p)
+run (const char *const *argv, const char *const *env, double seconds)
 {
-  const uint64_t end = p->seconds > 0 ? sys_now () + (uint64_t) (p->seconds * 1e9) : 0;
-  struct output o = { .to = p->to ? fopen (p->to, "we") : NULL };
+  const uint64_t end = seconds > 0 ? sys_now () + (uint64_t) (seconds * 1e9) : 0;
+  struct output o = { .n = 0 };
   struct ended e = { .hung = false };
   int fds[2];
   pid_t pid;
 
   if (pipe2 (fds, O_CLOEXEC) == -1 || (pid = fork ()) == -1)
-    wrong ("%s: %s", p->argv[0], strerror (errno));
-  if (pid == 0) {
-    setpgid (0, 0);
-    prepare_child (p->env);
-    become (p->argv, fds[1]);
-  }
+    wrong ("%s: %s", argv[0], strerror (errno));
+  if (pid == 0)
+    become_quiet (argv, env, fds[1]);
   setpgid (pid, pid);
   set_running (pid);
   close (fds[1]);
@@ -249,9 +256,19 @@ run (const struct program *p)
   e.first = copy_of (o.first);
   e.last = copy_of (*o.last ? o.last : o.first);
   close (o.fd);
-  if (o.to)
-    fclose (o.to);
   return e;
+}
+
+struct ended
+run_command (const char *command, const char *const *env, double seconds)
+{
+  return run ((const char *const[]) { "sh", "-c", command, NULL }, env, seconds);
+}
+
+bool
+ended_well (const struct ended *e)
+{
+  return !e->hung && !e->signal && e->code == 0;
 }
 
 void
@@ -262,11 +279,10 @@ ended_free (struct ended *e)
 }
 
 bool
-help (char *const *argv, char *why, size_t size)
+help (const char *const *argv, char *why, size_t size)
 {
-  const struct program p = { .argv = argv, .seconds = 60 };
-  struct ended e = run (&p);
-  const bool good = !e.hung && !e.signal && e.code == 0;
+  struct ended e = run (argv, NULL, 0);
+  const bool good = ended_well (&e);
 
   if (!good)
     snprintf (why, size, "%s", *e.first ? e.first : "failed");

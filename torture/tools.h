@@ -44,25 +44,25 @@ struct ended {
   char *first, *last;           /* its first line and its last, from malloc; "": none */
 };
 
-struct program {
-  char *const *argv;
-  const char *const *env;       /* pairs of name and value, ended by NULL */
-  double seconds;               /* that it may take; 0: any */
-  const char *to;               /* a file for what it writes, or NULL: it is not kept */
-};
-
-/* Run one in a process group of its own, which ends with it, and read what it writes. */
-struct ended run (const struct program *p);
-
+/* Run one in a process group of its own, which ends with it, and read what it writes.  ENV:
+ * pairs of name and value, ended by NULL, which may be NULL itself.  SECONDS: that it may
+ * take; 0: any.
+ */
+struct ended run (const char *const *argv, const char *const *env, double seconds);
+struct ended run_command (const char *command, const char *const *env, double seconds);
 void ended_free (struct ended *e);
+bool ended_well (const struct ended *e);
 
 /* Start one that stays until this program ends, with its output in the file LOG. */
-pid_t start (char *const *argv, const char *log);
+pid_t start (const char *const *argv, const char *log);
+
+/* The last line in such a file, from malloc. */
+char *last_line (const char *log);
 
 /* Run a helper such as mount, and say in WHY of SIZE bytes why it failed. */
-bool help (char *const *argv, char *why, size_t size);
+bool help (const char *const *argv, char *why, size_t size);
 
-/* In a child: be killed when this program ends, and let ENV be part of the environment. */
-void prepare_child (const char *const *env);
+/* In a child: be killed when this program ends, and become another one. */
+_Noreturn void become (const char *const *argv, const char *const *env);
 
 #endif /* TORTURE_TOOLS_H */

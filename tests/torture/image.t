@@ -9,6 +9,9 @@ fuse_disk || skip_all "$why"
 fuse_stopped
 stopped
 
+export TMPDIR=$scratch/temporary
+mkdir "$TMPDIR"
+
 # torture ARGUMENTS: run it; its output is in the file out.
 torture ()
 {
@@ -55,17 +58,23 @@ refused "--seed x: expected" "a seed" --seed x --workload true --check true
 refused "frobnicate: expected show NAME" "a word" --workload true --check true frobnicate
 refused "the workload fails on a healthy disk \(exit status 3\)" "a workload that fails" --workload "exit 3" --check true
 refused "--setup failed: no way" "a setup that fails" --setup "echo no way; false" --workload true --check true
+refused "--setup failed: y" "one that writes too much" --setup "yes" --workload true --check true
 refused "found/run.json: No such file" "nothing to show" show crash/end/none
 SYNC=,fsync torture --workload "$work" --check "echo no; false"
 is "$? $(tail -1 out)" "2 disktorture: the check fails on what the workload has left, with no power cut at all (broken): no" \
     "a check that always fails"
-SYNC=,fsync torture --timeout 1 --workload "$work" --check "test -s \"\$acked\" || exec sleep 100; test ! -e stop" 
+SYNC=,fsync torture --timeout 3 --workload "$work" --check "test -s \"\$acked\" || exec sleep 100; test ! -e stop" 
 like "$(cat out)" "the check hangs" "a check that hangs"
 SYNC=,fsync torture --workload "echo begin 1; $work" --check "test -s \"\$acked\" || kill -SEGV \$\$"
 like "$(cat out)" "the check dies of a signal" "one that crashes"
+cp out crashed
 SYNC=,fsync torture --workload "$work" --check "$check"
 SYNC=,fsync "$TOP/disktorture" --size 1M --out found --workload "$work" --check "$check" >out 2>&1
 like "$? $(cat out)" "^2 .*results.jsonl is there already, of an earlier run" "what an earlier run has found stays"
+name=$(sed -n 's/.*again: disktorture show //p' crashed)
+like "$("$TOP/disktorture" --out found show "$name" -- no-such-command 2>&1; echo $?)" "
+no-such-command: No such file or directory
+127$" "a command that is not there"
 like "$("$TOP/disktorture" --help)" "^usage: disktorture .*--workload COMMAND" "help"
-is "$(pgrep -f "$scratch.*memory.so")" "" "no server is left"
+is "$(ls "$TMPDIR"; pgrep -af "$TMPDIR")" "" "nothing is left behind"
 done_testing
