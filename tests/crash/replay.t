@@ -160,8 +160,8 @@ control("disk:save_history [[large]]")
 stopped
 rm -f ctl
 serve replay=large sector=512 control=ctl
-is "$("$memctl" ctl 'local n = 0 for s in disk:states { how = "lose-one", units = "sectors" } do n = n + 1 end return n')" 1 \
-    "one sector of a write of 512 bytes can be lost"
+is "$("$memctl" ctl 'local n = 0 for s in disk:states { point = "end", units = "sectors" } do n = n + 1 end return n')" 2 \
+    "a write of 512 bytes is there or not"
 stopped
 
 # What can't be saved.
