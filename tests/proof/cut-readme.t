@@ -76,6 +76,6 @@ fi
 if [ $kernel -ne 0 ]; then
     skip kernel "$kernel_why"
 else
-    as_shown kernel "s/fuse2fs/mount -o loop,commit=3600/"
+    as_shown kernel "s/fuse2fs\( -o hard_remove\)*/mount -o loop,commit=3600/"
 fi
 done_testing
