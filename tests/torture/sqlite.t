@@ -13,15 +13,16 @@ detach
 fuse_stopped
 stopped
 
-# manual NAME: a script of the manual page, which is indented by a space.
-manual ()
+# scripts NAME...: each script of the manual page as a file; there it is indented by a space.
+scripts ()
 {
-    awk -v name="F<$1>" '$0 == "" && inside > 1 { exit }
-        index ($0, name) == 1 { inside = 1 }
-        inside && sub (/^ /, "") { inside = 2; print }' "$TOP/docs/disktorture.pod"
+    for name; do
+        awk -v name="F<$name>" '$0 == "" && inside > 1 { exit }
+            index ($0, name) == 1 { inside = 1 }
+            inside && sub (/^ /, "") { inside = 2; print }' "$TOP/docs/disktorture.pod" >"$name"
+    done
 }
-manual work.sh >work.sh
-manual check.sh >check.sh
+scripts work.sh check.sh
 is "$(wc -l <work.sh) $(wc -l <check.sh)" "5 4" "the scripts of the manual page"
 export TMPDIR=$scratch/temporary
 mkdir "$TMPDIR"
