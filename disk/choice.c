@@ -301,6 +301,7 @@ struct picking {
   uint64_t bytes;
   struct patches *patches;
   struct loss *loss;
+  struct lost *lost;            /* instead of patches, or NULL */
 };
 
 static bool
@@ -561,6 +562,8 @@ patch (struct picking *p, const struct segment *s, uint64_t first, uint64_t end,
   const uint32_t sector = p->versions->sector;
   const struct version *above = s->newest;
 
+  if (p->lost)
+    return lost_add (p->lost, s, first, end, chosen);
   count_loss (p->loss, s, end - first, chosen);
   if (above == chosen || all_zero (s))
     return 0;
@@ -594,6 +597,21 @@ patch_segment (struct picking *p, const struct segment *s)
   return err ? err : patch (p, s, first, s->end, last);
 }
 
+static int
+patch_all (struct picking *p, char *why, size_t size)
+{
+  int err = check (p->choice, p->versions, why, size);
+
+  if (err)
+    return err;
+  if (p->choice->kind == CHOICE_SECTORS && any_atomic (p->versions))
+    err = draw_all (p);
+  for (const struct segment *s = p->versions->head[0]; s && !err; s = s->next[0])
+    err = patch_segment (p, s);
+  free (p->drawn);
+  return err;
+}
+
 int
 choice_make (const struct choice *c, struct versions *v, uint64_t bytes,
              struct patches *patches, struct loss *loss, char *why, size_t size)
@@ -602,21 +620,22 @@ choice_make (const struct choice *c, struct versions *v, uint64_t bytes,
     .choice = c, .versions = v, .left = c->number, .bytes = bytes,
     .patches = patches, .loss = loss,
   };
-  int err = check (c, v, why, size);
 
-  if (err)
-    return err;
   *loss = (struct loss) {
     .all_requests = v->pending, .all_sectors = v->sectors,
   };
   for (struct record *r = v->first; r; r = r->next)
     r->marked = false;
-  if (c->kind == CHOICE_SECTORS && any_atomic (v))
-    err = draw_all (&p);
-  for (const struct segment *s = v->head[0]; s && !err; s = s->next[0])
-    err = patch_segment (&p, s);
-  free (p.drawn);
-  return err;
+  return patch_all (&p, why, size);
+}
+
+int
+choice_lost (const struct choice *c, struct versions *v, struct lost *lost, char *why,
+             size_t size)
+{
+  struct picking p = { .choice = c, .versions = v, .left = c->number, .lost = lost };
+
+  return patch_all (&p, why, size);
 }
 
 /*--------------------------------------------------------------------*/

@@ -27,6 +27,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "disk/lost.h"
 #include "disk/versions.h"
 #include "disk/view.h"
 
@@ -65,6 +66,10 @@ void choice_free (struct choice *c);
  */
 int choice_make (const struct choice *c, struct versions *v, uint64_t bytes,
                  struct patches *patches, struct loss *loss, char *why, size_t size);
+
+/* What the choice loses, added to LOST, which is empty.  The versions are locked. */
+int choice_lost (const struct choice *c, struct versions *v, struct lost *lost, char *why,
+                 size_t size);
 
 /* How many states state-I can name.  EINVAL: there are too many. */
 int choice_states (const struct versions *v, uint64_t *states, char *why, size_t size);

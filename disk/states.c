@@ -41,7 +41,7 @@ find_pending (struct listing *l)
 
   l->pending = calloc (v->pending + 1, sizeof (struct record *));
   /* A list of all numbers, each with 20 digits, a comma, and a sector. */
-  l->room = 64 + v->pending * 24;
+  l->room = 64 + v->pending * 24 + (l->query->choice ? strlen (l->query->choice) : 0);
   l->text = malloc (l->room);
   if (!l->pending || !l->text)
     return ENOMEM;
@@ -98,6 +98,8 @@ name_state (const struct listing *l, uint64_t states, uint64_t i)
 {
   const struct states *q = l->query;
 
+  if (q->choice)
+    return i == 0 && snprintf (l->text, l->room, "%s", q->choice);
   switch (q->how) {
   case STATES_ALL:
     if (!q->sectors)
@@ -191,8 +193,21 @@ digest_then (struct listing *l, struct patches *newest)
 /*--------------------------------------------------------------------*/
 /* The list. */
 
+/* What it loses, as a text from malloc. */
 static int
-describe_state (struct listing *l, struct loss *loss, struct digest *d, char *why,
+list_lost (const struct listing *l, const struct choice *c, char **text, char *why,
+           size_t size)
+{
+  struct lost lost = { NULL, 0, 0 };
+  int err = choice_lost (c, l->versions, &lost, why, size);
+
+  *text = err ? NULL : lost_text (&lost);
+  free (lost.run);
+  return !err && !*text ? ENOMEM : err;
+}
+
+static int
+describe_state (struct listing *l, struct loss *loss, char **lost, struct digest *d, char *why,
                 size_t size)
 {
   struct patches patches = { NULL, 0, 0 };
@@ -202,6 +217,9 @@ describe_state (struct listing *l, struct loss *loss, struct digest *d, char *wh
   if (!err)
     err = choice_make (&choice, l->versions, disk_size (l->disk), &patches, loss, why,
                        size);
+  *lost = NULL;
+  if (!err && l->query->choice)
+    err = list_lost (l, &choice, lost, why, size);
   *d = l->newest;
   if (l->view)
     view_hold (l->view);
@@ -220,7 +238,7 @@ check_query (const struct listing *l, uint64_t *states, char *why, size_t size)
   const struct states *q = l->query;
 
   *states = 0;
-  if (q->how != STATES_ALL)
+  if (q->choice || q->how != STATES_ALL)
     return 0;
   if (q->sectors)
     return choice_states (l->versions, states, why, size);
@@ -246,12 +264,14 @@ list_moment (struct listing *l, struct patches *newest, char *why, size_t size)
   for (uint64_t i = 0; i < l->query->count && !err; i++) {
     struct loss loss;
     struct digest d;
+    char *lost;
 
     if (!name_state (l, states, l->query->first + i))
       break;
-    err = describe_state (l, &loss, &d, why, size);
+    err = describe_state (l, &loss, &lost, &d, why, size);
     if (!err)
-      err = l->each (l->context, l->when, l->text, &loss, &d);
+      err = l->each (l->context, l->when, l->text, &loss, lost, &d);
+    free (lost);
   }
   view_free (l->view);
   free (l->pending);

@@ -18,6 +18,7 @@ enum states_how { STATES_ALL, STATES_LOSE_ONE, STATES_ONLY_ONE, STATES_PREFIX, S
 
 struct states {
   const char *point;            /* of a name: "now", "412" and so on */
+  const char *choice;           /* this one alone, such as "lose-37"; or NULL */
   bool sectors;                 /* each sector by itself; else each request */
   enum states_how how;
   uint64_t seed;                /* RANDOM: of the first one */
@@ -28,10 +29,12 @@ struct states {
 /* Give EACH the states that are wanted, as far as there are so many, in order.  Nothing is
  * kept between calls.  The cache is locked meanwhile, so EACH must not use the disk; it
  * returns 0, or what then is returned.  WHEN is the moment, in events, and CHOICE the end of
- * the name.  0; EINVAL, with a sentence in WHY of SIZE bytes; ENOMEM.  Of the live disk.
+ * the name.  LOST is what it loses, as a LIST (disk/lost.h), or NULL if not one alone was
+ * asked for.  0; EINVAL, with a sentence in WHY of SIZE bytes; ENOMEM.  Of the live disk.
  */
 typedef int state_fn (void *context, uint64_t when, const char *choice,
-                      const struct loss *loss, const struct digest *digest);
+                      const struct loss *loss, const char *lost,
+                      const struct digest *digest);
 int states_list (const struct states *q, state_fn *each, void *context, char *why,
                  size_t size);
 

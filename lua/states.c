@@ -15,12 +15,13 @@
 /* One of them. */
 struct found {
   char *choice;
+  char *lost;                   /* or NULL */
   uint64_t when;
   struct loss loss;
   struct digest digest;
 };
 
-/* The iterator.  The text of the point, if one was given, is its user value. */
+/* The iterator.  The texts of the point and the choice, if given, are its user values. */
 struct walk {
   struct states query;
   uint64_t first, count;        /* at each point */
@@ -35,8 +36,10 @@ struct walk {
 static void
 forget (struct walk *w)
 {
-  for (size_t i = 0; i < w->n; i++)
+  for (size_t i = 0; i < w->n; i++) {
     free (w->found[i].choice);
+    free (w->found[i].lost);
+  }
   w->n = w->at = 0;
 }
 
@@ -84,12 +87,12 @@ take_word (lua_State *L, const char *name, const char *const *words, const char 
   return luaL_error (L, "disk:states: %s: expected %s", name, list);
 }
 
-/* Read the table that is argument 2.  The point stays on the stack. */
+/* Read the table that is argument 2.  The choice and the point stay on the stack. */
 static void
 take_query (lua_State *L, struct walk *w)
 {
   static const char *const names[] = {
-    "point", "units", "how", "seed", "first", "count", NULL
+    "point", "choice", "units", "how", "seed", "first", "count", NULL
   };
   static const char *const units[] = { "requests", "sectors", NULL };
   static const char *const how[] = {
@@ -103,6 +106,9 @@ take_query (lua_State *L, struct walk *w)
   w->query.seed = take_count (L, "seed", 0);
   w->first = take_count (L, "first", 0);
   w->count = take_count (L, "count", w->query.how == STATES_RANDOM ? 100 : UINT64_MAX);
+  if (lua_getfield (L, 2, "choice") != LUA_TNIL && lua_type (L, -1) != LUA_TSTRING)
+    luaL_error (L, "disk:states: choice: expected the end of a name, such as \"lose-37\"");
+  w->query.choice = lua_tostring (L, -1);
   if (lua_getfield (L, 2, "point") == LUA_TNUMBER)
     lua_tostring (L, -1);
   w->everywhere = lua_isnil (L, -1);
@@ -117,14 +123,18 @@ take_query (lua_State *L, struct walk *w)
 /* The cache is locked: no Lua here. */
 static int
 find (void *walk, uint64_t when, const char *choice, const struct loss *loss,
-      const struct digest *digest)
+      const char *lost, const struct digest *digest)
 {
   struct walk *w = walk;
   struct found *f = &w->found[w->n];
 
   f->choice = strdup (choice);
-  if (!f->choice)
+  f->lost = lost ? strdup (lost) : NULL;
+  if (!f->choice || (lost && !f->lost)) {
+    free (f->choice);
+    free (f->lost);
     return ENOMEM;
+  }
   f->when = when;
   f->loss = *loss;
   f->digest = *digest;
@@ -192,7 +202,7 @@ push_found (lua_State *L, const struct walk *w, const struct found *f)
 {
   char digest[40];
 
-  lua_createtable (L, 0, 7);
+  lua_createtable (L, 0, 8);
   lua_pushfstring (L, "crash/%s/%s", w->query.point, f->choice);
   lua_setfield (L, -2, "name");
   snprintf (digest, sizeof digest, "%016" PRIx64 "%016" PRIx64, f->digest.high,
@@ -204,6 +214,8 @@ push_found (lua_State *L, const struct walk *w, const struct found *f)
   set_integer (L, "time", f->when);
   lua_pushboolean (L, !f->loss.lie);
   lua_setfield (L, -2, "legal");
+  if (f->lost)
+    set_string (L, "lost", f->lost);
 }
 
 static int
@@ -230,14 +242,15 @@ disk_method_states (lua_State *L)
   check_self (L, "states(table)");
   luaL_checktype (L, 2, LUA_TTABLE);
   lua_settop (L, 2);
-  w = lua_newuserdatauv (L, sizeof *w, 1);
+  w = lua_newuserdatauv (L, sizeof *w, 2);
   memset (w, 0, sizeof *w);
   if (luaL_newmetatable (L, CLASS))
     luaL_setfuncs (L, meta, 0);
   lua_setmetatable (L, -2);
   take_query (L, w);
   begin (w, lua_tostring (L, -1));
-  lua_setiuservalue (L, -2, 1);
+  lua_setiuservalue (L, -3, 1);
+  lua_setiuservalue (L, -2, 2);
   if (!w->everywhere || next_point (L, w))
     next_slice (L, w);          /* so that what is wrong is said at once */
   lua_pushcclosure (L, next_state, 1);

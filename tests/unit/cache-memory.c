@@ -107,6 +107,7 @@ test_mmap (void *addr, size_t size, int prot, int flags, int fd, off_t offset)
 #include "disk/point.c"
 #include "disk/moment.c"
 #include "disk/cache.c"
+#include "disk/lost.c"
 #include "disk/choice.c"
 #include "disk/disk.c"
 #include "disk/throttle.c"
