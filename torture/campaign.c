@@ -1,385 +1,293 @@
-/* campaign.c - try all states, and tell what failed. */
+/* campaign.c - try states, and tell what failed. */
 
-#include <ctype.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/array.h"
-#include "lib/chance.h"
 #include "lib/sys.h"
 #include "torture/campaign.h"
+#include "torture/causes.h"
+#include "torture/junit.h"
+#include "torture/names.h"
 #include "torture/out.h"
-#include "torture/server.h"
-#include "torture/state.h"
 #include "torture/tools.h"
+#include "torture/workers.h"
 
-#define ALL_SUBSETS 7           /* up to so many requests, all subsets are tried */
-#define SAMPLE 32               /* of those of more, and of torn states */
+#define BATCH 50                /* names in a line of a list */
+#define ENOUGH 3                /* failures in the same words at a point, before others come first */
+
+/* What failed at a point, and how often. */
+struct heap {
+  char *line;
+  unsigned n;
+};
 
 struct trying {
-  struct checking checking;
-  struct state *state;
-  size_t n, room, checked;
-  size_t by_requests, torn;     /* names */
-  uint64_t began;               /* nanoseconds */
+  const struct checking *checking;
+  struct names names;
+  size_t before, checked, same; /* states: in earlier runs; in all; for which another spoke */
+  struct heap *heap;            /* of each point */
+  size_t next;                  /* in the order of names */
+  bool late;                    /* only those are left that can wait */
+  uint64_t began, end;          /* nanoseconds; END: of the budget, or 0 */
+  FILE *results;
 };
 
 /*--------------------------------------------------------------------*/
-/* Names. */
+/* Which is next. */
 
-static void
-add_state (struct trying *t, const struct point *p, const char *line)
+static struct heap *
+heap_of (const struct trying *t, const struct state *s)
 {
-  const size_t len = strcspn (line, " ");
-  struct state s = { .point = p, .choice = text ("%.*s", (int) len, line) };
-  int legal;
-
-  if (sscanf (line + len, " %39s %u %u %d", s.digest, &s.requests, &s.sectors, &legal) != 4)
-    wrong ("the server's answer was not understood: %s", line);
-  s.legal = legal;
-  if (!array_grow (&t->state, t->n, &t->room, sizeof s))
-    wrong ("out of memory");
-  t->state[t->n++] = s;
+  return &t->heap[s->point - t->checking->history->point];
 }
 
-/* Add the states of a point that a query of disk:states gives. */
+/* The next one to be checked, or SIZE_MAX.  Where it fails in the same words again and again,
+ * the rest can wait.
+ */
 static size_t
-add_states (struct trying *t, const struct point *p, const char *query)
+next_state (struct trying *t)
 {
-  const size_t before = t->n;
-  char *const name = lua_string (p->name);
-  char *const chunk = text (
-    "local t = {} for s in disk:states { point = %s, %s } do t[#t + 1] = "
-    "('%%s %%s %%d %%d %%d'):format(s.name:match '([^/]*)$', s.digest, s.requests, s.sectors,"
-    " s.legal and 1 or 0) end return table.concat(t, '\\n')", name, query);
-  char *const answer = server_ask (chunk);
+  if (t->end && sys_now () > t->end)
+    return SIZE_MAX;
+  for (;; t->next++) {
+    const struct state *s = &t->names.state[t->next];
 
-  for (char *line = strtok (answer, "\n"); line; line = strtok (NULL, "\n"))
-    add_state (t, p, line);
-  free (answer);
-  free (chunk);
-  free (name);
-  return t->n - before;
-}
-
-static void
-add_point (struct trying *t, const struct point *p)
-{
-  static const char *const few[] = { "how = 'all'", NULL };
-  static const char *const many[] = {
-    "how = 'prefix'", "how = 'lose-one'", "how = 'only-one'", NULL
-  };
-  const uint64_t seed = t->checking.options->seed;
-  char *const sample = text ("how = 'random', seed = %" PRIu64 ", count = %d", seed, SAMPLE);
-  char *const torn = text ("units = 'sectors', %s", sample);
-  char *const lose = text ("units = 'sectors', how = 'lose-one', count = %d", 2 * SAMPLE);
-
-  for (const char *const *q = p->pending <= ALL_SUBSETS ? few : many; *q; q++)
-    t->by_requests += add_states (t, p, *q);
-  if (p->pending > ALL_SUBSETS)
-    t->by_requests += add_states (t, p, sample);
-  if (p->pending > 0) {
-    t->torn += add_states (t, p, lose);
-    t->torn += add_states (t, p, torn);
+    if (t->next == t->names.n) {
+      if (t->late)
+        return SIZE_MAX;
+      t->late = true;
+      t->next = SIZE_MAX;       /* 0 is next */
+    } else if (!s->checked && !s->given && (t->late || heap_of (t, s)->n < ENOUGH))
+      return t->next++;
   }
-  free (sample);
-  free (torn);
-  free (lose);
 }
 
-/* How hard a choice is to understand. */
-static int
-rank (const char *choice)
-{
-  static const char *const kinds[] = { "none", "all", "lose-", "only-", "prefix-" };
-  const int torn = strchr (choice, ':') ? 10 : 0;
-
-  for (int i = 0; i < (int) (sizeof kinds / sizeof kinds[0]); i++)
-    if (strncmp (choice, kinds[i], strlen (kinds[i])) == 0)
-      return torn + i;
-  return 20;                    /* drawn at random */
-}
-
-/* 0: the same image with the same promises. */
-static int
-compare_images (const struct state *x, const struct state *y)
-{
-  const size_t m = x->point->marks, n = y->point->marks;
-
-  return m != n ? (m < n ? -1 : 1) : strcmp (x->digest, y->digest);
-}
-
-/* Of those the one that is told best comes first. */
-static int
-compare (const void *a, const void *b)
-{
-  const struct state *x = a, *y = b;
-
-  if (compare_images (x, y))
-    return compare_images (x, y);
-  if (rank (x->choice) != rank (y->choice))
-    return rank (x->choice) - rank (y->choice);
-  return strlen (x->choice) < strlen (y->choice) ? -1
-    : strlen (x->choice) > strlen (y->choice);
-}
-
-/* Leave out what is the same as another one. */
 static void
-leave_out_equal (struct trying *t)
+note_failure (struct trying *t, const struct state *s)
 {
-  size_t kept = 0;
+  struct heap *const heap = heap_of (t, s);
+  char *const line = causes_line (t->checking, s->reason ? s->reason : "");
 
-  if (t->n > 0)
-    qsort (t->state, t->n, sizeof *t->state, compare);
-  for (size_t i = 0; i < t->n; i++)
-    if (kept && compare_images (&t->state[kept - 1], &t->state[i]) == 0)
-      free (t->state[i].choice);
-    else
-      t->state[kept++] = t->state[i];
-  t->n = kept;
-}
-
-/* So that any part of them is a fair sample. */
-static void
-shuffle (struct trying *t)
-{
-  const uint64_t seed = chance_mix (t->checking.options->seed);
-
-  for (size_t i = t->n; i > 1; i--) {
-    const size_t k = chance_mix (seed + i) % i;
-    const struct state s = t->state[i - 1];
-
-    t->state[i - 1] = t->state[k];
-    t->state[k] = s;
-  }
+  if (heap->line && strcmp (heap->line, line) == 0)
+    heap->n++;
+  else if (heap->n < ENOUGH)
+    heap->n = 1;
+  free (heap->line);
+  heap->line = line;
 }
 
 /*--------------------------------------------------------------------*/
-/* Causes. */
-
-/* States that failed in the same way. */
-struct cause {
-  enum outcome outcome;
-  char *line;                   /* the last one of the check, without what differs */
-  size_t states;
-  const struct state *best;     /* the one that loses least */
-};
-
-/* Numbers, and names of what is temporary, differ from state to state. */
-static char *
-normalise (const char *line, const char *place)
-{
-  char *const copy = room (NULL, strlen (line) + 1), *to = copy;
-  const size_t len = strlen (place);
-
-  while (*line) {
-    if (strncmp (line, place, len) == 0)
-      line += len;
-    else if (isdigit ((unsigned char) *line)) {
-      *to++ = '#';
-      while (isdigit ((unsigned char) *line))
-        line++;
-    } else
-      *to++ = *line++;
-  }
-  *to = '\0';
-  return copy;
-}
-
-static bool
-loses_less (const struct state *a, const struct state *b)
-{
-  if (a->requests != b->requests)
-    return a->requests < b->requests;
-  if (a->sectors != b->sectors)
-    return a->sectors < b->sectors;
-  return a->point->time < b->point->time;
-}
-
-/* Put a state to the others of its cause. */
-static void
-add_to_cause (struct cause **cause, size_t *n, size_t *room_for, const struct state *s,
-              const char *place)
-{
-  char *const line = normalise (s->reason, place);
-  struct cause *c = *cause;
-
-  while (c < *cause + *n && (c->outcome != s->outcome || strcmp (c->line, line) != 0))
-    c++;
-  if (*n == 0 || c == *cause + *n) {
-    if (!array_grow (cause, *n, room_for, sizeof *c))
-      wrong ("out of memory");
-    c = &(*cause)[(*n)++];
-    *c = (struct cause) { .outcome = s->outcome, .line = copy_of (line), .best = s };
-  }
-  c->states++;
-  if (loses_less (s, c->best))
-    c->best = s;
-  free (line);
-}
-
-static const char *
-class_of (const struct state *s)
-{
-  if (!s->legal)
-    return "D: only if the disk lies";
-  if (s->requests == 0)
-    return "A: nothing is lost that the disk had; was it asked to keep it?";
-  return strchr (s->choice, ':') || strncmp (s->choice, "sectors-", 8) == 0
-    ? "C: a part of a request" : "B: whole requests";
-}
-
-static void
-print_cause (const struct trying *t, const struct cause *c, size_t number)
-{
-  static const char *const titles[] = {
-    [BROKEN] = "the check says no", [UNREADABLE] = "it can't be mounted",
-    [HUNG] = "the check hangs", [CRASHED] = "the check dies of a signal",
-  };
-  char *const name = state_name (c->best);
-  char *const told = history_tell (t->checking.history, c->best->point, c->best->choice,
-                                   c->best->requests > 0);
-
-  printf ("\n%zu  %s   %zu state%s   %s   [%s]\n   %s\n", number, titles[c->outcome], c->states,
-          c->states == 1 ? "" : "s", c->best->legal ? "legal" : "a lie",
-          class_of (c->best), told);
-  if (*c->best->reason)
-    printf ("   %s: %s\n", c->outcome == UNREADABLE ? "mount" : "check", c->best->reason);
-  printf ("   again: disktorture show %s\n", name);
-  free (told);
-  free (name);
-}
-
-/* Print what failed; how many causes there are. */
-static size_t
-print_causes (const struct trying *t)
-{
-  struct cause *cause = NULL;
-  size_t n = 0, room_for = 0, failed = 0;
-
-  for (size_t i = 0; i < t->checked; i++)
-    if (t->state[i].outcome >= BROKEN) {
-      failed++;
-      add_to_cause (&cause, &n, &room_for, &t->state[i], t->checking.place);
-    }
-  if (failed == 0)
-    printf ("good      no state failed\n");
-  else
-    printf ("FAILED    %zu state%s, %zu cause%s\n", failed, failed == 1 ? "" : "s", n,
-            n == 1 ? "" : "s");
-  for (size_t i = 0; i < n; i++) {
-    print_cause (t, &cause[i], i + 1);
-    free (cause[i].line);
-  }
-  free (cause);
-  return n;
-}
-
-/*--------------------------------------------------------------------*/
-
-/* What the check says where nothing is lost at the end, it must not say elsewhere. */
-static void
-check_healthy (const struct trying *t)
-{
-  const struct history *h = t->checking.history;
-  struct state s = { .point = &h->point[h->points - 1], .choice = copy_of ("all") };
-
-  state_check (&t->checking, &s);
-  if (s.outcome != GOOD)
-    wrong ("the check fails on what the workload has left, with no power cut at all (%s): %s",
-           outcome_names[s.outcome], s.reason);
-  free (s.choice);
-  free (s.reason);
-}
+/* Try them. */
 
 static void
 print_progress (const struct trying *t, FILE *to, const char *end)
 {
   const double seconds = (double) (sys_now () - t->began) / 1e9;
+  const size_t now = t->checked - t->before;
 
-  fprintf (to, "checked   %zu of %zu   %.0f/s   %.0f s%s", t->checked, t->n,
-           (double) t->checked / (seconds > 0 ? seconds : 1), seconds, end);
+  fprintf (to, "checked   %zu of %zu   %.0f/s   %.0f s%s", t->checked, t->names.n,
+           (double) now / (seconds > 0 ? seconds : 1), seconds, end);
+}
+
+/* A result has come. */
+static void
+accept (struct trying *t, struct state *s, const struct result *r)
+{
+  s->checked = true;
+  s->outcome = r->outcome;
+  s->reason = *r->reason ? copy_of (r->reason) : NULL;
+  out_add (t->results, s, r);
+  if (s->outcome >= BROKEN && t->heap)
+    note_failure (t, s);
+  t->checked++;
 }
 
 static void
-check_all (struct trying *t)
+try_all (struct trying *t)
 {
-  FILE *const results = out_begin (t->checking.options);
+  const struct options *o = t->checking->options;
+  struct result r;
+  size_t i;
+  bool known;
 
   t->began = sys_now ();
-  for (; t->checked < t->n; t->checked++) {
+  t->end = o->budget > 0 ? t->began + (uint64_t) (o->budget * 1e9) : 0;
+  do {
     check_signals ();
-    state_check (&t->checking, &t->state[t->checked]);
-    out_add (results, &t->state[t->checked]);
+    while (workers_idle () && (i = next_state (t)) != SIZE_MAX) {
+      t->names.state[i].given = true;
+      workers_give (i, &t->names.state[i]);
+    }
+    if (!workers_take (&i, &r, &known))
+      break;
+    t->same += known;
+    accept (t, &t->names.state[i], &r);
     if (isatty (2))
-      print_progress (t, stderr, "\r");
-  }
-  fclose (results);
-  print_progress (t, stdout, "\n");
+      print_progress (t, stderr, "  \r");
+  } while (true);
 }
 
-int
-campaign (const struct options *o, const struct history *h, const char *place)
+static void
+print_checked (const struct trying *t, bool tried)
 {
-  struct trying t = { .checking = { o, h, place } };
-  size_t causes;
+  if (tried && t->checked > t->before)
+    print_progress (t, stdout, "");
+  else
+    printf ("checked   %zu of %zu", t->checked, t->names.n);
+  if (t->same)
+    printf ("   (%zu left the same files as another)", t->same);
+  if (t->before)
+    printf ("   (%zu by an earlier run)", t->before);
+  if (tried && t->checked < t->names.n)
+    printf ("   the budget is used up: start it again to go on");
+  printf ("\n");
+}
+
+void
+campaign_healthy (const struct checking *c)
+{
+  const struct history *h = c->history;
+  struct state s = { .choice = copy_of ("all") };
+  struct result r;
 
   if (h->points == 0)
     wrong ("the workload has changed nothing on the disk");
-  check_healthy (&t);
-  for (size_t i = 0; i < h->points; i++)
-    add_point (&t, &h->point[i]);
-  leave_out_equal (&t);
-  shuffle (&t);
+  s.point = &h->point[h->points - 1];
+  r = workers_check (&s);
+  if (r.outcome != GOOD)
+    wrong ("the check fails on what the workload has left, with no power cut at all (%s): %s",
+           outcome_names[r.outcome], r.reason);
+  free (s.choice);
+}
+
+static void
+remember (void *trying, const char *name, const struct state *found)
+{
+  struct trying *const t = trying;
+  static struct name_index *index;
+  struct state *s;
+  size_t i;
+
+  if (!index)
+    index = names_index (&t->names);
+  i = names_find (&t->names, index, name);
+  if (i == SIZE_MAX) {
+    struct state other = state_named (t->checking->history, name);
+
+    memcpy (other.digest, found->digest, sizeof other.digest);
+    other.requests = found->requests;
+    other.sectors = found->sectors;
+    other.legal = found->legal;
+    names_add (&t->names, &other);
+    i = t->names.n - 1;
+  }
+  s = &t->names.state[i];
+  t->before += !s->checked;
+  s->checked = true;
+  s->outcome = found->outcome;
+  s->reason = found->reason;
+}
+
+int
+campaign (const struct checking *c, bool try_them)
+{
+  const struct history *h = c->history;
+  struct trying t = { .checking = c, .names = names_list (c->options, h) };
+  struct causes causes;
+
+  t.heap = room (NULL, h->points * sizeof *t.heap);
+  memset (t.heap, 0, h->points * sizeof *t.heap);
   printf ("crashes   %zu points, %zu by requests, %zu torn, %zu different\n", h->points,
-          t.by_requests, t.torn, t.n);
+          t.names.by_requests, t.names.torn, t.names.n);
   fflush (stdout);
-  check_all (&t);
-  causes = print_causes (&t);
-  return causes ? DONE_FAILED : DONE_GOOD;
+  out_each (c->options, remember, &t);
+  t.checked = t.before;
+  if (try_them) {
+    t.results = out_results (c->options, "results.jsonl");
+    try_all (&t);
+    fclose (t.results);
+  }
+  print_checked (&t, try_them);
+  fflush (stdout);
+  causes = causes_find (c, t.names.state, t.names.n);
+  causes_print (c, &causes);
+  if (c->options->junit)
+    junit_write (c, &causes, t.checked);
+  return causes.n ? DONE_FAILED : DONE_GOOD;
+}
+
+/*--------------------------------------------------------------------*/
+/* Many machines. */
+
+int
+campaign_list (const struct checking *c)
+{
+  const struct names n = names_list (c->options, c->history);
+
+  for (size_t i = 0; i < n.n; i++) {
+    char *const name = state_name (&n.state[i]);
+
+    printf ("%s%c", name, i + 1 == n.n || i % BATCH == BATCH - 1 ? '\n' : ' ');
+    free (name);
+  }
+  return DONE_GOOD;
+}
+
+int
+campaign_check (const struct checking *c, char **names)
+{
+  struct trying t = { .checking = c };
+  struct result r;
+  size_t i;
+  bool known;
+
+  for (; *names; names++)
+    for (char *name = strtok (*names, " \t\n"); name; name = strtok (NULL, " \t\n")) {
+      struct state s = state_named (c->history, name);
+
+      free (state_ask (&s));
+      names_add (&t.names, &s);
+    }
+  t.results = out_results (c->options, NULL);
+  do {
+    while (workers_idle () && t.next < t.names.n) {
+      workers_give (t.next, &t.names.state[t.next]);
+      t.next++;
+    }
+    if (!workers_take (&i, &r, &known))
+      break;
+    accept (&t, &t.names.state[i], &r);
+  } while (true);
+  fclose (t.results);
+  return DONE_GOOD;
 }
 
 /*--------------------------------------------------------------------*/
 /* Show. */
 
-/* Find the point of a name such as crash/before-flush-14/none. */
-static const struct point *
-find_point (const struct history *h, const char *name, const char **choice)
-{
-  const char *end;
-
-  if (strncmp (name, "crash/", 6) != 0 || !(end = strchr (name + 6, '/')))
-    wrong ("show %s: expected a name such as crash/before-flush-14/none", name);
-  *choice = end + 1;
-  for (size_t i = 0; i < h->points; i++)
-    if (strlen (h->point[i].name) == (size_t) (end - name - 6)
-        && strncmp (h->point[i].name, name + 6, (size_t) (end - name - 6)) == 0)
-      return &h->point[i];
-  wrong ("show %s: this run has no such point", name);
-}
-
 int
-show (const struct options *o, const struct history *h, const char *place)
+campaign_show (const struct checking *c, const char *name, char **command)
 {
-  const struct checking c = { o, h, place };
-  const char *choice;
-  const struct point *p = find_point (h, o->show, &choice);
-  struct state s = { .point = p, .choice = copy_of (choice) };
-  char *const told = history_tell (h, p, choice, p->pending > 0);
+  struct state s = state_named (c->history, name);
+  char *const lost = state_ask (&s);
+  char *const told = history_tell (c->history, s.point, s.choice, s.requests > 0);
   const char *const shell = getenv ("SHELL");
+  struct result r;
 
+  if (!lost)
+    wrong ("%s: there is no such state", name);
   printf ("%s\n", told);
   free (told);
-  if (o->command)
-    return state_visit (&c, &s, (const char *const *) o->command);
-  state_check (&c, &s);
-  printf ("%s%s%s\n", outcome_names[s.outcome], *s.reason ? ": " : "", s.reason);
+  free (lost);
+  if (command)
+    return state_visit (c, &s, (const char *const *) command);
+  r = state_check (c, s.point, s.choice, NULL);
+  printf ("%s%s%s\n", outcome_names[r.outcome], *r.reason ? ": " : "", r.reason);
   if (isatty (0)) {
     printf ("Here it is, in %s.  Leave the shell when you are done.\n",
-            o->mount ? "$dir" : "$image");
-    state_visit (&c, &s, (const char *const[]) { shell ? shell : "/bin/sh", NULL });
+            c->options->mount ? "$dir" : "$image");
+    state_visit (c, &s, (const char *const[]) { shell ? shell : "/bin/sh", NULL });
   }
-  return s.outcome >= BROKEN ? DONE_FAILED : DONE_GOOD;
+  return r.outcome >= BROKEN ? DONE_FAILED : DONE_GOOD;
 }

@@ -1,19 +1,31 @@
-/* campaign.h - try all states, and tell what failed. */
+/* campaign.h - try states, and tell what failed.
+ *
+ * All return what this program exits with.  What failed in earlier runs on the same history is
+ * known, and not tried again.
+ */
 
 #ifndef TORTURE_CAMPAIGN_H
 #define TORTURE_CAMPAIGN_H
 
-#include "torture/history.h"
-#include "torture/options.h"
+#include <stdio.h>
 
-/* Try the states of a history; PLACE is the directory for what is temporary.  Returns
- * DONE_GOOD or DONE_FAILED.
- */
-int campaign (const struct options *o, const struct history *h, const char *place);
+#include "torture/state.h"
 
-/* Look at one state: say what it is, and run the check or a command there.  Returns the
- * exit code of this program.
+/* The check must be content with what the workload has left, or nothing can be said. */
+void campaign_healthy (const struct checking *c);
+
+/* Try all states, as far as --budget allows, or none of them, and report on all that were
+ * ever tried.
  */
-int show (const struct options *o, const struct history *h, const char *place);
+int campaign (const struct checking *c, bool try_them);
+
+/* Print the names of all states, some in each line. */
+int campaign_list (const struct checking *c);
+
+/* Try the states of these names; each word may have more than one. */
+int campaign_check (const struct checking *c, char **names);
+
+/* Look at one state: say what it is, and run the check or a command there. */
+int campaign_show (const struct checking *c, const char *name, char **command);
 
 #endif /* TORTURE_CAMPAIGN_H */

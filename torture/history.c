@@ -16,6 +16,7 @@ static const char events[] =
   "local t, began = {}, false "
   "for e in disk:history() do"
   " if e.kind == 'mark' and e.text == '" BEGIN_MARK "' then began = true"
+  " elseif e.kind == 'mark' and e.text == '" END_MARK "' then t[#t + 1] = 'e'"
   " elseif began and e.kind == 'mark' then t[#t + 1] = ('m %d %s'):format(e.time, e.text)"
   " elseif began and e.kind == 'flush' then t[#t + 1] = 'f'"
   " elseif began and e.kind == 'request' then"
@@ -74,18 +75,28 @@ add_point (struct history *h, size_t *room_for, const char *line)
   ADD (h->point, h->points, *room_for, p);
 }
 
-struct history
-history_read (void)
+static bool
+has_ack (const struct history *h)
 {
-  struct history h = { .marks = 0 };
+  return h->marks > 0 && strncmp (h->mark[h->marks - 1].text, "ack ", 4) == 0;
+}
+
+struct history
+history_read (const struct options *o)
+{
+  struct history h = { .sector = (uint32_t) strtoul (o->sector, NULL, 10) };
+  bool ended = false;
   size_t marks = 0, requests = 0, room_for = 0;
   char *answer = server_ask (events);
 
   for (char *line = strtok (answer, "\n"); line; line = strtok (NULL, "\n"))
     if (*line == 'm')
       add_mark (&h, &marks, line);
-    else if (*line == 'r')
+    else if (*line == 'r') {
       add_request (&h, &requests, line);
+      h.kept_word = h.kept_word || (!ended && has_ack (&h));
+    } else if (*line == 'e')
+      ended = true;
     else
       h.flushes++;
   free (answer);
@@ -136,34 +147,87 @@ tell_point (const struct point *p)
   return text ("at %s", name);
 }
 
-/* The request with which a list begins, if it is one alone. */
-static const struct request *
-find_request (const struct history *h, const char *list)
+static int
+compare_number (const void *number, const void *request)
 {
-  char *end;
-  const uint64_t n = strtoull (list, &end, 10);
+  const uint64_t n = *(const uint64_t *) number;
+  const struct request *r = request;
 
-  for (size_t i = 0; i < h->requests && (*end == '\0' || *end == ':'); i++)
-    if (h->request[i].number == n)
-      return &h->request[i];
-  return NULL;
+  return n < r->number ? -1 : n > r->number;
+}
+
+const struct request *
+history_request (const struct history *h, uint64_t number)
+{
+  return h->requests == 0 ? NULL
+    : bsearch (&number, h->request, h->requests, sizeof *h->request, compare_number);
+}
+
+/* The request of a list, if all its parts are of one. */
+static const struct request *
+one_request (const struct history *h, const char *list)
+{
+  const uint64_t first = strtoull (list, NULL, 10);
+
+  for (const char *part = list; part; part = strchr (part, ',')) {
+    char *end;
+
+    part += *part == ',';
+    if (strtoull (part, &end, 10) != first || *end == '-')
+      return NULL;
+  }
+  return history_request (h, first);
+}
+
+/* The sectors of such a list: "sector 9", or "sectors 2-4, 7"; from malloc. */
+static char *
+tell_sectors (const char *list)
+{
+  char *all = NULL;
+  const bool one = !strchr (list, ',') && !strchr (list, '-');
+
+  for (const char *part = strchr (list, ':'); part; part = strchr (part, ':')) {
+    const int n = (int) strcspn (++part, ",");
+    char *const more = all ? text ("%s, %.*s", all, n, part)
+      : text ("%s %.*s", one ? "sector" : "sectors", n, part);
+
+    free (all);
+    all = more;
+  }
+  return all;
+}
+
+static char *
+tell_one (const struct history *h, const struct request *r, const char *list, bool lost)
+{
+  const uint64_t last = (r->offset + r->count - 1) / h->sector - r->offset / h->sector;
+  char *const sectors = tell_sectors (list);
+  char *const what = text ("request %" PRIu64 ", a %s of %" PRIu64 " bytes at %" PRIu64,
+                           r->number, r->op, r->count, r->offset);
+  char *told;
+
+  if (!lost)
+    told = text ("Of what was not flushed, only %s%s%s, reaches the disk.",
+                 sectors ? sectors : "", sectors ? " of " : "", what);
+  else if (!sectors)
+    told = text ("R%s, is lost.  Everything else reaches the disk.", what + 1);
+  else
+    told = text ("R%s, loses %s (of 0-%" PRIu64 ").  Everything else reaches the disk.",
+                 what + 1, sectors, last);
+  free (sectors);
+  free (what);
+  return told;
 }
 
 static char *
 tell_list (const struct history *h, const char *list, bool lost)
 {
-  const struct request *r = find_request (h, list);
-  const char *sector = strchr (list, ':');
+  const struct request *r = one_request (h, list);
 
-  if (!r)
-    return lost ? text ("Requests %s are lost.  Everything else reaches the disk.", list)
-      : text ("Of what was not flushed, only requests %s reach the disk.", list);
-  if (!lost)
-    return text ("Of what was not flushed, only request %s, a %s of %" PRIu64 " bytes at %"
-                 PRIu64 ", reaches the disk.", list, r->op, r->count, r->offset);
-  return text ("Request %" PRIu64 ", a %s of %" PRIu64 " bytes at %" PRIu64 ", %s%s.  "
-               "Everything else reaches the disk.", r->number, r->op, r->count, r->offset,
-               sector ? "loses its sector " : "is lost", sector ? sector + 1 : "");
+  if (r)
+    return tell_one (h, r, list, lost);
+  return lost ? text ("Requests %s are lost.  Everything else reaches the disk.", list)
+    : text ("Of what was not flushed, only requests %s reach the disk.", list);
 }
 
 static char *

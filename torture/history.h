@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "torture/options.h"
+
 struct mark {
   uint64_t time;
   char *text;                   /* "ack X" or "begin X" */
@@ -34,10 +36,15 @@ struct history {
   struct request *request;
   size_t requests, flushes;
   uint64_t bytes;               /* that were written */
+  bool kept_word;               /* it wrote something after its first "ack X" */
+  uint32_t sector;              /* bytes */
 };
 
 /* Ask the server for it, from the mark with which the recording begins. */
-struct history history_read (void);
+struct history history_read (const struct options *o);
+
+/* A request by its number, or NULL: it came before the recording began. */
+const struct request *history_request (const struct history *h, uint64_t number);
 
 /* Put the marks by then that begin with KIND, such as "ack ", into a file, without that. */
 void history_write (const struct history *h, const struct point *p, const char *kind,

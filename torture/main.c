@@ -5,9 +5,12 @@
  *     place     where disks are seen: files, mounts
  *     record    run the workload, whose acknowledgements become marks
  *     history   what was recorded, and what a name means
- *     state     one state: saved, mounted, checked
- *     campaign  all of them; what failed, and why
- *     out       the directory for what is found
+ *     state     one state: saved, mounted, checked (files: what stands for its files)
+ *     names     all of them
+ *     workers   processes that check them
+ *     campaign  the order; lists and parts for many machines; one to look at
+ *     causes    what failed, and why; shrink: the least that must be lost
+ *     out       the directory for what is found; junit: for continuous integration
  *     tools     errors, texts, files, programs
  *
  * It knows the names of states and the control socket, and nothing of the plugin's inside.
@@ -24,37 +27,66 @@
 #include "torture/record.h"
 #include "torture/server.h"
 #include "torture/tools.h"
+#include "torture/workers.h"
 
+/* Run the workload, and keep what it did. */
 static void
-print_recorded (const struct history *h, uint64_t since)
+make_history (const struct options *o, const char *place)
 {
-  printf ("recorded  %zu writes, %zu flushes, %zu marks, %.1f MB in %.1f s\n", h->requests,
-          h->flushes, h->marks, (double) h->bytes / 1e6, (double) (sys_now () - since) / 1e9);
+  const uint64_t since = sys_now ();
+  struct history h;
+
+  server_start (o, place, NULL);
+  record (o, place);
+  h = history_read (o);
+  /* The list of names may go to a pipe. */
+  fprintf (o->mode == DO_LIST ? stderr : stdout,
+           "recorded  %zu writes, %zu flushes, %zu marks, %.1f MB in %.1f s\n", h.requests,
+           h.flushes, h.marks, (double) h.bytes / 1e6, (double) (sys_now () - since) / 1e9);
   fflush (stdout);
+  if (h.marks > 0 && !h.kept_word)
+    fputs ("disktorture: the first \"ack X\" came after the last write: is the output of the "
+           "workload held back?\n", stderr);
+  out_save_history (o);
+  server_stop ();
+}
+
+static int
+act (const struct checking *c, bool goes_on)
+{
+  const struct options *o = c->options;
+
+  if (o->mode == DO_SHOW)
+    return campaign_show (c, o->words[0], o->words[1] ? o->words + 1 : NULL);
+  workers_start (c, o->jobs);
+  if ((o->mode == DO_ALL || o->mode == DO_LIST) && !goes_on) {
+    campaign_healthy (c);
+    out_save_run (o);
+  }
+  if (o->mode == DO_LIST)
+    return campaign_list (c);
+  return o->mode == DO_CHECK ? campaign_check (c, o->words) : campaign (c, o->mode == DO_ALL);
 }
 
 int
 main (int argc, char **argv)
 {
   struct options o = read_options (argc, argv);
-  const char *place;
+  struct checking c = { .options = &o };
   struct history h;
-  uint64_t since;
+  bool goes_on = true;
 
-  if (o.show)
-    out_recall (&o);
+  if ((o.mode == DO_ALL || o.mode == DO_LIST) && o.workload)
+    goes_on = out_make (&o);
   else
-    out_make (&o);
+    out_recall (&o);
   take_signals ();
   client_name = "disktorture";
-  place = place_begin (o.mount);
-  server_start (&o, place, o.show ? out_history (&o) : NULL);
-  since = sys_now ();
-  if (!o.show)
-    record (&o, place);
-  h = history_read ();
-  if (o.show)
-    return show (&o, &h, place);
-  print_recorded (&h, since);
-  return campaign (&o, &h, place);
+  c.place = place_begin (o.mount);
+  if (!goes_on)
+    make_history (&o, c.place);
+  server_start (&o, c.place, out_history (&o));
+  h = history_read (&o);
+  c.history = &h;
+  return act (&c, goes_on);
 }

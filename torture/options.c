@@ -1,6 +1,7 @@
 /* options.c - what the command line says. */
 
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 static const char usage[] =
 "usage: disktorture [OPTIONS] --workload COMMAND --check COMMAND\n"
 "       disktorture [OPTIONS] show NAME [-- COMMAND]\n"
+"       disktorture [OPTIONS] list, check NAME..., report [FILE...]\n"
 "\n"
 "Records what a workload does to a disk, then cuts the power at every moment that\n"
 "matters, and runs the check on each state that may be left.\n"
@@ -26,11 +28,17 @@ static const char usage[] =
 "  --sector 512|4096    what a power cut keeps or loses as a whole (4096)\n"
 "  --timeout SECONDS    that a check may take (10)\n"
 "  --seed N             of random choices (0)\n"
+"  --jobs N             check so many states at once (1)\n"
+"  --budget TIME        that all checks may take, such as 10m\n"
+"  --junit FILE         write what was found for continuous integration\n"
 "  --out DIR            for what is found (disktorture.out)\n"
+"\n"
+"show looks at one state; list prints the names of all, check checks some, and report joins\n"
+"the results, on many machines.  Started again, disktorture goes on where it was stopped.\n"
 "\n"
 "Exit status: 0: no state failed, 1: some did, 2: it could not be tried.\n";
 
-enum { SIZE = 1, MOUNT, SETUP, WORKLOAD, CHECK, SECTOR, TIMEOUT, SEED, OUT, HELP, VERSION_ };
+enum { SIZE = 1, MOUNT, SETUP, WORKLOAD, CHECK, SECTOR, TIMEOUT, SEED, JOBS, BUDGET, JUNIT, OUT, HELP, VERSION_ };
 
 static const struct option longs[] = {
   { "size", required_argument, NULL, SIZE }, { "mount", required_argument, NULL, MOUNT },
@@ -39,25 +47,37 @@ static const struct option longs[] = {
   { "check", required_argument, NULL, CHECK },
   { "sector", required_argument, NULL, SECTOR },
   { "timeout", required_argument, NULL, TIMEOUT },
-  { "seed", required_argument, NULL, SEED }, { "out", required_argument, NULL, OUT },
+  { "seed", required_argument, NULL, SEED }, { "jobs", required_argument, NULL, JOBS },
+  { "budget", required_argument, NULL, BUDGET },
+  { "junit", required_argument, NULL, JUNIT }, { "out", required_argument, NULL, OUT },
   { "help", no_argument, NULL, HELP }, { "version", no_argument, NULL, VERSION_ },
   { NULL, 0, NULL, 0 }
 };
 
-static void
-take_timeout (struct options *o)
+static double
+take_time (const char *name)
 {
   uint64_t ns;
 
   if (!text_time (optarg, &ns) || ns == 0)
-    wrong ("--timeout %s: expected a time above 0, such as 10 or 500ms", optarg);
-  o->timeout = (double) ns / 1e9;
+    wrong ("%s %s: expected a time above 0, such as 10, 500ms or 2m", name, optarg);
+  return (double) ns / 1e9;
+}
+
+static uint64_t
+take_number (const char *name, uint64_t least, uint64_t most)
+{
+  const char *digits = optarg;
+  uint64_t n;
+
+  if (!text_digits (&digits, &n) || *digits || n < least || n > most)
+    wrong ("%s %s: expected a whole number from %" PRIu64 " on", name, optarg, least);
+  return n;
 }
 
 static void
 take_option (struct options *o, int option)
 {
-  const char *digits = optarg;
   uint64_t size;
 
   switch (option) {
@@ -79,11 +99,11 @@ take_option (struct options *o, int option)
       wrong ("--sector %s: expected 512 or 4096", optarg);
     o->sector = optarg;
     break;
-  case TIMEOUT: take_timeout (o); break;
-  case SEED:
-    if (!text_digits (&digits, &o->seed) || *digits)
-      wrong ("--seed %s: expected a whole number from 0 on", optarg);
-    break;
+  case TIMEOUT: o->timeout = take_time ("--timeout"); break;
+  case BUDGET: o->budget = take_time ("--budget"); break;
+  case SEED: o->seed = take_number ("--seed", 0, UINT64_MAX); break;
+  case JOBS: o->jobs = (unsigned) take_number ("--jobs", 1, 1000); break;
+  case JUNIT: o->junit = optarg; break;
   case OUT: o->out = optarg; break;
   case HELP: fputs (usage, stdout); exit (DONE_GOOD);
   case VERSION_: puts ("disktorture " VERSION); exit (DONE_GOOD);
@@ -91,37 +111,41 @@ take_option (struct options *o, int option)
   }
 }
 
-/* What follows the options: nothing, or show NAME [-- COMMAND]. */
+/* What follows the options: nothing, or what to do, and with what. */
 static void
 take_words (struct options *o, char **words)
 {
+  static const char *const modes[] = { "show", "list", "check", "report", NULL };
+  int mode = 0;
+
   if (!*words)
     return;
-  if (strcmp (*words, "show") != 0)
-    wrong ("%s: expected show NAME, or nothing; see --help", *words);
-  if (!words[1])
-    wrong ("show: expected the name of a state, such as crash/before-flush-14/none");
-  o->show = words[1];
-  if (words[2] && strcmp (words[2], "--") == 0 && words[3])
-    o->command = words + 3;
-  else if (words[2])
-    wrong ("show: expected -- COMMAND after the name");
+  while (modes[mode] && strcmp (*words, modes[mode]) != 0)
+    mode++;
+  if (!modes[mode])
+    wrong ("%s: expected show, list, check, report, or nothing; see --help", *words);
+  o->mode = (enum mode) (mode + 1);
+  o->words = words + 1;
+  if (o->mode == DO_LIST && *o->words)
+    wrong ("list %s: expected nothing after it", *o->words);
+  if ((o->mode == DO_SHOW || o->mode == DO_CHECK) && !*o->words)
+    wrong ("%s: expected the name of a state, such as crash/before-flush-14/none", *words);
 }
 
 struct options
 read_options (int argc, char **argv)
 {
   struct options o = {
-    .size = "64M", .sector = "4096", .out = "disktorture.out", .timeout = 10,
+    .size = "64M", .sector = "4096", .out = "disktorture.out", .timeout = 10, .jobs = 1,
   };
   int option;
 
-  while ((option = getopt_long (argc, argv, "+", longs, NULL)) != -1)
+  while ((option = getopt_long (argc, argv, "", longs, NULL)) != -1)
     take_option (&o, option);
   take_words (&o, argv + optind);
-  if (!o.check && !o.show)
-    wrong ("--check is missing: a command that looks at what is left");
-  if (!o.show && !o.workload)
+  if (o.mode == DO_ALL && !o.workload)
     wrong ("--workload is missing: a command that does something worth keeping");
+  if (o.mode == DO_ALL && !o.check)
+    wrong ("--check is missing: a command that looks at what is left");
   return o;
 }

@@ -6,15 +6,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum mode { DO_ALL, DO_SHOW, DO_LIST, DO_CHECK, DO_REPORT };
+
 struct options {
+  enum mode mode;
+  char **words;                 /* after it, ended by NULL */
   const char *size, *sector;    /* as the server takes them */
   const char *mount;            /* "ext4"; NULL: the workload has $disk */
   const char *setup, *workload, *check; /* commands */
+  const char *oracle;           /* "set", or NULL: the check decides */
   const char *out;              /* the directory for what is found */
+  const char *junit;            /* a file, or NULL */
   double timeout;               /* of a check, in seconds */
+  double budget;                /* for all checks, in seconds; 0: any */
+  unsigned jobs;
   uint64_t seed;
-  const char *show;             /* the state to show; NULL: a campaign */
-  char **command;               /* to run there, ended by NULL; or NULL */
 };
 
 /* Read it.  Ends the program where it is wrong, or asks for help. */

@@ -1,6 +1,8 @@
 /* out.c - the directory for what is found. */
 
 #include <errno.h>
+#include <glob.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -8,10 +10,17 @@
 #include <sys/stat.h>
 
 #include "control/client.h"
+#include "lib/chance.h"
 #include "lib/json.h"
 #include "torture/out.h"
 #include "torture/server.h"
 #include "torture/tools.h"
+
+static char *
+path_of (const struct options *o, const char *name)
+{
+  return text ("%s/%s", o->out, name);
+}
 
 /* The server, which saves the history, may be somewhere else. */
 char *
@@ -27,8 +36,8 @@ out_history (const struct options *o)
   return name;
 }
 
-static void
-save_history (const struct options *o)
+void
+out_save_history (const struct options *o)
 {
   char *const name = out_history (o), *const quoted = lua_string (name);
   char *const chunk = text ("disk:save_history(%s)", quoted);
@@ -39,87 +48,11 @@ save_history (const struct options *o)
   free (name);
 }
 
-static void
-add_string (struct json *j, const char *key, const char *value)
-{
-  if (value)
-    json_member_string (j, key, value);
-}
+/*--------------------------------------------------------------------*/
+/* Reading lines of JSON. */
 
-static void
-save_run (const struct options *o)
-{
-  char *const name = text ("%s/run.json", o->out);
-  struct json j = { .text = NULL };
-
-  json_add (&j, "{", 1);
-  json_member_string (&j, "version", VERSION);
-  add_string (&j, "size", o->size);
-  add_string (&j, "sector", o->sector);
-  add_string (&j, "mount", o->mount);
-  add_string (&j, "setup", o->setup);
-  add_string (&j, "workload", o->workload);
-  add_string (&j, "check", o->check);
-  json_member (&j, "seed", "%llu", (unsigned long long) o->seed);
-  json_add (&j, "}\n", 2);
-  if (j.failed)
-    wrong ("out of memory");
-  write_file (name, j.text, j.len);
-  json_free (&j);
-  free (name);
-}
-
-void
-out_make (const struct options *o)
-{
-  char *const name = text ("%s/results.jsonl", o->out);
-
-  if (mkdir (o->out, 0777) == -1 && errno != EEXIST)
-    wrong ("--out %s: %s", o->out, strerror (errno));
-  if (access (name, F_OK) == 0)
-    wrong ("%s is there already, of an earlier run: remove %s, or say --out DIR", name,
-           o->out);
-  free (name);
-}
-
-FILE *
-out_begin (const struct options *o)
-{
-  char *const name = text ("%s/results.jsonl", o->out);
-  FILE *f;
-
-  save_history (o);
-  save_run (o);
-  f = fopen (name, "we");
-  if (!f)
-    wrong ("%s: %s", name, strerror (errno));
-  free (name);
-  return f;
-}
-
-void
-out_add (FILE *results, const struct state *s)
-{
-  char *const name = state_name (s);
-  struct json j = { .text = NULL };
-
-  json_add (&j, "{", 1);
-  json_member_string (&j, "name", name);
-  json_member_string (&j, "outcome", outcome_names[s->outcome]);
-  json_member_string (&j, "digest", s->digest);
-  json_member (&j, "requests", "%u", s->requests);
-  json_member (&j, "sectors", "%u", s->sectors);
-  json_member (&j, "legal", s->legal ? "true" : "false");
-  json_member_string (&j, "reason", s->reason);
-  json_add (&j, "}\n", 2);
-  if (j.failed || fwrite (j.text, j.len, 1, results) != 1 || fflush (results) != 0)
-    wrong ("results.jsonl: %s", strerror (errno));
-  json_free (&j);
-  free (name);
-}
-
-/* A member of a line of JSON that is a string, from malloc, or OTHERWISE. */
-static const char *
+/* A member that is a string, from malloc, or OTHERWISE. */
+static char *
 member (const char *line, const char *key, const char *otherwise)
 {
   const char *at = client_member (line, key);
@@ -128,7 +61,7 @@ member (const char *line, const char *key, const char *otherwise)
   FILE *out;
 
   if (!at || *at != '"')
-    return otherwise;
+    return otherwise ? copy_of (otherwise) : NULL;
   out = open_memstream (&plain, &size);
   if (!out)
     wrong ("out of memory");
@@ -137,22 +70,269 @@ member (const char *line, const char *key, const char *otherwise)
   return plain;
 }
 
-void
-out_recall (struct options *o)
+static unsigned
+number (const char *line, const char *key)
 {
-  char *const name = text ("%s/run.json", o->out);
+  const char *at = client_member (line, key);
+
+  return at ? (unsigned) strtoul (at, NULL, 10) : 0;
+}
+
+/*--------------------------------------------------------------------*/
+/* How the run was made. */
+
+/* What stands for the files that a command names: a script may have changed. */
+static char *
+scripts_of (const char *command)
+{
+  char *const words = copy_of (command ? command : "");
+  uint64_t hash = 0;
+
+  for (char *w = strtok (words, " \t\n'\""); w; w = strtok (NULL, " \t\n'\"")) {
+    struct stat st;
+    FILE *f = stat (w, &st) == 0 && S_ISREG (st.st_mode) && st.st_size < 1 << 20
+      ? fopen (w, "re") : NULL;
+
+    for (int c; f && (c = getc (f)) != EOF;)
+      hash = chance_mix (hash ^ (unsigned char) c);
+    if (f)
+      fclose (f);
+  }
+  free (words);
+  return text ("%016" PRIx64, hash);
+}
+
+/* What must be the same, so that a run can go on. */
+struct said {
+  const char *key, *value;      /* NULL: it was not said */
+};
+
+enum { SAID = 12 };
+
+static void
+list_said (const struct options *o, struct said said[SAID])
+{
+  const char *const seed = text ("%" PRIu64, o->seed);
+  const struct said all[SAID] = {
+    { "--size", o->size }, { "--sector", o->sector }, { "--mount", o->mount },
+    { "--setup", o->setup }, { "--workload", o->workload }, { "--check", o->check },
+    { "--seed", seed }, { "--oracle", o->oracle }, { "setup script", scripts_of (o->setup) },
+    { "workload script", scripts_of (o->workload) },
+    { "check script", scripts_of (o->check) }, { "version", VERSION },
+  };
+
+  memcpy (said, all, sizeof all);
+}
+
+void
+out_save_run (const struct options *o)
+{
+  char *const name = path_of (o, "run.json");
+  struct said said[SAID];
+  struct json j = { .text = NULL };
+
+  list_said (o, said);
+  json_add (&j, "{", 1);
+  for (int i = 0; i < SAID; i++)
+    if (said[i].value)
+      json_member_string (&j, said[i].key, said[i].value);
+  json_add (&j, "}\n", 2);
+  if (j.failed)
+    wrong ("out of memory");
+  write_file (name, j.text, j.len);
+  json_free (&j);
+  free (name);
+}
+
+/* The line of a run, from malloc, or NULL. */
+static char *
+read_run (const struct options *o)
+{
+  char *const name = path_of (o, "run.json");
   char *line = NULL;
   size_t size = 0;
   FILE *f = fopen (name, "re");
+  const bool good = f && getline (&line, &size, f) > 0;
 
-  if (!f || getline (&line, &size, f) <= 0)
-    wrong ("%s: %s: show what was found by a run in this directory, or say --out DIR", name,
-           strerror (errno));
-  fclose (f);
-  o->mount = member (line, "mount", NULL);
-  o->sector = member (line, "sector", o->sector);
-  if (!o->check)
-    o->check = member (line, "check", NULL);
-  free (line);
+  if (f)
+    fclose (f);
   free (name);
+  return good ? line : NULL;
+}
+
+/* Ends the program if there is a run that was started in another way. */
+static void
+compare_run (const struct options *o, const char *line)
+{
+  struct said said[SAID];
+
+  list_said (o, said);
+  for (int i = 0; i < SAID; i++) {
+    char *const before = member (line, said[i].key, "");
+
+    if (strcmp (before, said[i].value ? said[i].value : "") != 0)
+      wrong ("%s holds a run with another %s: remove it, or say --out DIR", o->out,
+             said[i].key);
+    free (before);
+  }
+}
+
+bool
+out_make (const struct options *o)
+{
+  char *const results = path_of (o, "results.jsonl");
+  char *line;
+
+  if (mkdir (o->out, 0777) == -1 && errno != EEXIST)
+    wrong ("--out %s: %s", o->out, strerror (errno));
+  line = read_run (o);
+  if (line)
+    compare_run (o, line);
+  else if (access (results, F_OK) == 0)
+    wrong ("%s is there, but no run.json: remove %s, or say --out DIR", results, o->out);
+  free (results);
+  free (line);
+  return line != NULL;
+}
+
+void
+out_recall (struct options *o)
+{
+  char *const line = read_run (o);
+  char *seed;
+
+  if (!line)
+    wrong ("%s/run.json: %s: first run disktorture with --workload and --check, or say "
+           "--out DIR", o->out, strerror (errno));
+  o->mount = member (line, "--mount", NULL);
+  o->sector = member (line, "--sector", o->sector);
+  o->oracle = member (line, "--oracle", NULL);
+  if (!o->check)
+    o->check = member (line, "--check", NULL);
+  seed = member (line, "--seed", "0");
+  o->seed = strtoull (seed, NULL, 10);
+  free (seed);
+  free (line);
+}
+
+/*--------------------------------------------------------------------*/
+/* Results. */
+
+/* A line that was not written to its end is no result: cut it off. */
+static void
+mend (const char *name)
+{
+  FILE *f = fopen (name, "r+e");
+  off_t end = 0, at = 0;
+
+  if (!f)
+    return;
+  for (int c; (c = getc (f)) != EOF;) {
+    at++;
+    if (c == '\n')
+      end = at;
+  }
+  if (end < at && ftruncate (fileno (f), end) == -1)
+    wrong ("%s: %s", name, strerror (errno));
+  fclose (f);
+}
+
+FILE *
+out_results (const struct options *o, const char *name)
+{
+  char host[65] = "";
+  char *path;
+  FILE *f;
+
+  gethostname (host, sizeof host - 1);
+  path = name ? path_of (o, name) : text ("%s/results-%s-%d.jsonl", o->out, host,
+                                          (int) getpid ());
+  mend (path);
+  f = fopen (path, "ae");
+  if (!f)
+    wrong ("%s: %s", path, strerror (errno));
+  free (path);
+  return f;
+}
+
+void
+out_add (FILE *results, const struct state *s, const struct result *r)
+{
+  char *const name = state_name (s);
+  struct json j = { .text = NULL };
+
+  json_add (&j, "{", 1);
+  json_member_string (&j, "name", name);
+  json_member_string (&j, "outcome", outcome_names[r->outcome]);
+  json_member (&j, "seconds", "%.3f", r->seconds);
+  json_member (&j, "digest", "\"%016" PRIx64 "%016" PRIx64 "\"", s->digest[0], s->digest[1]);
+  json_member (&j, "requests", "%u", s->requests);
+  json_member (&j, "sectors", "%u", s->sectors);
+  json_member (&j, "legal", s->legal ? "true" : "false");
+  json_member_string (&j, "reason", r->reason);
+  json_add (&j, "}\n", 2);
+  if (j.failed || fwrite (j.text, j.len, 1, results) != 1 || fflush (results) != 0)
+    wrong ("the results can't be written: %s", strerror (errno));
+  json_free (&j);
+  free (name);
+}
+
+static bool
+read_result (const char *line, char **name, struct state *s)
+{
+  const char *const legal = client_member (line, "legal");
+  char *const outcome = member (line, "outcome", ""), *const digest = member (line, "digest", "");
+  int i = 0;
+
+  *s = (struct state) {
+    .requests = number (line, "requests"), .sectors = number (line, "sectors"),
+    .legal = legal && *legal == 't', .reason = member (line, "reason", ""),
+  };
+  *name = member (line, "name", "");
+  while (i <= CRASHED && strcmp (outcome_names[i], outcome) != 0)
+    i++;
+  s->outcome = (enum outcome) i;
+  sscanf (digest, "%16" SCNx64 "%16" SCNx64, &s->digest[0], &s->digest[1]);
+  free (outcome);
+  free (digest);
+  return **name && i <= CRASHED && line[strlen (line) - 1] == '\n';
+}
+
+typedef void result_fn (void *context, const char *name, const struct state *state);
+
+static void
+each_in (const char *file, result_fn *each, void *context)
+{
+  FILE *f = fopen (file, "re");
+  char *line = NULL;
+  size_t size = 0;
+
+  if (!f)
+    wrong ("%s: %s", file, strerror (errno));
+  while (getline (&line, &size, f) > 0) {
+    struct state s;
+    char *name;
+
+    if (read_result (line, &name, &s))
+      each (context, name, &s);
+    free (name);
+  }
+  free (line);
+  fclose (f);
+}
+
+void
+out_each (const struct options *o, result_fn *each, void *context)
+{
+  char *const pattern = path_of (o, "results*.jsonl");
+  glob_t found = { .gl_pathc = 0 };
+
+  if (!o->words || !*o->words)
+    glob (pattern, 0, NULL, &found);
+  for (size_t i = 0; i < found.gl_pathc; i++)
+    each_in (found.gl_pathv[i], each, context);
+  globfree (&found);
+  for (char **word = o->words; word && *word; word++)
+    each_in (*word, each, context);
+  free (pattern);
 }

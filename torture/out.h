@@ -3,24 +3,40 @@
 #ifndef TORTURE_OUT_H
 #define TORTURE_OUT_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "torture/options.h"
 #include "torture/state.h"
 
-/* Make it.  Ends the program if there is something of another run. */
-void out_make (const struct options *o);
+/* Make it, for a run.  True: there is the history of one that was started in the same way, so
+ * this one goes on.  Ends the program if there is something of another run.
+ */
+bool out_make (const struct options *o);
 
-/* Put the history of the server there, and open the results. */
-FILE *out_begin (const struct options *o);
-
-/* Add a result. */
-void out_add (FILE *results, const struct state *s);
-
-/* What is not said on the command line of "show", as the run had it. */
+/* What is not said on the command line, as the run in the directory had it.  Ends the program
+ * if there is none.
+ */
 void out_recall (struct options *o);
 
 /* The path of the history, from malloc. */
 char *out_history (const struct options *o);
+
+/* Put the history of the server there; and note, when it is known to be good, how it was made:
+ * then there is a run.
+ */
+void out_save_history (const struct options *o);
+void out_save_run (const struct options *o);
+
+/* Open a file of results to add to it, and add one.  NAME: NULL is one of this process. */
+FILE *out_results (const struct options *o, const char *name);
+void out_add (FILE *results, const struct state *s, const struct result *r);
+
+/* Give EACH all results in the files that the command line names, or else in the directory.
+ * STATE lasts as long as the call, apart from its reason.
+ */
+void out_each (const struct options *o,
+               void (*each) (void *context, const char *name, const struct state *state),
+               void *context);
 
 #endif /* TORTURE_OUT_H */

@@ -32,15 +32,15 @@ remove_one (const char *name, const struct stat *st, int kind, struct FTW *ftw)
   return remove (name) == 0 || errno == ENOENT || errno == EBUSY ? 0 : -1;
 }
 
-static void
+void
 remove_all (const char *dir)
 {
   /* Not into what may still be mounted. */
   nftw (dir, remove_one, 20, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
 
-void
-place_end (void)
+static void
+remove_place (void)
 {
   if (!place)
     return;
@@ -89,8 +89,21 @@ place_begin (const char *type)
   place = text ("%s/" NAME "%d-XXXXXX", dir, (int) getpid ());
   if (!mkdtemp (place))
     wrong ("%s: %s", place, strerror (errno));
-  atexit (place_end);
+  atexit (remove_place);
   return place;
+}
+
+const char *
+place_share (unsigned number, const char *type)
+{
+  char *const dir = text ("%s/%u", place, number);
+
+  place = NULL;                 /* is not this process's to remove */
+  if (type)
+    own_mounts (type);
+  if (mkdir (dir, 0777) == -1)
+    wrong ("%s: %s", dir, strerror (errno));
+  return dir;
 }
 
 const char *

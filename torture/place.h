@@ -14,8 +14,10 @@
  */
 const char *place_begin (const char *mount);
 
-/* Remove it. */
-void place_end (void);
+/* In a worker, which has its own: a directory in it, and mounts that only the worker sees, if
+ * it mounts anything.
+ */
+const char *place_share (unsigned number, const char *mount);
 
 /* Show the server's disk as a file; and no longer, when all is written. */
 const char *place_disk (const char *socket);
@@ -27,5 +29,8 @@ void place_no_disk (void);
 bool place_mount (const char *type, const char *file, const char *dir, bool direct,
                   char *why, size_t size);
 bool place_unmount (const char *dir, char *why, size_t size);
+
+/* Remove a directory and what is in it, and nothing that is mounted there. */
+void remove_all (const char *dir);
 
 #endif /* TORTURE_PLACE_H */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,8 @@
 #include "torture/record.h"
 #include "torture/server.h"
 #include "torture/tools.h"
+
+#define MARK_MOST 256           /* bytes of a mark */
 
 static void
 set_mark (const char *what)
@@ -81,49 +84,83 @@ is_promise (const char *line)
     || (strncmp (line, "begin ", 6) == 0 && line[6]);
 }
 
-/* Read what it says until the end; how many acknowledgements there were. */
-static unsigned
-follow (int terminal)
-{
-  FILE *f = fdopen (terminal, "r");
-  char *line = NULL;
-  size_t size = 0;
-  unsigned acks = 0;
+/* What it says. */
+struct said {
+  char line[MARK_MOST + 1];
+  size_t len;
+  unsigned acks;
+};
 
-  while (getline (&line, &size, f) > 0) {
-    line[strcspn (line, "\r\n")] = '\0';
-    if (strlen (line) > 256)
-      line[256] = '\0';
-    if (is_promise (line))
-      set_mark (line);
-    acks += strncmp (line, "ack ", 4) == 0;
+static void
+take_line (struct said *s)
+{
+  s->line[s->len] = '\0';
+  s->len = 0;
+  if (!is_promise (s->line))
+    return;
+  set_mark (s->line);
+  s->acks += s->line[0] == 'a';
+}
+
+static void
+take_output (struct said *s, const char *buf, size_t n)
+{
+  for (size_t i = 0; i < n; i++)
+    if (buf[i] == '\n')
+      take_line (s);
+    else if (buf[i] != '\r' && s->len < MARK_MOST)
+      s->line[s->len++] = buf[i];
+}
+
+/* Follow what it says to its end; what it leaves behind is killed then, and may hold the
+ * terminal no longer.  Returns its status.
+ */
+static int
+follow (pid_t pid, int terminal, struct said *s)
+{
+  bool ended = false;
+  int status = 0;
+
+  for (;;) {
+    struct pollfd p = { .fd = terminal, .events = POLLIN };
+    char buf[4096];
+    ssize_t n;
+
+    poll (&p, 1, 20);
+    check_signals ();
+    if (!ended && waitpid (pid, &status, WNOHANG) == pid) {
+      ended = true;
+      kill (-pid, SIGKILL);
+      kill_strays ();
+    }
+    if (!p.revents)
+      continue;
+    n = read (terminal, buf, sizeof buf);
+    if (n > 0)
+      take_output (s, buf, (size_t) n);
+    else if (ended)
+      return status;
   }
-  free (line);
-  fclose (f);
-  return acks;
 }
 
 static void
 work (const struct options *o, const char *const *env)
 {
+  struct said said = { .len = 0 };
   int theirs, status;
   const int ours = open_terminal (&theirs);
   const pid_t pid = start_workload (o, env, theirs);
-  unsigned acks;
 
   close (theirs);
   set_running (pid);
-  acks = follow (ours);
-  check_signals ();
-  waitpid (pid, &status, 0);
-  check_signals ();
-  kill (-pid, SIGKILL);
+  status = follow (pid, ours, &said);
   set_running (0);
+  close (ours);
   if (!WIFEXITED (status) || WEXITSTATUS (status) != 0)
     wrong ("the workload fails on a healthy disk (%s %d)",
            WIFSIGNALED (status) ? "signal" : "exit status",
            WIFSIGNALED (status) ? WTERMSIG (status) : WEXITSTATUS (status));
-  if (acks == 0)
+  if (said.acks == 0)
     fputs ("disktorture: the workload acknowledges nothing (it never says \"ack X\"), so "
            "nothing can be seen to be lost\n", stderr);
 }
@@ -148,6 +185,7 @@ record (const struct options *o, const char *place)
   if (o->mount && !place_mount (o->mount, disk, dir, true, why, sizeof why))
     wrong ("can't mount the disk: %s", why);
   work (o, env);
+  set_mark (END_MARK);
   if (o->mount && !place_unmount (dir, why, sizeof why))
     wrong ("can't unmount the disk after the workload: %s: has it left a program behind?",
            why);

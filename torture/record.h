@@ -5,8 +5,9 @@
 
 #include "torture/options.h"
 
-/* The mark from which on states count. */
+/* The mark from which on states count, and the one at which the workload has ended. */
 #define BEGIN_MARK "disktorture begins"
+#define END_MARK "disktorture ends"
 
 /* Prepare the disk of the server, and run the workload, whose acknowledgements become
  * marks.  PLACE is the directory for what is temporary.

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include "torture/tools.h"
 
 static char *disk_socket, *control;
+static pid_t server;
 
 const char *
 server_socket (void)
@@ -46,7 +48,7 @@ find_plugin (void)
 }
 
 static void
-wait_for (pid_t server, const char *file, const char *log)
+wait_for (const char *file, const char *log)
 {
   while (access (file, R_OK) != 0) {
     if (waitpid (server, NULL, WNOHANG) == server)
@@ -65,10 +67,12 @@ server_start (const struct options *o, const char *dir, const char *replay)
 
   control = text ("%s/control", dir);
   disk_socket = text ("%s/disk", dir);
-  wait_for (start ((const char *const[]) {
+  unlink (pid_file);
+  server = start ((const char *const[]) {
     "nbdkit", "-f", "-U", disk_socket, "-P", pid_file, plugin, socket_word, sector,
     "hook-timeout=1000000", disk, replay ? NULL : "write-cache=volatile", "history=4G", NULL
-  }, log), pid_file, log);
+  }, log);
+  wait_for (pid_file, log);
   client_connect (control);
   free (pid_file);
   free (log);
@@ -76,6 +80,15 @@ server_start (const struct options *o, const char *dir, const char *replay)
   free (sector);
   free (disk);
   free (socket_word);
+}
+
+void
+server_stop (void)
+{
+  kill (server, SIGTERM);
+  stopped (server);
+  unlink (disk_socket);
+  unlink (control);
 }
 
 char *

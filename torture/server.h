@@ -9,6 +9,7 @@
  * file REPLAY (NULL: none).  It ends with this program.
  */
 void server_start (const struct options *o, const char *dir, const char *replay);
+void server_stop (void);
 
 /* Where it is: a socket of its exports, and one for memctl. */
 const char *server_socket (void);

@@ -1,11 +1,15 @@
 /* state.c - one state. */
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "lib/sys.h"
+#include "torture/files.h"
 #include "torture/place.h"
 #include "torture/server.h"
 #include "torture/state.h"
@@ -22,25 +26,66 @@ state_name (const struct state *s)
   return text ("crash/%s/%s", s->point->name, s->choice);
 }
 
+struct state
+state_named (const struct history *h, const char *name)
+{
+  const char *end;
+
+  if (strncmp (name, "crash/", 6) != 0 || !(end = strchr (name + 6, '/')))
+    wrong ("%s: expected a name such as crash/before-flush-14/none", name);
+  for (size_t i = 0; i < h->points; i++)
+    if (strlen (h->point[i].name) == (size_t) (end - name - 6)
+        && strncmp (h->point[i].name, name + 6, (size_t) (end - name - 6)) == 0)
+      return (struct state) { .point = &h->point[i], .choice = copy_of (end + 1) };
+  wrong ("%s: this run has no such point", name);
+}
+
+char *
+state_ask (struct state *s)
+{
+  char *const point = lua_string (s->point->name), *const choice = lua_string (s->choice);
+  char *const chunk = text (
+    "local ok, next = pcall(disk.states, disk, { point = %s, choice = %s }) "
+    "if not ok then return '' end local s = next() return ('%%s %%d %%d %%d %%s'):format("
+    "s.digest, s.requests, s.sectors, s.legal and 1 or 0, s.lost)", point, choice);
+  char *const answer = server_ask (chunk);
+  int legal, n = 0;
+  char *lost = NULL;
+
+  if (sscanf (answer, "%16" SCNx64 "%16" SCNx64 " %u %u %d %n", &s->digest[0],
+              &s->digest[1], &s->requests, &s->sectors, &legal, &n) == 5) {
+    s->legal = legal;
+    lost = copy_of (answer + n);
+  }
+  free (answer);
+  free (chunk);
+  free (point);
+  free (choice);
+  return lost;
+}
+
 /* A state that is there as a file, and perhaps mounted. */
 struct visit {
-  char *image, *dir, *acked, *begun;
-  const char *env[9];           /* their names and themselves, for a program */
+  char *image, *dir, *acked, *begun, *temporary;
+  const char *env[11];          /* their names and themselves, for a program */
   char why[600];                /* it is not mounted; "": it is */
 };
 
 static void
-begin_visit (const struct checking *c, const struct state *s, struct visit *v)
+begin_visit (const struct checking *c, const struct point *p, const char *choice,
+             struct visit *v)
 {
-  char *const name = state_name (s);
+  char *const name = text ("crash/%s/%s", p->name, choice);
   char *why;
 
   *v = (struct visit) {
     .image = text ("%s/state.img", c->place), .dir = text ("%s/state", c->place),
     .acked = text ("%s/acked", c->place), .begun = text ("%s/begun", c->place),
+    .temporary = text ("%s/tmp", c->place),
   };
-  history_write (c->history, s->point, "ack ", v->acked);
-  history_write (c->history, s->point, "begin ", v->begun);
+  mkdir (v->temporary, 0777);
+  history_write (c->history, p, "ack ", v->acked);
+  history_write (c->history, p, "begin ", v->begun);
   if (!server_save (name, v->image, &why))
     wrong ("%s: %s", name, why);
   free (why);
@@ -48,7 +93,7 @@ begin_visit (const struct checking *c, const struct state *s, struct visit *v)
   if (c->options->mount)
     place_mount (c->options->mount, v->image, v->dir, false, v->why, sizeof v->why);
   memcpy (v->env, (const char *const[]) {
-    "image", v->image, "acked", v->acked, "begun", v->begun,
+    "image", v->image, "acked", v->acked, "begun", v->begun, "TMPDIR", v->temporary,
     c->options->mount && !*v->why ? "dir" : NULL, v->dir, NULL
   }, sizeof v->env);
 }
@@ -61,6 +106,9 @@ end_visit (const struct checking *c, struct visit *v)
   if (c->options->mount && !*v->why && !place_unmount (v->dir, why, sizeof why))
     wrong ("can't unmount a state: %s", why);
   unlink (v->image);
+  if (rmdir (v->temporary) == -1)
+    remove_all (v->temporary);
+  free (v->temporary);
   free (v->image);
   free (v->dir);
   free (v->acked);
@@ -68,33 +116,47 @@ end_visit (const struct checking *c, struct visit *v)
 }
 
 static void
-judge (struct state *s, const struct ended *e)
+judge (struct result *r, const struct ended *e)
 {
-  s->reason = copy_of (e->last);
+  snprintf (r->reason, sizeof r->reason, "%s", e->last);
   if (e->hung)
-    s->outcome = HUNG;
+    r->outcome = HUNG;
   else if (e->signal)
-    s->outcome = CRASHED;
+    r->outcome = CRASHED;
   else
-    s->outcome = e->code == 0 ? GOOD : e->code == 77 ? SKIPPED : BROKEN;
+    r->outcome = e->code == 0 ? GOOD : e->code == 77 ? SKIPPED : BROKEN;
 }
 
-void
-state_check (const struct checking *c, struct state *s)
+/* Are the files of a state that is mounted known? */
+static bool
+is_known (const struct checking *c, const struct visit *v, known_fn *known)
 {
+  uint64_t files[2];
+
+  return c->options->mount && known && files_digest (v->dir, files) && known (files);
+}
+
+struct result
+state_check (const struct checking *c, const struct point *p, const char *choice,
+             known_fn *known)
+{
+  const uint64_t since = sys_now ();
+  struct result r = { .outcome = GOOD };
   struct visit v;
 
-  begin_visit (c, s, &v);
+  begin_visit (c, p, choice, &v);
   if (*v.why) {
-    s->outcome = UNREADABLE;
-    s->reason = copy_of (v.why);
-  } else {
+    r.outcome = UNREADABLE;
+    snprintf (r.reason, sizeof r.reason, "%.*s", REASON - 1, v.why);
+  } else if (!is_known (c, &v, known)) {
     struct ended e = run_command (c->options->check, v.env, c->options->timeout);
 
-    judge (s, &e);
+    judge (&r, &e);
     ended_free (&e);
   }
   end_visit (c, &v);
+  r.seconds = (double) (sys_now () - since) / 1e9;
+  return r;
 }
 
 int
@@ -104,7 +166,7 @@ state_visit (const struct checking *c, const struct state *s, const char *const 
   int status = 0;
   pid_t pid;
 
-  begin_visit (c, s, &v);
+  begin_visit (c, s->point, s->choice, &v);
   if (*v.why)
     printf ("it can't be mounted: %s\n", v.why);
   fflush (stdout);

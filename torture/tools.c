@@ -14,6 +14,7 @@
 #endif
 #include <sys/wait.h>
 
+#include "lib/array.h"
 #include "lib/sys.h"
 #include "torture/tools.h"
 
@@ -21,6 +22,9 @@
 
 static volatile sig_atomic_t asked;     /* to end */
 static pid_t running;
+static bool is_worker;
+static pid_t *kept;             /* what was started to stay */
+static size_t kept_n, kept_room;
 
 static void
 note_signal (int signal)
@@ -28,10 +32,23 @@ note_signal (int signal)
   asked = signal;
 }
 
+static _Noreturn void
+give_up (void)
+{
+  if (running > 0)
+    kill (-running, SIGKILL);
+  kill_strays ();
+  exit (DONE_WRONG);
+}
+
 /* What waits is interrupted. */
 void
 take_signals (void)
 {
+#ifdef __linux__
+  prctl (PR_SET_CHILD_SUBREAPER, 1);
+#endif
+
   static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
   const struct sigaction note = { .sa_handler = note_signal };
   const struct sigaction ignore = { .sa_handler = SIG_IGN };
@@ -39,11 +56,27 @@ take_signals (void)
   for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
     sigaction (signals[i], &note, NULL);
   sigaction (SIGPIPE, &ignore, NULL);
+#ifdef __linux__
+  prctl (PR_SET_CHILD_SUBREAPER, 1);    /* for kill_strays */
+#endif
+}
+
+void
+become_worker (void)
+{
+  is_worker = true;
+  kept_n = 0;
+#ifdef __linux__
+  prctl (PR_SET_PDEATHSIG, SIGKILL);
+  prctl (PR_SET_CHILD_SUBREAPER, 1);
+#endif
 }
 
 void
 check_signals (void)
 {
+  if (asked && is_worker)
+    give_up ();
   if (asked)
     wrong ("stopped by signal %d", (int) asked);
 }
@@ -64,9 +97,7 @@ wrong (const char *format, ...)
   vfprintf (stderr, format, args);
   fputc ('\n', stderr);
   va_end (args);
-  if (running > 0)
-    kill (-running, SIGKILL);
-  exit (DONE_WRONG);
+  give_up ();
 }
 
 void *
@@ -149,7 +180,65 @@ start (const char *const *argv, const char *log)
   if (pid == 0)
     become_quiet (argv, NULL, out);
   close (out);
+  keep (pid);
   return pid;
+}
+
+void
+keep (pid_t pid)
+{
+  if (!array_grow (&kept, kept_n, &kept_room, sizeof *kept))
+    wrong ("out of memory");
+  kept[kept_n++] = pid;
+}
+
+void
+stopped (pid_t pid)
+{
+  size_t n = 0;
+
+  while (waitpid (pid, NULL, 0) == -1 && errno == EINTR)
+    ;
+  for (size_t i = 0; i < kept_n; i++)
+    if (kept[i] != pid)
+      kept[n++] = kept[i];
+  kept_n = n;
+}
+
+static bool
+is_kept (pid_t pid)
+{
+  size_t i = 0;
+
+  while (i < kept_n && kept[i] != pid)
+    i++;
+  return i < kept_n;
+}
+
+/* Children of this process, and their children, when they have died. */
+void
+kill_strays (void)
+{
+#ifdef __linux__
+  char *const name = text ("/proc/self/task/%d/children", (int) getpid ());
+  bool some = true;
+
+  while (some) {
+    FILE *f = fopen (name, "re");
+    int pid;
+
+    some = false;
+    while (f && fscanf (f, "%d", &pid) == 1)
+      if (!is_kept (pid)) {
+        kill (pid, SIGKILL);
+        waitpid (pid, NULL, 0);
+        some = true;
+      }
+    if (f)
+      fclose (f);
+  }
+  free (name);
+#endif
 }
 
 char *
@@ -231,6 +320,7 @@ finish (pid_t pid, uint64_t end, struct ended *e)
     e->signal = WIFSIGNALED (status) ? WTERMSIG (status) : 0;
     e->code = WIFEXITED (status) ? WEXITSTATUS (status) : 0;
   }
+  kill_strays ();
 }
 
 struct ended

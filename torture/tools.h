@@ -14,6 +14,8 @@
 /* Exit codes: nothing failed, something did, or the tool could not do its job. */
 enum { DONE_GOOD, DONE_FAILED, DONE_WRONG };
 
+#define MOST_MESSAGE 65536      /* bytes to a worker */
+
 _Noreturn void wrong (const char *format, ...)
   __attribute__ ((format (printf, 1, 2)));
 
@@ -22,6 +24,9 @@ _Noreturn void wrong (const char *format, ...)
  */
 void take_signals (void);
 void check_signals (void);
+
+/* In a worker: end quietly when asked to, and with the parent. */
+void become_worker (void);
 
 /* What runs in a group of its own now, to be killed with this program; 0: nothing. */
 void set_running (pid_t group);
@@ -55,6 +60,15 @@ bool ended_well (const struct ended *e);
 
 /* Start one that stays until this program ends, with its output in the file LOG. */
 pid_t start (const char *const *argv, const char *log);
+
+/* Note that a process stays; and wait for its end. */
+void keep (pid_t pid);
+void stopped (pid_t pid);
+
+/* Kill what programs have left behind: all that runs under this one, but for those that were
+ * started to stay.
+ */
+void kill_strays (void);
 
 /* The last line in such a file, from malloc. */
 char *last_line (const char *log);

@@ -1,0 +1,64 @@
+/* junit.c - what was found, as JUnit's XML. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "torture/junit.h"
+#include "torture/tools.h"
+
+/* What has no place in XML 1.0 becomes a question mark. */
+static void
+print_text (FILE *f, const char *s)
+{
+  for (; *s; s++)
+    switch (*s) {
+    case '&': fputs ("&amp;", f); break;
+    case '<': fputs ("&lt;", f); break;
+    case '>': fputs ("&gt;", f); break;
+    case '"': fputs ("&quot;", f); break;
+    default: putc ((unsigned char) *s < ' ' && *s != '\n' ? '?' : *s, f);
+    }
+}
+
+static void
+print_cause (const struct checking *c, const struct cause *k, FILE *f)
+{
+  char *const name = state_name (&k->best), *const told = cause_sentence (c, k);
+
+  fputs ("  <testcase classname=\"disktorture\" name=\"", f);
+  print_text (f, cause_title (k));
+  fprintf (f, ": class %c, ", k->class);
+  print_text (f, k->line);
+  fputs ("\">\n    <failure message=\"", f);
+  print_text (f, k->reason);
+  fputs ("\">", f);
+  print_text (f, told);
+  fputs ("\n", f);
+  print_text (f, k->reason);
+  fprintf (f, "\n%zu states; again: disktorture show ", k->states);
+  print_text (f, name);
+  fputs ("</failure>\n  </testcase>\n", f);
+  free (told);
+  free (name);
+}
+
+void
+junit_write (const struct checking *c, const struct causes *all, size_t checked)
+{
+  const char *const name = c->options->junit;
+  FILE *f = fopen (name, "we");
+
+  if (!f)
+    wrong ("--junit %s: %s", name, strerror (errno));
+  fprintf (f, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+           "<testsuite name=\"disktorture\" tests=\"%zu\" failures=\"%zu\">\n", all->n + 1,
+           all->n);
+  for (size_t i = 0; i < all->n; i++)
+    print_cause (c, &all->cause[i], f);
+  fprintf (f, "  <testcase classname=\"disktorture\" name=\"%zu states are good\"/>\n"
+           "</testsuite>\n", checked - all->states);
+  if (fclose (f) != 0)
+    wrong ("--junit %s: %s", name, strerror (errno));
+}

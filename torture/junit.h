@@ -1,0 +1,13 @@
+/* junit.h - what was found, as JUnit's XML, which servers of continuous integration show. */
+
+#ifndef TORTURE_JUNIT_H
+#define TORTURE_JUNIT_H
+
+#include "torture/causes.h"
+
+/* Write the file that --junit names: a test for each cause, which fails, and one for all other
+ * states of CHECKED, which passes.
+ */
+void junit_write (const struct checking *c, const struct causes *all, size_t checked);
+
+#endif /* TORTURE_JUNIT_H */
