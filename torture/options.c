@@ -25,6 +25,8 @@ static const char usage[] =
 "  --workload COMMAND   does something worth keeping, and says so: \"ack X\"\n"
 "  --check COMMAND      is what is left good?  0: yes; 1: no, and its last line says why;\n"
 "                       77: that can't be said.  $acked is a file with what was promised\n"
+"  --oracle set         the check prints what it finds, an item in each line, which is compared\n"
+"                       with what was promised (\"ack X\", \"ack k=v\")\n"
 "  --sector 512|4096    what a power cut keeps or loses as a whole (4096)\n"
 "  --timeout SECONDS    that a check may take (10)\n"
 "  --seed N             of random choices (0)\n"
@@ -38,7 +40,7 @@ static const char usage[] =
 "\n"
 "Exit status: 0: no state failed, 1: some did, 2: it could not be tried.\n";
 
-enum { SIZE = 1, MOUNT, SETUP, WORKLOAD, CHECK, SECTOR, TIMEOUT, SEED, JOBS, BUDGET, JUNIT, OUT, HELP, VERSION_ };
+enum { SIZE = 1, MOUNT, SETUP, WORKLOAD, CHECK, SECTOR, TIMEOUT, SEED, JOBS, BUDGET, JUNIT, ORACLE, OUT, HELP, VERSION_ };
 
 static const struct option longs[] = {
   { "size", required_argument, NULL, SIZE }, { "mount", required_argument, NULL, MOUNT },
@@ -48,7 +50,7 @@ static const struct option longs[] = {
   { "sector", required_argument, NULL, SECTOR },
   { "timeout", required_argument, NULL, TIMEOUT },
   { "seed", required_argument, NULL, SEED }, { "jobs", required_argument, NULL, JOBS },
-  { "budget", required_argument, NULL, BUDGET },
+  { "oracle", required_argument, NULL, ORACLE }, { "budget", required_argument, NULL, BUDGET },
   { "junit", required_argument, NULL, JUNIT }, { "out", required_argument, NULL, OUT },
   { "help", no_argument, NULL, HELP }, { "version", no_argument, NULL, VERSION_ },
   { NULL, 0, NULL, 0 }
@@ -104,6 +106,11 @@ take_option (struct options *o, int option)
   case SEED: o->seed = take_number ("--seed", 0, UINT64_MAX); break;
   case JOBS: o->jobs = (unsigned) take_number ("--jobs", 1, 1000); break;
   case JUNIT: o->junit = optarg; break;
+  case ORACLE:
+    if (strcmp (optarg, "set") != 0)
+      wrong ("--oracle %s: expected set", optarg);
+    o->oracle = optarg;
+    break;
   case OUT: o->out = optarg; break;
   case HELP: fputs (usage, stdout); exit (DONE_GOOD);
   case VERSION_: puts ("disktorture " VERSION); exit (DONE_GOOD);

@@ -21,6 +21,7 @@
 #define NAME "disktorture-"
 
 static char *place;
+static const char *mounted;     /* a directory, or NULL */
 static pid_t fuse;
 
 static int
@@ -44,6 +45,8 @@ remove_place (void)
 {
   if (!place)
     return;
+  if (mounted)
+    umount2 (mounted, MNT_DETACH);
   place_no_disk ();
   remove_all (place);
 }
@@ -68,8 +71,10 @@ remove_left (const char *dir)
     for (size_t i = 0; i < found.gl_pathc; i++) {
       const int pid = atoi (found.gl_pathv[i] + strlen (dir) + 1 + strlen (NAME));
 
-      if (pid > 0 && kill (pid, 0) == -1 && errno == ESRCH)
+      if (pid > 0 && kill (pid, 0) == -1 && errno == ESRCH) {
+        kill_told (found.gl_pathv[i]);
         remove_all (found.gl_pathv[i]);
+      }
     }
     globfree (&found);
   }
@@ -186,7 +191,9 @@ mount_it (const char *type, const char *what, const char *dir, const char *optio
   const bool good = help ((const char *const[]) { "mount", "-t", type, "-o", options, what,
                                                   dir, NULL }, why, size);
 
-  if (!good)
+  if (good)
+    mounted = dir;
+  else
     shorten (why, dir);
   return good;
 }
@@ -220,5 +227,6 @@ place_unmount (const char *dir, char *why, size_t size)
     }
     usleep (2000);              /* what was killed lets go */
   }
+  mounted = NULL;
   return true;
 }

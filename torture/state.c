@@ -10,6 +10,7 @@
 
 #include "lib/sys.h"
 #include "torture/files.h"
+#include "torture/oracle.h"
 #include "torture/place.h"
 #include "torture/server.h"
 #include "torture/state.h"
@@ -115,16 +116,56 @@ end_visit (const struct checking *c, struct visit *v)
   free (v->begun);
 }
 
-static void
-judge (struct result *r, const struct ended *e)
+/* A shell says of what a command died as an exit status. */
+static int
+signal_of (const struct ended *e)
 {
-  snprintf (r->reason, sizeof r->reason, "%s", e->last);
+  return e->signal ? e->signal : e->code > 128 && e->code < 128 + 32 ? e->code - 128 : 0;
+}
+
+static void
+judge (struct result *r, const struct ended *e, double timeout)
+{
+  const int signal = signal_of (e);
+
+  if (e->flooded)
+    snprintf (r->reason, sizeof r->reason, "it wrote more than a megabyte");
+  else if (e->hung)
+    snprintf (r->reason, sizeof r->reason, "it took longer than %g s", timeout);
+  else if (signal && !*e->last)
+    snprintf (r->reason, sizeof r->reason, "%s", strsignal (signal));
+  else
+    snprintf (r->reason, sizeof r->reason, "%s", e->last);
   if (e->hung)
     r->outcome = HUNG;
-  else if (e->signal)
+  else if (signal)
     r->outcome = CRASHED;
   else
     r->outcome = e->code == 0 ? GOOD : e->code == 77 ? SKIPPED : BROKEN;
+}
+
+/* Run the check.  Where it only prints what it finds, its errors are no items. */
+static void
+run_check (const struct checking *c, const struct point *p, const struct visit *v,
+           struct result *r)
+{
+  const struct options *o = c->options;
+  char *const errors = text ("%s/errors", c->place);
+  char *const command = o->oracle ? text ("{ %s\n} 2>'%s'", o->check, errors)
+    : copy_of (o->check);
+  struct ended e = run_command (command, v->env, o->timeout);
+  char *const why = !o->oracle ? NULL : ended_well (&e) ? oracle_judge (c->history, p, e.all)
+    : last_line (errors);
+
+  judge (r, &e, o->timeout);
+  if (o->oracle && r->outcome <= BROKEN)
+    snprintf (r->reason, sizeof r->reason, "%s", why ? why : "");
+  if (why && r->outcome == GOOD)
+    r->outcome = BROKEN;
+  free (why);
+  free (errors);
+  free (command);
+  ended_free (&e);
 }
 
 /* Are the files of a state that is mounted known? */
@@ -148,12 +189,8 @@ state_check (const struct checking *c, const struct point *p, const char *choice
   if (*v.why) {
     r.outcome = UNREADABLE;
     snprintf (r.reason, sizeof r.reason, "%.*s", REASON - 1, v.why);
-  } else if (!is_known (c, &v, known)) {
-    struct ended e = run_command (c->options->check, v.env, c->options->timeout);
-
-    judge (&r, &e);
-    ended_free (&e);
-  }
+  } else if (!is_known (c, &v, known))
+    run_check (c, p, &v, &r);
   end_visit (c, &v);
   r.seconds = (double) (sys_now () - since) / 1e9;
   return r;

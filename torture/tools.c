@@ -1,5 +1,6 @@
 /* tools.c - errors, texts, files, programs. */
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -35,6 +36,7 @@ note_signal (int signal)
 static _Noreturn void
 give_up (void)
 {
+  asked = 0;                    /* what cleans up runs programs */
   if (running > 0)
     kill (-running, SIGKILL);
   kill_strays ();
@@ -256,9 +258,36 @@ last_line (const char *log)
   return copy_of (last);
 }
 
-/* What a program writes, of which two lines are kept. */
+void
+kill_told (const char *dir)
+{
+  const size_t most = 1 << 20;
+  char *const buf = room (NULL, most);
+  DIR *const all = opendir ("/proc");
+  const struct dirent *entry;
+
+  while (all && (entry = readdir (all)) != NULL) {
+    const int pid = atoi (entry->d_name);
+    char *const name = text ("/proc/%d/environ", pid);
+    FILE *const f = pid > 0 ? fopen (name, "re") : NULL;
+    const size_t n = f ? fread (buf, 1, most, f) : 0;
+
+    if (memmem (buf, n, dir, strlen (dir)))
+      kill (pid, SIGKILL);
+    if (f)
+      fclose (f);
+    free (name);
+  }
+  if (all)
+    closedir (all);
+  free (buf);
+}
+
+/* What a program writes. */
 struct output {
   int fd;
+  char *all;
+  size_t room;
   size_t n;                     /* bytes so far */
   char line[500], first[500], last[500];
   size_t len;
@@ -267,7 +296,10 @@ struct output {
 static void
 take_output (struct output *o, const char *buf, size_t n)
 {
-  o->n += n;
+  if (o->n + n >= o->room)
+    o->all = room (o->all, o->room = 2 * (o->n + n) + 256);
+  for (size_t i = 0; i < n; i++)
+    o->all[o->n++] = buf[i] ? buf[i] : '?';
   for (size_t i = 0; i < n; i++) {
     if (buf[i] == '\n' && o->len > 0) {
       o->line[o->len] = '\0';
@@ -278,39 +310,38 @@ take_output (struct output *o, const char *buf, size_t n)
   }
 }
 
-/* Read until the end.  False: it took too long, or wrote too much. */
-static bool
-read_output (struct output *o, uint64_t end)
+/* Read what comes within so many milliseconds: 1; 0: nothing did; -1: nothing will. */
+static int
+read_some (struct output *o, int ms)
 {
+  struct pollfd p = { .fd = o->fd, .events = POLLIN };
   char buf[4096];
+  ssize_t n;
 
-  for (;;) {
-    struct pollfd p = { .fd = o->fd, .events = POLLIN };
-    const uint64_t now = sys_now ();
-    const int ms = !end ? -1 : now >= end ? 0 : (int) ((end - now) / 1000000) + 1;
-    ssize_t n;
-
-    if (poll (&p, 1, ms) == 0 || o->n > MOST_OUTPUT)
-      return false;
-    check_signals ();
-    n = read (o->fd, buf, sizeof buf);
-    if (n == 0 || (n == -1 && errno != EINTR))
-      return true;
-    if (n > 0)
-      take_output (o, buf, (size_t) n);
-  }
+  if (poll (&p, 1, ms) <= 0)
+    return 0;
+  n = read (o->fd, buf, sizeof buf);
+  if (n > 0)
+    take_output (o, buf, (size_t) n);
+  return n > 0 ? 1 : n == -1 && errno == EINTR ? 0 : -1;
 }
 
-/* Wait for the end of a program, if it has closed its output; kill what is left of it. */
+/* Follow a program to its end, and kill what is left of it, which may still hold its output.
+ * END: until when it may run, or 0.
+ */
 static void
-finish (pid_t pid, uint64_t end, struct ended *e)
+follow (pid_t pid, uint64_t end, struct output *o, struct ended *e)
 {
-  int status = 0;
+  int more = 0, status = 0;
 
   while (!e->hung && waitpid (pid, &status, WNOHANG) == 0) {
-    e->hung = end && sys_now () > end;
-    usleep (500);
+    if (more != -1)
+      more = read_some (o, 20);
+    else
+      usleep (500);
     check_signals ();
+    e->flooded = o->n > MOST_OUTPUT;
+    e->hung = e->flooded || (end && sys_now () > end);
   }
   kill (-pid, SIGKILL);
   set_running (0);
@@ -321,6 +352,8 @@ finish (pid_t pid, uint64_t end, struct ended *e)
     e->code = WIFEXITED (status) ? WEXITSTATUS (status) : 0;
   }
   kill_strays ();
+  while (o->n <= MOST_OUTPUT && read_some (o, 0) > 0)
+    ;
 }
 
 struct ended
@@ -340,9 +373,10 @@ run (const char *const *argv, const char *const *env, double seconds)
   set_running (pid);
   close (fds[1]);
   o.fd = fds[0];
-  e.hung = !read_output (&o, end);
-  finish (pid, end, &e);
+  follow (pid, end, &o, &e);
   take_output (&o, "\n", 1);
+  o.all[o.n] = '\0';
+  e.all = o.all;
   e.first = copy_of (o.first);
   e.last = copy_of (*o.last ? o.last : o.first);
   close (o.fd);
@@ -366,6 +400,7 @@ ended_free (struct ended *e)
 {
   free (e->first);
   free (e->last);
+  free (e->all);
 }
 
 bool

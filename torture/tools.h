@@ -43,10 +43,12 @@ void write_file (const char *name, const char *bytes, size_t n);
 
 /* How a program ended. */
 struct ended {
-  bool hung;                    /* it took too long, or wrote too much */
+  bool hung;                    /* it took too long, or FLOODED: wrote too much */
+  bool flooded;
   int signal;                   /* of which it died, or 0 */
   int code;
   char *first, *last;           /* its first line and its last, from malloc; "": none */
+  char *all;                    /* what it wrote, in which 0 is a question mark */
 };
 
 /* Run one in a process group of its own, which ends with it, and read what it writes.  ENV:
@@ -69,6 +71,9 @@ void stopped (pid_t pid);
  * started to stay.
  */
 void kill_strays (void);
+
+/* Kill all processes that were told of this directory in their environment. */
+void kill_told (const char *dir);
 
 /* The last line in such a file, from malloc. */
 char *last_line (const char *log);

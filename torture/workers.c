@@ -146,11 +146,10 @@ tell_worker (struct worker *w, const uint64_t files[2])
     wrong ("a worker has died");
 }
 
-/* A hang may be a matter of time, so the next one is tried again. */
 static void
 remember (struct worker *w, const struct result *r)
 {
-  if (w->seen == SIZE_MAX || r->outcome == HUNG)
+  if (w->seen == SIZE_MAX)
     return;
   seen[w->seen].done = true;
   seen[w->seen].outcome = r->outcome;
