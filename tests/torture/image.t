@@ -2,21 +2,15 @@
 # disktorture without a file system: the workload has $disk, the check $image.  What is wrong
 # on the command line, with the workload or with the check is said in one line.
 . "$(dirname "$0")/../lib/lib.sh"
-. "$TOP/tests/lib/mounts.sh"
-need nbdfuse dd
-serve size=1M
-fuse_disk || skip_all "$why"
-fuse_stopped
-stopped
-
-export TMPDIR=$scratch/temporary
-mkdir "$TMPDIR"
+. "$TOP/tests/lib/torture.sh"
+need dd
+fuse_needed
 
 # torture ARGUMENTS: run it; its output is in the file out.
 torture ()
 {
     rm -rf found
-    "$TOP/disktorture" --size 1M --out found "$@" >out 2>&1 </dev/null
+    disktorture --size 1M --out found "$@" >out 2>&1 </dev/null
 }
 
 cat >work.sh <<'SH'
@@ -71,13 +65,13 @@ SYNC=,fsync torture --workload "echo begin 1; $work" --check "test -s \"\$acked\
 like "$(cat out)" "the check dies of a signal" "one that crashes"
 cp out crashed
 SYNC=,fsync torture --workload "$work" --check "$check"
-SYNC=,fsync "$TOP/disktorture" --size 1M --out found --workload "$work" --check "$check" >out 2>&1
+SYNC=,fsync disktorture --size 1M --out found --workload "$work" --check "$check" >out 2>&1
 like "$? $(cat out)" "checked   [0-9]* of [0-9]*   \([0-9]* by an earlier run\)
 good" "what an earlier run has found stays"
 name=$(sed -n 's/.*again: disktorture show //p' crashed)
-like "$("$TOP/disktorture" --out found show "$name" -- no-such-command 2>&1; echo $?)" "
+like "$(disktorture --out found show "$name" -- no-such-command 2>&1; echo $?)" "
 no-such-command: No such file or directory
 127$" "a command that is not there"
-like "$("$TOP/disktorture" --help)" "^usage: disktorture .*--workload COMMAND" "help"
-is "$(ls "$TMPDIR"; pgrep -af "$TMPDIR")" "" "nothing is left behind"
+like "$(disktorture --help)" "^usage: disktorture .*--workload COMMAND" "help"
+is "$(left)" "" "nothing is left behind"
 done_testing

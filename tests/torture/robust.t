@@ -2,25 +2,15 @@
 # Checks and workloads that misbehave; and disktorture killed at any moment: no mount, loop
 # device, process or file stays, at the latest when it is started again.
 . "$(dirname "$0")/../lib/lib.sh"
-. "$TOP/tests/lib/mounts.sh"
-need mkfs.ext4 losetup nbdfuse setsid
-[ "$(id -u)" = 0 ] || skip_all "only root can mount"
-serve size=8M
-fuse_disk || skip_all "$why"
-mkfs.ext4 -q -F fuse/disk 2>/dev/null
-kernel_mount ro || skip_all "$why"
-umount mounted
-detach
-fuse_stopped
-stopped
-export TMPDIR=$scratch/temporary
-mkdir "$TMPDIR"
+. "$TOP/tests/lib/torture.sh"
+need setsid
+mount_needed
 
-# What stays of a run.  The name of a program of ours ends with the number of this test.
+# Programs that checks leave behind have a name that ends with the number of this test.
 nap=nap-$$
 cp "$(command -v sleep)" "$nap"
 export PATH=$PWD:$PATH
-left () { ls "$TMPDIR"; pgrep -af "$TMPDIR|^$nap"; losetup -a | grep "$TMPDIR"; grep "$TMPDIR" /proc/mounts; }
+all_left () { left; pgrep -af "^$nap"; }
 
 cat >work.sh <<'SH'
 echo one >"$dir/one"; sync -f "$dir"; echo "ack one"
@@ -32,7 +22,7 @@ torture ()
     local check=$1
     shift
     rm -rf found
-    timeout 60 "$TOP/disktorture" --size 8M --mount ext4 --out found --workload "${work:-sh work.sh}" \
+    timeout 60 disktorture --size 8M --mount ext4 --out found --workload "${work:-sh work.sh}" \
         --check "$check" "$@" >out 2>&1 </dev/null
 }
 # finds NAME STATUS TEXT CHECK ARGUMENTS: a misbehaving check does no harm, and is told.
@@ -43,7 +33,7 @@ finds ()
     torture "$@"
     is $? "$status" "$name: exit status"
     like "$(cat out)" "$text" "$name: what it says"
-    is "$(left)" "" "$name: nothing is left"
+    is "$(all_left)" "" "$name: nothing is left"
 }
 bad='test ! -e "$dir/two" || exit 0;'
 good='good      no state failed'
@@ -71,18 +61,18 @@ work=
 # Killed while the check runs, 12 times.
 for n in 1 2 3 4 5 6 7 8 9 10 11 12; do
     rm -rf found
-    "$TOP/disktorture" --size 8M --mount ext4 --out found --workload "sh work.sh" --jobs 2 \
+    disktorture --size 8M --mount ext4 --out found --workload "sh work.sh" --jobs 2 \
         --check "setsid $nap 0.5 & $nap 0.01" >out 2>&1 </dev/null &
     sleep "0.$((n * 7 % 10))"
     kill -KILL $!
     wait $! 2>/dev/null
 done
 torture true
-is "$? $(left)" "0 " "killed at 12 moments: nothing is left after the next start"
+is "$? $(all_left)" "0 " "killed at 12 moments: nothing is left after the next start"
 rm -rf found
-"$TOP/disktorture" --size 8M --mount ext4 --out found --workload "$nap 1000" --check true >out 2>&1 </dev/null &
+disktorture --size 8M --mount ext4 --out found --workload "$nap 1000" --check true >out 2>&1 </dev/null &
 await_from $! disktorture pgrep -f "$nap 1000" >/dev/null
 kill -INT $!
 wait $!
-is "$? $(cat out)$(left)" "2 disktorture: stopped by signal 2" "interrupted: one line, and nothing is left"
+is "$? $(cat out)$(all_left)" "2 disktorture: stopped by signal 2" "interrupted: one line, and nothing is left"
 done_testing

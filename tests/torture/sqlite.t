@@ -1,37 +1,17 @@
 #!/usr/bin/env bash
 # disktorture on SQLite: FULL loses the last commit that it acknowledged, EXTRA loses none.
 . "$(dirname "$0")/../lib/lib.sh"
-. "$TOP/tests/lib/mounts.sh"
-need sqlite3 mkfs.ext4 losetup nbdfuse
-[ "$(id -u)" = 0 ] || skip_all "only root can mount"
-serve size=16M
-fuse_disk || skip_all "$why"
-mkfs.ext4 -q -F fuse/disk 2>/dev/null
-kernel_mount ro || skip_all "$why"
-umount mounted
-detach
-fuse_stopped
-stopped
-
-# scripts NAME...: each script of the manual page as a file; there it is indented by a space.
-scripts ()
-{
-    for name; do
-        awk -v name="F<$name>" '$0 == "" && inside > 1 { exit }
-            index ($0, name) == 1 { inside = 1 }
-            inside && sub (/^ /, "") { inside = 2; print }' "$TOP/docs/disktorture.pod" >"$name"
-    done
-}
+. "$TOP/tests/lib/torture.sh"
+need sqlite3
+mount_needed
 scripts work.sh check.sh
 is "$(wc -l <work.sh) $(wc -l <check.sh)" "5 4" "the scripts of the manual page"
-export TMPDIR=$scratch/temporary
-mkdir "$TMPDIR"
 
 # tortured NAME STATUS: run it with that mode of SQLite; what it prints is in the file NAME.
 tortured ()
 {
     sed -i "s/\"[a-z= ;]*insert/\"pragma synchronous=$1; insert/" work.sh
-    "$TOP/disktorture" --size 16M --mount ext4 --workload "sh work.sh" --check "sh check.sh" --out "out-$1" >"$1" 2>&1
+    disktorture --size 16M --mount ext4 --workload "sh work.sh" --check "sh check.sh" --out "out-$1" >"$1" 2>&1
     is $? "$2" "synchronous=$1: exit status"
     cat "$1" >&2
 }
@@ -47,9 +27,9 @@ FAILED    [0-9]+ states, 1 cause
    check: lost: [1-5]
    again: disktorture show crash/" "what it says"
 name=$(sed -n 's/.*again: disktorture show //p' full)
-is "$("$TOP/disktorture" --out out-full show "$name" </dev/null | tail -1)" "$(sed -n 's/.*check: lost/broken: lost/p' full)" "shown again"
+is "$(disktorture --out out-full show "$name" </dev/null | tail -1)" "$(sed -n 's/.*check: lost/broken: lost/p' full)" "shown again"
 # shellcheck disable=SC2016 # the command gets them
-is "$("$TOP/disktorture" --out out-full show "$name" -- sh -c 'ls "$dir" | grep db; cat "$image" | wc -c' | tail -2 | xargs)" \
+is "$(disktorture --out out-full show "$name" -- sh -c 'ls "$dir" | grep db; cat "$image" | wc -c' | tail -2 | xargs)" \
     "db-journal 16777216" "a command can look at it"
 python3 - <<'PY' >results.txt
 import json
@@ -60,5 +40,5 @@ is "$(tr -d "'" <results.txt | sed 's/good, broken/broken, good/')" "True {broke
 sed -i "s, 3 4 5,," work.sh
 tortured extra 0
 like "$(cat extra)" "good      no state failed" "synchronous=extra: none failed"
-is "$(ls "$TMPDIR"; pgrep -af "$TMPDIR"; losetup -a | grep "$TMPDIR")" "" "nothing is left behind"
+is "$(left)" "" "nothing is left behind"
 done_testing

@@ -1,0 +1,52 @@
+# torture.sh - what the tests of disktorture share: source it after lib.sh.
+# shellcheck shell=bash disable=SC2154 # why is of mounts.sh
+
+. "$TOP/tests/lib/mounts.sh"
+need nbdfuse
+
+# shm files of others are not looked at.
+export TMPDIR=$scratch/temporary
+mkdir "$TMPDIR"
+export PATH=$TOP:$PATH          # commands are those of the manual
+
+# fuse_needed, mount_needed: skip the test where a disk can't be seen as a file, or mounted.
+fuse_needed ()
+{
+    serve size=1M
+    fuse_disk || skip_all "$why"
+    fuse_stopped
+    stopped
+}
+mount_needed ()
+{
+    need mkfs.ext4 losetup
+    [ "$(id -u)" = 0 ] || skip_all "only root can mount"
+    serve size=8M
+    fuse_disk || skip_all "$why"
+    mkfs.ext4 -q -F fuse/disk 2>/dev/null
+    kernel_mount ro || skip_all "$why"
+    umount mounted
+    detach
+    fuse_stopped
+    stopped
+}
+
+# scripts NAME...: each script of the manual page as a file; there it is indented by a space.
+scripts ()
+{
+    for name; do
+        awk -v name="F<$name>" '$0 == "" && inside > 1 { exit }
+            index ($0, name) == 1 { inside = 1 }
+            inside && sub (/^ /, "") { inside = 2; print }' "$TOP/docs/disktorture.pod" >"$name"
+        chmod +x "$name"
+    done
+}
+
+# left: what runs have left behind.
+left ()
+{
+    ls "$TMPDIR"
+    pgrep -af "$TMPDIR"
+    losetup -a | grep "$TMPDIR"
+    grep "$TMPDIR" /proc/mounts
+}
