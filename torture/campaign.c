@@ -255,7 +255,7 @@ campaign_check (const struct checking *c, char **names)
       workers_give (t.next, &t.names.state[t.next]);
       t.next++;
     }
-    if (!workers_take (&i, &r, &known))
+    if (!workers_take (&i, &r, &known) || i >= t.names.n)
       break;
     accept (&t, &t.names.state[i], &r);
   } while (true);

@@ -86,7 +86,7 @@ is_promise (const char *line)
 
 /* What it says. */
 struct said {
-  char line[MARK_MOST + 1];
+  char line[MARK_MOST + 1], last[MARK_MOST + 1];
   size_t len;
   unsigned acks;
 };
@@ -96,6 +96,7 @@ take_line (struct said *s)
 {
   s->line[s->len] = '\0';
   s->len = 0;
+  memcpy (s->last, s->line, sizeof s->last);
   if (!is_promise (s->line))
     return;
   set_mark (s->line);
@@ -157,9 +158,10 @@ work (const struct options *o, const char *const *env)
   set_running (0);
   close (ours);
   if (!WIFEXITED (status) || WEXITSTATUS (status) != 0)
-    wrong ("the workload fails on a healthy disk (%s %d)",
+    wrong ("the workload fails on a healthy disk (%s %d)%s%s",
            WIFSIGNALED (status) ? "signal" : "exit status",
-           WIFSIGNALED (status) ? WTERMSIG (status) : WEXITSTATUS (status));
+           WIFSIGNALED (status) ? WTERMSIG (status) : WEXITSTATUS (status),
+           *said.last ? ": " : "", said.last);
   if (said.acks == 0)
     fputs ("disktorture: the workload acknowledges nothing (it never says \"ack X\"), so "
            "nothing can be seen to be lost\n", stderr);
@@ -180,7 +182,7 @@ record (const struct options *o, const char *place)
   if (o->setup)
     prepare ("--setup", o->setup, disk);
   else if (o->mount)
-    prepare ("mkfs", "mkfs.ext4 -q -F \"$disk\"", disk);
+    prepare ("mkfs", "mkfs.ext4 -q -F -b 4096 \"$disk\"", disk);
   set_mark (BEGIN_MARK);
   if (o->mount && !place_mount (o->mount, disk, dir, true, why, sizeof why))
     wrong ("can't mount the disk: %s", why);

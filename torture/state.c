@@ -38,6 +38,8 @@ state_named (const struct history *h, const char *name)
     if (strlen (h->point[i].name) == (size_t) (end - name - 6)
         && strncmp (h->point[i].name, name + 6, (size_t) (end - name - 6)) == 0)
       return (struct state) { .point = &h->point[i], .choice = copy_of (end + 1) };
+  if (strncmp (name, "crash/end/", 10) == 0 && h->points > 0)
+    return (struct state) { .point = &h->point[h->points - 1], .choice = copy_of (end + 1) };
   wrong ("%s: this run has no such point", name);
 }
 

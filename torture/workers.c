@@ -149,7 +149,7 @@ tell_worker (struct worker *w, const uint64_t files[2])
 static void
 remember (struct worker *w, const struct result *r)
 {
-  if (w->seen == SIZE_MAX)
+  if (!seen || w->seen == SIZE_MAX)
     return;
   seen[w->seen].done = true;
   seen[w->seen].outcome = r->outcome;

@@ -35,11 +35,14 @@ finds ()
     like "$(cat out)" "$text" "$name: what it says"
     is "$(all_left)" "" "$name: nothing is left"
 }
+# shellcheck disable=SC2016 # the checks have these variables
 bad='test ! -e "$dir/two" || exit 0;'
 good='good      no state failed'
 finds "a check that leaves a daemon in \$dir" 0 "$good" "cd \"\$dir\" && (setsid $nap 1000 >&- 2>&- &) ; true"
 finds "one that leaves it with its output" 0 "$good" "setsid $nap 1000 & true"
+# shellcheck disable=SC2016
 finds "one that fills the disk" 0 "$good" 'head -c 9M /dev/zero >"$dir/full"; test -e "$dir"'
+# shellcheck disable=SC2016
 finds "one that removes all" 0 "$good" 'rm -rf "$dir"/* "$image" "$acked"; echo x >"$TMPDIR/x"; chmod 0 "$TMPDIR"'
 finds "one that hangs" 1 "the check does not end.*
 .*
