@@ -50,9 +50,11 @@ again()
 row("is as any other", "A")
 
 fresh()
-rule("""op = "flush", cut = { "none" }, times = 1 """)
+rule("""op = "flush", cut = { "none", torn = true, bad = true }, times = 1, name = "table" """)
 write(h, "A")
 flush(h)
+same("its text says all of it", control("fault.get([[table]]).text"),
+     """op="flush" times=1 cut={ "none", bad=true, torn=true }""")
 again()
 row("a table")
 
