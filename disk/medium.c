@@ -405,6 +405,7 @@ medium_may_wait (struct medium *m)
 
 /* A request that waits for a turn, which may move up. */
 struct waiting {
+  const struct request *req;
   const struct ticket *ticket;
   uint64_t turn;
 };
@@ -414,7 +415,7 @@ is_over (const void *waiting)
 {
   const struct waiting *w = waiting;
 
-  return w->ticket->lost || w->ticket->turn != w->turn;
+  return w->ticket->lost || w->ticket->turn != w->turn || disk_was_cut (w->req);
 }
 
 static void
@@ -427,7 +428,7 @@ queue_up (struct medium *m, const struct request *req, struct ticket *ticket)
   pthread_mutex_unlock (&m->throttle_lock);
 }
 
-/* The request passes, or its client has gone. */
+/* The request passes, or has failed. */
 static void
 leave_queue (struct medium *m, struct ticket *ticket, bool passes)
 {
@@ -441,12 +442,14 @@ leave_queue (struct medium *m, struct ticket *ticket, bool passes)
     request_wake ();            /* others move up */
 }
 
-/* Wait for a request's turn, and queue up again if the rates change. */
+/* Wait for a request's turn, and queue up again if the rates change.  0 or ESHUTDOWN:
+ * the client has gone, the server ends, or the power was cut.
+ */
 static int
 wait_for_turn (struct medium *m, const struct request *req)
 {
   struct ticket ticket;
-  struct waiting w = { .ticket = &ticket };
+  struct waiting w = { .req = req, .ticket = &ticket };
   bool waits = false;
   int err;
 
@@ -458,6 +461,8 @@ wait_for_turn (struct medium *m, const struct request *req)
     w.turn = ticket.turn;
     waits = waits || w.turn > sys_now ();
     err = request_wait_until (req->conn, w.turn, is_over, &w);
+    if (!err && disk_was_cut (req))
+      err = ESHUTDOWN;
   }
   while (!err && is_over (&w));
   stats_wait (false);

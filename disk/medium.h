@@ -100,8 +100,8 @@ void medium_power (struct medium *m, bool on);
 /* Let at most so many bytes (of reads and writes) and so many requests (reads,
  * writes, flushes, trims, zeroes) pass each second; 0: any number.  A rate that
  * was not used may be made up for a little (disk/throttle.h).  A request whose
- * client leaves counts as if it had never come.  Where the rates change, requests
- * that are waiting queue up again.
+ * client leaves, or that a power cut fails, counts as if it had never come.  Where
+ * the rates change, requests that are waiting queue up again.
  */
 void medium_throttle (struct medium *m, uint64_t bytes, uint64_t requests);
 

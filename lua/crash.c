@@ -77,7 +77,10 @@ disk_method_cut (lua_State *L)
   to_cut (L, "disk:cut", &cut);
   err = crash_cut (&cut, why, sizeof why);
   host_excuse (since);
-  return err ? luaL_error (L, "disk:cut: %s", why) : 0;
+  if (err)
+    return luaL_error (L, "disk:cut: %s", why);
+  call_has_cut ();
+  return 0;
 }
 
 /* disk:mark (TEXT) */
