@@ -32,6 +32,7 @@ struct medium {
   pthread_mutex_t wanted_lock;
 
   struct ranges bad;
+  struct ranges prepared;       /* what it will be */
   _Atomic bool any_bad;
   pthread_rwlock_t bad_lock;
 
@@ -138,6 +139,33 @@ change (struct medium *m,
   return err;
 }
 
+/* The lock is held in between. */
+int
+medium_prepare_bad (struct medium *m, const struct ranges *sectors)
+{
+  int err;
+
+  pthread_rwlock_wrlock (&m->bad_lock);
+  err = ranges_union (&m->bad, sectors, &m->prepared);
+  if (err)
+    pthread_rwlock_unlock (&m->bad_lock);
+  return err;
+}
+
+void
+medium_finish_bad (struct medium *m, bool make)
+{
+  struct ranges old = make ? m->bad : m->prepared;
+
+  if (make)
+    m->bad = m->prepared;
+  m->prepared = (struct ranges) { .n = 0 };
+  m->any_bad = m->bad.n > 0;
+  update_wanted (m);
+  pthread_rwlock_unlock (&m->bad_lock);
+  ranges_clear (&old);
+}
+
 int
 medium_bad (struct medium *m, uint64_t count, uint64_t offset)
 {
@@ -197,11 +225,10 @@ medium_share (struct medium_share *share, double p, uint64_t seed,
  * more than short ones.
  */
 int
-medium_bad_share (struct medium *m, struct medium_share *l)
+medium_share_draw (struct medium_share *l)
 {
   int err = 0;
 
-  pthread_rwlock_wrlock (&m->bad_lock);
   for (unsigned i = 0; i < 1000 && l->sector < l->end && !err; i++) {
     uint64_t start;
 
@@ -210,13 +237,20 @@ medium_bad_share (struct medium *m, struct medium_share *l)
       break;
     start = l->sector++;        /* a bad one */
     skip_kind (l, l->p);
-    err = ranges_add (&m->bad, start, l->sector);
+    err = ranges_add (&l->drawn, start, l->sector);
     if (l->sector < l->end)
       l->sector++;              /* a good one */
   }
-  m->any_bad = m->bad.n > 0;
-  update_wanted (m);
-  pthread_rwlock_unlock (&m->bad_lock);
+  return err;
+}
+
+int
+medium_bad_share (struct medium *m, const struct medium_share *l)
+{
+  const int err = medium_prepare_bad (m, &l->drawn);
+
+  if (!err)
+    medium_finish_bad (m, true);
   return err;
 }
 

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/ranges.h"
 #include "request.h"
 
 struct disk;
@@ -65,18 +66,28 @@ int medium_heal (struct medium *m, uint64_t count, uint64_t offset);
  * ranges that become bad, not on the length of the range.
  *
  * Prepare it with medium_share, which returns false if there would be more than
- * about MEDIUM_BAD_MAX ranges; then call medium_bad_share until SECTOR is END.
- * Each call makes at most some hundred ranges.  ENOMEM: some may have become bad.
+ * about MEDIUM_BAD_MAX ranges; then call medium_share_draw until SECTOR is END, which
+ * draws at most some hundred ranges each time; then medium_bad_share makes all of them
+ * bad at once.  ENOMEM: all sectors are as they were.  The caller clears DRAWN in any
+ * case.
  */
 struct medium_share {
   double p;
   uint64_t random, sector, end; /* sectors that are still to be drawn */
+  struct ranges drawn;          /* sectors */
 };
 
 bool medium_share (struct medium_share *share, double p, uint64_t seed,
                    uint64_t count, uint64_t offset);
-int medium_bad_share (struct medium *m, struct medium_share *share);
+int medium_share_draw (struct medium_share *share);
+int medium_bad_share (struct medium *m, const struct medium_share *share);
 #define MEDIUM_BAD_MAX ((uint64_t) 4 << 20)
+
+/* Prepare to make a set of sectors bad: 0, and medium_finish_bad then does it, or not;
+ * until then no request to a bad sector goes on.  ENOMEM: nothing is to be finished.
+ */
+int medium_prepare_bad (struct medium *m, const struct ranges *sectors);
+void medium_finish_bad (struct medium *m, bool make);
 
 /* Find the first range of bad sectors that overlaps a range, and clip it to the
  * disk.  False: there is none, and *FOUND_COUNT and *FOUND_OFFSET are unchanged.

@@ -93,6 +93,7 @@ test_mmap (void *addr, size_t size, int prot, int flags, int fd, off_t offset)
 #include "tiny-store.h"
 #include "lib/array.c"
 #include "lib/blocks.c"
+#define BLOCK_RANGES 2
 #include "lib/ranges.c"
 #define seed chance_seed
 #include "lib/chance.c"
@@ -420,6 +421,74 @@ try_late_part (void)
   disk_stop ();
 }
 
+/* Which sectors are bad, as bits. */
+static unsigned
+bad_sectors (void)
+{
+  struct medium *m = disk_medium (conn.disk);
+  uint64_t at = 0, count, offset;
+  unsigned bits = 0;
+
+  for (; at < SIZE && medium_bad_find (m, SIZE - at, at, &count, &offset);
+       at = offset + count)
+    for (uint64_t i = 0; i < count; i += SECTOR)
+      bits |= 1u << (offset + i) / SECTOR;
+  return bits;
+}
+
+/* A cut makes a sector of each request in flight bad: of all, or of none. */
+static void
+try_bad (const struct disk_cache *how)
+{
+  static const struct crash_cut cut = { "sectors-3", true, true };
+  struct visit visits[4];
+  struct request reqs[4];
+  unsigned first, bad;
+  bool same = true;
+  long n = 0;
+  int err = 0;
+
+  if (disk_start (SIZE) != 0 || disk_set_cache (disk_live (), how) != 0)
+    abort ();
+  conn = (struct connection) {
+    .id = 1, .disk = disk_live (), .cuts = disk_cuts (disk_live ()),
+  };
+  medium_bad (disk_medium (conn.disk), 1, SECTOR);
+  for (unsigned i = 0; i < 4; i++) {
+    reqs[i] = (struct request) {
+      .op = OP_WRITE, .count = SECTOR, .offset = 3 * SECTOR * (i + 1), .buf = data,
+      .conn = &conn,
+    };
+    reqs[i].count = i < 3 ? SECTOR : 100;       /* the last one is short */
+    disk_enter (&reqs[i], &visits[i]);
+    err = err ? err : cache_apply (conn.disk->cache, &reqs[i]);
+  }
+  if (err)
+    abort ();
+  first = bad_sectors ();
+  look (before);
+  do {
+    allocations = 0;
+    fail_at = n;
+    err = crash_cut (&cut, why, sizeof why);
+    fail_at = -1;
+    if (err)
+      look (now);
+    bad = bad_sectors ();
+    same = same && (!err || (strcmp (why, "out of memory") == 0 && bad == first
+                             && memcmp (now, before, sizeof now) == 0));
+  }
+  while (err && n++ < 100);
+  ok (same && !err && n >= 5, "a cut that makes sectors bad: %ld allocations fail", n);
+  for (unsigned i = 0; i < 4; i++)
+    disk_leave (&reqs[i], 0);
+  ok (first == 1 << 1 && bad == (1 << 1 | 1 << 3 | 1 << 6 | 1 << 9 | 1 << 12),
+      "one of each request (%x)", bad);
+  medium_heal (disk_medium (conn.disk), SIZE, 0);
+  ok (medium_info (disk_medium (conn.disk)).bad_ranges == 0, "on the disk, not beyond");
+  disk_stop ();
+}
+
 /* The file that "saving" has made. */
 static void
 try_replay (void)
@@ -454,6 +523,8 @@ main (void)
   saved = mkstemp (file);
   try_all (&plain);
   try_all (&remembers);
+  try_bad (&plain);
+  try_bad (&remembers);
   try_replay ();
   try_late_part ();
   close (saved);
