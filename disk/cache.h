@@ -42,7 +42,8 @@ int cache_leave (struct cache *c, struct request *req, int err);
 int cache_apply (struct cache *c, struct request *req);
 
 /* Change the medium itself, as disk_write and disk_zero: what is written is durable at
- * once, and so is the rest of the sectors that it touches.
+ * once, and so is the rest of the sectors that it touches.  ENOMEM: a prefix was written;
+ * nothing was zeroed; all other sectors are as they were, and as volatile.
  */
 int cache_write (struct cache *c, const void *buf, uint64_t count, uint64_t offset,
                  void *context);

@@ -243,7 +243,7 @@ disk_revert (struct disk *d, struct disk *from)
 
   if (d == from)
     return 0;
-  err = content_settle (from);
+  err = content_settle (from, disk_size (from), 0);
   if (err)
     return err;
   if (!d->cache)
