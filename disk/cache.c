@@ -869,6 +869,16 @@ cache_replace_locked (struct cache *c)
 }
 
 void
+cache_keep_locked (struct cache *c)
+{
+  const struct history *h = c->history;
+  struct change *last = h && h->changes > 0 ? history_change (h, h->changes - 1) : NULL;
+
+  if (last && last->when == c->events)
+    forget_medium (c, last, 0, true);
+}
+
+void
 cache_settle_locked (struct cache *c)
 {
   settle_range (c, 0, UINT64_MAX);

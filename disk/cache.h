@@ -58,6 +58,9 @@ void cache_unlock (struct cache *c);
  */
 int cache_replace_locked (struct cache *c);
 
+/* It was not replaced: forget that.  It has been locked since. */
+void cache_keep_locked (struct cache *c);
+
 /* All that the disk holds is durable.  It is locked. */
 void cache_settle_locked (struct cache *c);
 

@@ -250,10 +250,10 @@ disk_revert (struct disk *d, struct disk *from)
     return assign (d, from);
   cache_lock (d->cache);
   err = cache_replace_locked (d->cache);
-  if (!err)
+  if (!err) {
     err = assign (d, from);
-  if (!err)
-    cache_settle_locked (d->cache);
+    (err ? cache_keep_locked : cache_settle_locked) (d->cache);
+  }
   cache_unlock (d->cache);
   return err;
 }

@@ -375,6 +375,15 @@ is_as_before (const struct step *s)
     : memcmp (now, before, sizeof now) == 0;
 }
 
+/* How many changes there are in the history. */
+static uint64_t
+recorded (void)
+{
+  const struct history *h = cache_history (conn.disk->cache);
+
+  return h ? h->changes : 0;
+}
+
 /* Try a step when allocation N fails, and the store must allocate what it needs; after an
  * error, has nothing changed?
  */
@@ -382,6 +391,7 @@ static int
 try_once (const struct step *s, long n, bool *same)
 {
   const uintptr_t spare = free_regions (0);
+  const uint64_t changes = recorded ();
   int err;
 
   allocations = 0;
@@ -391,6 +401,8 @@ try_once (const struct step *s, long n, bool *same)
   if (spare)
     free_regions (spare);
   *same = *same && (!err || (err == ENOMEM && is_as_before (s)));
+  if (err && s->go != medium_write_long)
+    *same = *same && recorded () == changes;
   return err;
 }
 
