@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "disk/cache.h"
 #include "disk/inside.h"
 #include "disk/medium.h"
 #include "disk/throttle.h"
@@ -314,6 +315,24 @@ meets_bad (struct medium *m, const struct request *req)
     || (end < last && is_bad (m, last - 1));
 }
 
+/* Make sectors good, unless the power was cut since the request that wrote them entered:
+ * the cut may have made them bad, and they are to stay so until they are written again.
+ */
+static int
+heal_sectors (struct medium *m, const struct request *req, uint64_t start, uint64_t end)
+{
+  struct cache *cache = req->conn->disk->cache;
+  int err;
+
+  if (cache)
+    cache_lock (cache);         /* so that no cut comes in between */
+  err = disk_was_cut (req) ? ESHUTDOWN
+    : medium_heal (m, (end - start) * MEDIUM_SECTOR, start * MEDIUM_SECTOR);
+  if (cache)
+    cache_unlock (cache);
+  return err;
+}
+
 /* Sectors that were written are good.  Without memory to note that, the write has
  * failed.
  */
@@ -327,7 +346,7 @@ heal (struct medium *m, const struct request *req)
       || !medium_bad_find (m, (end - start) * MEDIUM_SECTOR,
                            start * MEDIUM_SECTOR, &unused, &unused))
     return 0;
-  return medium_heal (m, (end - start) * MEDIUM_SECTOR, start * MEDIUM_SECTOR);
+  return heal_sectors (m, req, start, end);
 }
 
 /*--------------------------------------------------------------------*/

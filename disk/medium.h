@@ -42,7 +42,8 @@ unsigned medium_wants (const struct disk *d);
  *
  *   EIO     a read or cache request touches a bad sector, or a write or zero
  *           request covers a part of one: nothing was done.  A write, zero or
- *           trim request makes the bad sectors good that it covers as a whole.
+ *           trim request makes the bad sectors good that it covers as a whole,
+ *           unless the power was cut meanwhile.
  *   ENOSPC  after a write, or a zero request to a part of a page (disk.h), the
  *           disk and its snapshots would hold more than the limit: nothing was
  *           done.  A trim is then done for whole pages only.

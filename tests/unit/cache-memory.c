@@ -628,8 +628,12 @@ try_bad (const struct disk_cache *how)
   }
   while (err && n++ < 100);
   ok (same && !err && n >= 5, "a cut that makes sectors bad: %ld allocations fail", n);
-  for (unsigned i = 0; i < 4; i++)
+  same = true;
+  for (unsigned i = 0; i < 4; i++) {
+    same = heal (disk_medium (conn.disk), &reqs[i]) == ESHUTDOWN && same;
     disk_leave (&reqs[i], 0);
+  }
+  ok (same && bad_sectors () == bad, "they stay so when those go on");
   ok (first == 1 << 1 && bad == (1 << 1 | 1 << 3 | 1 << 6 | 1 << 9 | 1 << 12),
       "one of each request (%x)", bad);
   medium_heal (disk_medium (conn.disk), SIZE, 0);
