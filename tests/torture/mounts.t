@@ -24,6 +24,7 @@ there >"$scratch/after"
 touch "$scratch/done"
 SH
 # Mounts that are shared, as on most systems, which nobody else sees.
+# shellcheck disable=SC2016 # the other shell expands it
 unshare --mount --propagation private bash -c '
     mount --make-rshared / && mount -t tmpfs none other || exit
     "$TOP/disktorture" --size 8M --mount ext4 --out found --workload "sh $scratch/work.sh" \
