@@ -113,7 +113,8 @@
 #endif
 
 #define REGION_PAGES 16
-#define REGION ((uint64_t) STORE_PAGE * REGION_PAGES)
+#define REGION STORE_REGION
+_Static_assert (REGION == (uint64_t) STORE_PAGE * REGION_PAGES, "store.h says how long");
 #define ALL_PAGES ((uintptr_t) 0xffff)
 
 /* Distance of regions in memory.  The bitmap needs 16 low bits. */

@@ -38,6 +38,9 @@ struct store;
 /* The largest disk that the NBD protocol's signed sizes allow. */
 #define STORE_MAX_SIZE ((uint64_t) INT64_MAX)
 
+/* Bytes of the parts in which a request is atomic. */
+#define STORE_REGION ((uint64_t) 16 * STORE_PAGE)
+
 /* Make an empty disk of SIZE bytes, 0 to STORE_MAX_SIZE.  The caller owns
  * *OUT and ends it with store_free.  ENOMEM: nothing was made.
  */
@@ -101,7 +104,9 @@ void store_read (struct store *s, void *buf, uint64_t count, uint64_t offset);
  */
 void store_expect (struct store *s, uint64_t offset);
 
-/* Copy a range in.  ENOMEM: a prefix was written, the rest is as it was. */
+/* Copy a range in.  ENOMEM: a prefix was written, to the end of some STORE_REGION or
+ * nothing; the rest is as it was.
+ */
 int store_write (struct store *s, const void *buf, uint64_t count,
                  uint64_t offset);
 

@@ -67,7 +67,8 @@ static const char help[] =
   "  function on.read(req) sleep \"50ms\" end              a hook\n"
   "  on                        where the hooks are\n"
   "  param                     the parameters on the command line\n"
-  "  help                      this; Ctrl-D ends\n";
+  "  print(\"x\")                writes to the standard error of the server\n"
+  "  help                      this; quit, exit or Ctrl-D ends\n";
 
 /* Print LEN bytes and a newline on standard output.  Returns an exit code. */
 static int
@@ -132,6 +133,13 @@ input_failed (void)
   return FAILED;
 }
 
+/* Is a line of N bytes this word? */
+static bool
+is_word (const char *line, ssize_t n, const char *word)
+{
+  return (size_t) n == strlen (word) && memcmp (line, word, (size_t) n) == 0;
+}
+
 /* Each line of standard input is a chunk.  The prompt is written to standard error,
  * so that standard output has only JSON.
  */
@@ -141,19 +149,22 @@ run_lines (void)
   char *line = NULL;
   size_t size = 0;
   ssize_t n;
+  bool ended = false;
 
   if (isatty (STDIN_FILENO))
-    fputs ("Each line is a piece of Lua; help says what there is; Ctrl-D ends.\n",
+    fputs ("Each line is a piece of Lua; help says what there is; quit ends.\n",
            stderr);
-  while (fputs ("> ", stderr), (n = getline (&line, &size, stdin)) > 0) {
+  while (!ended && (fputs ("> ", stderr), n = getline (&line, &size, stdin)) > 0) {
     if (line[n - 1] == '\n')
       n--;
-    if (n == 4 && memcmp (line, "help", 4) == 0)
+    ended = is_word (line, n, "quit") || is_word (line, n, "exit");
+    if (is_word (line, n, "help"))
       fputs (help, stderr);
-    else
+    else if (!ended)
       run (line, (size_t) n);
   }
-  putc ('\n', stderr);
+  if (!ended)
+    putc ('\n', stderr);
   free (line);
   return ferror (stdin) ? input_failed () : OK;
 }

@@ -238,46 +238,103 @@ push_some (struct cache *c, const struct request *req, struct record *r,
   return err;
 }
 
-/* Put back what a version covers. */
+/* Put back what a version covers.  That can't fail where it matters: what was written
+ * owns its pages, and what was not still holds the same.
+ */
 static void
-put_back (void *cache, const struct segment *s, const struct covered *covered,
-          uint32_t at)
+put_back (void *cache, const struct segment *s, const struct version *n)
 {
   const struct cache *c = cache;
   const uint64_t count = to_bytes (c, s->start, s->end);
   const uint64_t offset = s->start * c->versions.sector;
 
-  if (covered)
-    content_write (c->disk, covered->data + at, count, offset, NULL);
+  if (n->covered)
+    content_write (c->disk, n->covered->data + n->at, count, offset, NULL);
   else
     content_zero (c->disk, count, offset, NULL);
 }
 
-static void
-pop_back (void *cache, const struct segment *s, const struct version *n)
+/* Let a range that is to be written have pages of its own, by writing what it holds.
+ * Where it will be zeroed, holes stay.
+ */
+static int
+own_range (struct cache *c, uint64_t start, uint64_t end, bool zero, void *buf)
 {
-  put_back (cache, s, n->covered, n->at);
+  bool data;
+  int err = 0;
+
+  for (uint64_t n; start < end && !err; start += n) {
+    n = content_extent (c->disk, min_u64 (end - start, VERSION_BYTES), start, &data);
+    if (zero && !data)
+      continue;
+    err = content_read (c->disk, buf, n, start, NULL);
+    if (!err)
+      err = content_write (c->disk, buf, n, start, NULL);
+  }
+  return err;
 }
 
-/* Make new versions, and write.  If there is no memory for all, what was written owns
- * its pages, so it can be put back.
+/* Of a range that is to be zeroed, the ends matter: to zero whole pages needs no memory,
+ * except on a disk that keeps them.
  */
+static int
+own_ends (struct cache *c, uint64_t start, uint64_t end, void *buf)
+{
+  const uint64_t part = min_u64 (end - start, c->versions.sector);
+  int err = own_range (c, start, start + part, true, buf);
+
+  if (!err)
+    err = own_range (c, end - part, end, true, buf);
+  if (!err && disk_zero_growth (c->disk, end - start, start) > 0)
+    err = own_range (c, start, end, true, buf);
+  return err;
+}
+
+/* Prepare to zero a range, so that it is done as a whole, or fails before anything is
+ * done.  What was freed could not be put back without memory.
+ */
+static int
+prepare_zero (struct cache *c, uint64_t count, uint64_t offset)
+{
+  int err = content_settle (c->disk, count, offset);
+  void *buf;
+
+  if (err || disk_zero_growth (c->disk, count, offset) == 0)
+    return err;
+  buf = malloc (VERSION_BYTES);
+  err = buf ? own_ends (c, offset, offset + count, buf) : ENOMEM;
+  free (buf);
+  return err;
+}
+
+/* Zero a range, or nothing of it. */
+static int
+zero_whole (struct cache *c, uint64_t count, uint64_t offset)
+{
+  const int err = prepare_zero (c, count, offset);
+
+  return err ? err : content_zero (c->disk, count, offset, NULL);
+}
+
+/* Make new versions, and write. */
 static int
 make_change (struct cache *c, const struct request *req, struct record *r)
 {
   uint64_t first, end, n;
+  bool written;
   int err = 0;
 
   to_sectors (c, req->count, req->offset, &first, &end);
   for (uint64_t i = first; i < end && !err; i += n)
     err = push_some (c, req, r, i, end, &n);
+  written = !err && req->op == OP_WRITE;        /* perhaps a part of it */
   if (!err)
     err = req->op == OP_WRITE
       ? content_write (c->disk, req->buf, req->count, req->offset, NULL)
-      : content_zero (c->disk, req->count, req->offset, NULL);
+      : zero_whole (c, req->count, req->offset);
   if (!err)
     return 0;
-  versions_pop (&c->versions, r, first, end, pop_back, c);
+  versions_pop (&c->versions, r, first, end, written ? put_back : NULL, c);
   if (r->change)
     history_pop (c->history, r->change, first, end);
   return err;
@@ -475,50 +532,123 @@ keep (struct cache *c, struct change *ch, uint64_t first, uint64_t end, bool zer
   return err;
 }
 
-/* A flush that failed at work. */
-struct dropping {
-  struct cache *cache;
-  struct change *change;        /* NULL: nothing is recorded */
-};
-
-/* What is lost shows no longer: keep it in the history. */
-static void
-drop_back (void *dropping, const struct segment *s, const struct covered *covered,
-           uint32_t at)
+/* Keep what is going to be written over in these ranges. */
+static int
+keep_patches (struct cache *c, struct change *ch, const struct patches *patches)
 {
-  const struct dropping *d = dropping;
+  uint64_t first, end;
+  int err = ch ? 0 : ENOMEM;
 
-  if (d->change && keep (d->cache, d->change, s->start, s->end, false))
-    history_break (d->cache->history);
-  put_back (d->cache, s, covered, at);
+  for (size_t i = 0; i < patches->n && !err; i++) {
+    const struct patch *p = &patches->patch[i];
+
+    to_sectors (c, p->end - p->start, p->start, &first, &end);
+    err = keep (c, ch, first, end, false);
+  }
+  return err;
 }
 
+/* A change of these ranges that is no request is going to happen: record it.  *CH: its
+ * entry, or NULL.  ENOMEM: nothing is recorded.
+ */
+static int
+record_other (struct cache *c, enum change_kind kind, const struct patches *patches,
+              struct change **ch)
+{
+  int err;
+
+  next_event (c);
+  *ch = NULL;
+  if (!c->history)
+    return 0;
+  *ch = history_add (c->history, kind, 0, c->events);
+  err = keep_patches (c, *ch, patches);
+  if (!err && kind == CHANGE_CUT)
+    err = history_cut (c->history, c->events);
+  if (err && *ch) {
+    history_pop (c->history, *ch, 0, UINT64_MAX);
+    history_withdraw (c->history, *ch);
+  }
+  return err;
+}
+
+/* Put in place what these patches say, which was prepared, so that it can't fail. */
 static void
+put_patches (struct cache *c, const struct patches *patches)
+{
+  for (size_t i = 0; i < patches->n; i++) {
+    const struct patch *p = &patches->patch[i];
+
+    if (p->covered)
+      content_write (c->disk, p->covered->data + p->at, p->end - p->start, p->start,
+                     NULL);
+    else
+      content_zero (c->disk, p->end - p->start, p->start, NULL);
+  }
+}
+
+/* What the disk is going to show, for a flush that fails and drops what it covers. */
+struct dropping {
+  struct cache *cache;
+  struct patches patches;
+};
+
+static int
+add_uncovered (void *dropping, const struct segment *s, struct covered *covered,
+               uint32_t at)
+{
+  struct dropping *d = dropping;
+  const uint64_t start = s->start * d->cache->versions.sector;
+
+  return patches_add (&d->patches, start, start + to_bytes (d->cache, s->start, s->end),
+                      covered, at);
+}
+
+/* The requests that a flush covers are dropped, when that is recorded. */
+static void
+mark_dropped (struct cache *c, const struct reach *all)
+{
+  for (struct record *r = c->versions.first; r; r = r->next)
+    if (r->pending > 0 && is_covered (r, all) && r->change
+        && r->change->kind == CHANGE_REQUEST)
+      r->change->dropped = c->events;
+}
+
+/* ENOMEM: all is as it was. */
+static int
 drop_locked (struct cache *c, const struct reach *all)
 {
   struct dropping d = { .cache = c };
+  struct change *ch;
+  int err = versions_uncovered (&c->versions, is_covered, all, add_uncovered, &d);
 
-  next_event (c);
-  if (c->history && !(d.change = history_add (c->history, CHANGE_DROP, 0, c->events)))
-    history_break (c->history);
-  for (struct record *r = c->versions.first; r && d.change; r = r->next)
-    if (r->pending > 0 && is_covered (r, all) && r->change->kind == CHANGE_REQUEST)
-      r->change->dropped = c->events;
-  versions_drop (&c->versions, is_covered, all, drop_back, &d);
+  if (!err)
+    err = cache_prepare_locked (c, &d.patches);
+  if (!err)
+    err = record_other (c, CHANGE_DROP, &d.patches, &ch);
+  if (!err) {
+    mark_dropped (c, all);
+    put_patches (c, &d.patches);
+    versions_drop (&c->versions, is_covered, all);
+    c->failures++;
+  }
+  patches_free (&d.patches);
+  return err;
 }
 
 /* A flush is about to complete.  If another one has failed meanwhile and dropped what it
- * covered, so has this one.
+ * covered, so has this one.  One that can't drop it, because there is no memory, fails for
+ * that reason, as if it had not been asked to.
  */
 static int
-end_flush (struct cache *c, const struct request *req, int err)
+end_flush (struct cache *c, struct request *req, int err)
 {
   const struct visit *visit = req->visit;
   const struct reach all = { visit->entered, 0 };
 
-  if (err && visit->drops) {
-    drop_locked (c, &all);
-    c->failures++;
+  if (err && visit->drops && drop_locked (c, &all)) {
+    err = ENOMEM;
+    req->asked = false;
   }
   if (!err && visit->failures != c->failures)
     err = EIO;
@@ -628,55 +758,30 @@ lock_range (struct cache *c, uint64_t first, uint64_t end, void *context)
   return err;
 }
 
-/* Keep what is going to be written over in these ranges. */
 static int
-keep_patches (struct cache *c, struct change *ch, const struct patches *patches)
-{
-  uint64_t first, end;
-  int err = ch ? 0 : ENOMEM;
-
-  for (size_t i = 0; i < patches->n && !err; i++) {
-    const struct patch *p = &patches->patch[i];
-
-    to_sectors (c, p->end - p->start, p->start, &first, &end);
-    err = keep (c, ch, first, end, false);
-  }
-  return err;
-}
-
-/* Record that the medium changes in these ranges; by a cut, or else. */
-static int
-record_medium (struct cache *c, const struct patches *patches, bool cut)
-{
-  struct change *ch;
-  int err;
-
-  next_event (c);
-  if (!c->history)
-    return 0;
-  ch = history_add (c->history, cut ? CHANGE_CUT : CHANGE_MEDIUM, 0, c->events);
-  err = keep_patches (c, ch, patches);
-  if (!err && cut)
-    err = history_cut (c->history, c->events);
-  if (err && ch) {
-    history_pop (c->history, ch, 0, UINT64_MAX);
-    history_withdraw (c->history, ch);
-  }
-  return err;
-}
-
-static int
-keep_medium (struct cache *c, uint64_t count, uint64_t offset)
+record_medium (struct cache *c, uint64_t count, uint64_t offset, struct change **ch)
 {
   struct patch range = { .start = offset, .end = offset + count };
 
-  return record_medium (c, &(struct patches) { .patch = &range, .n = 1 }, false);
+  return record_other (c, CHANGE_MEDIUM, &(struct patches) { .patch = &range, .n = 1 },
+                       ch);
+}
+
+/* A change of the medium that is recorded did not happen from this sector on. */
+static void
+forget_medium (struct cache *c, struct change *ch, uint64_t first, bool all)
+{
+  if (!ch)
+    return;
+  history_pop (c->history, ch, first, UINT64_MAX);
+  if (all)
+    history_withdraw (c->history, ch);
 }
 
 /* As lock_range, when what the sectors of a range hold is in the history. */
 static int
 lock_kept (struct cache *c, uint64_t count, uint64_t offset, uint64_t *first, uint64_t *end,
-           void *context)
+           struct change **ch, void *context)
 {
   int err;
 
@@ -684,9 +789,29 @@ lock_kept (struct cache *c, uint64_t count, uint64_t offset, uint64_t *first, ui
   err = lock_range (c, *first, *end, context);
   if (err)
     return err;
-  err = keep_medium (c, count, offset);
+  err = record_medium (c, count, offset, ch);
   if (err)
     cache_unlock (c);
+  return err;
+}
+
+/* Write what of a range lies in the region of the store in which it begins, of which all
+ * is written, or nothing, and make it durable.  *DONE: how much that is.
+ */
+static int
+write_region (struct cache *c, const void *buf, uint64_t count, uint64_t offset,
+              uint64_t *done)
+{
+  uint64_t first, end;
+  int err;
+
+  *done = min_u64 (count, STORE_REGION - offset % STORE_REGION);
+  to_sectors (c, *done, offset, &first, &end);
+  err = versions_split (&c->versions, end);
+  if (!err)
+    err = content_write (c->disk, buf, *done, offset, NULL);
+  if (!err)
+    settle_range (c, first, end);
   return err;
 }
 
@@ -694,16 +819,20 @@ int
 cache_write (struct cache *c, const void *buf, uint64_t count, uint64_t offset,
              void *context)
 {
-  uint64_t first, end;
+  const char *p = buf;
+  uint64_t first, end, done = 0, n;
+  struct change *ch;
   int err;
 
   if (count == 0)
     return 0;
-  err = lock_kept (c, count, offset, &first, &end, context);
+  err = lock_kept (c, count, offset, &first, &end, &ch, context);
   if (err)
     return err;
-  err = content_write (c->disk, buf, count, offset, context);
-  settle_range (c, first, end);
+  for (; done < count && !err; done += err ? 0 : n)
+    err = write_region (c, p + done, count - done, offset + done, &n);
+  if (err)
+    forget_medium (c, ch, (offset + done) / c->versions.sector, done == 0);
   cache_unlock (c);
   return err;
 }
@@ -712,15 +841,19 @@ int
 cache_zero (struct cache *c, uint64_t count, uint64_t offset, void *context)
 {
   uint64_t first, end;
+  struct change *ch;
   int err;
 
   if (count == 0)
     return 0;
-  err = lock_kept (c, count, offset, &first, &end, context);
+  err = lock_kept (c, count, offset, &first, &end, &ch, context);
   if (err)
     return err;
-  err = content_zero (c->disk, count, offset, context);
-  settle_range (c, first, end);
+  err = zero_whole (c, count, offset);
+  if (err)
+    forget_medium (c, ch, first, true);
+  else
+    settle_range (c, first, end);
   cache_unlock (c);
   return err;
 }
@@ -728,9 +861,21 @@ cache_zero (struct cache *c, uint64_t count, uint64_t offset, void *context)
 int
 cache_replace_locked (struct cache *c)
 {
+  struct change *ch;
+
   if (c->history && content_is_initial (c->disk, c->size, 0))
     return ENOTSUP;
-  return keep_medium (c, c->size, 0);
+  return record_medium (c, c->size, 0, &ch);
+}
+
+void
+cache_keep_locked (struct cache *c)
+{
+  const struct history *h = c->history;
+  struct change *last = h && h->changes > 0 ? history_change (h, h->changes - 1) : NULL;
+
+  if (last && last->when == c->events)
+    forget_medium (c, last, 0, true);
 }
 
 void
@@ -823,46 +968,18 @@ cache_replay_end (struct cache *c, uint64_t end)
 /*--------------------------------------------------------------------*/
 /* Power. */
 
-/* Let a range that is to be written have pages of its own, by writing what it holds.
- * Where it will be zeroed, holes stay.
- */
-static int
-own_range (struct cache *c, uint64_t start, uint64_t end, bool zero, void *buf)
-{
-  bool data;
-  int err = 0;
-
-  for (uint64_t n; start < end && !err; start += n) {
-    n = content_extent (c->disk, min_u64 (end - start, VERSION_BYTES), start, &data);
-    if (zero && !data)
-      continue;
-    err = content_read (c->disk, buf, n, start, NULL);
-    if (!err)
-      err = content_write (c->disk, buf, n, start, NULL);
-  }
-  return err;
-}
-
-/* Of a range that will be zeroed, the ends matter: to zero whole pages needs no memory. */
-static int
-own_patch (struct cache *c, const struct patch *p, void *buf)
-{
-  int err;
-
-  if (p->covered || p->end - p->start < VERSION_BYTES)
-    return own_range (c, p->start, p->end, !p->covered, buf);
-  err = own_range (c, p->start, p->start + c->versions.sector, true, buf);
-  return err ? err : own_range (c, p->end - c->versions.sector, p->end, true, buf);
-}
-
 int
 cache_prepare_locked (struct cache *c, const struct patches *patches)
 {
   void *buf = malloc (VERSION_BYTES);
   int err = buf ? 0 : ENOMEM;
 
-  for (size_t i = 0; i < patches->n && !err; i++)
-    err = own_patch (c, &patches->patch[i], buf);
+  for (size_t i = 0; i < patches->n && !err; i++) {
+    const struct patch *p = &patches->patch[i];
+
+    err = p->covered ? own_range (c, p->start, p->end, false, buf)
+      : prepare_zero (c, p->end - p->start, p->start);
+  }
   free (buf);
   return err;
 }
@@ -870,7 +987,9 @@ cache_prepare_locked (struct cache *c, const struct patches *patches)
 int
 cache_record_cut_locked (struct cache *c, const struct patches *patches)
 {
-  return record_medium (c, patches, true);
+  struct change *ch;
+
+  return record_other (c, CHANGE_CUT, patches, &ch);
 }
 
 void
@@ -878,15 +997,7 @@ cache_cut_locked (struct cache *c, const struct patches *patches)
 {
   c->off = true;
   c->cuts++;
-  for (size_t i = 0; i < patches->n; i++) {
-    const struct patch *p = &patches->patch[i];
-
-    if (p->covered)
-      content_write (c->disk, p->covered->data + p->at, p->end - p->start, p->start,
-                     NULL);
-    else
-      content_zero (c->disk, p->end - p->start, p->start, NULL);
-  }
+  put_patches (c, patches);
   versions_clear (&c->versions);
 }
 

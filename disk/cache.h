@@ -42,7 +42,8 @@ int cache_leave (struct cache *c, struct request *req, int err);
 int cache_apply (struct cache *c, struct request *req);
 
 /* Change the medium itself, as disk_write and disk_zero: what is written is durable at
- * once, and so is the rest of the sectors that it touches.
+ * once, and so is the rest of the sectors that it touches.  ENOMEM: a prefix was written;
+ * nothing was zeroed; all other sectors are as they were, and as volatile.
  */
 int cache_write (struct cache *c, const void *buf, uint64_t count, uint64_t offset,
                  void *context);
@@ -56,6 +57,9 @@ void cache_unlock (struct cache *c);
  * is initial content, which is not known.
  */
 int cache_replace_locked (struct cache *c);
+
+/* It was not replaced: forget that.  It has been locked since. */
+void cache_keep_locked (struct cache *c);
 
 /* All that the disk holds is durable.  It is locked. */
 void cache_settle_locked (struct cache *c);

@@ -198,7 +198,7 @@ content_clone (struct disk *from, struct disk *to, struct patches *patches)
 }
 
 int
-content_settle (struct disk *d)
+content_settle (struct disk *d, uint64_t count, uint64_t offset)
 {
-  return settle (d, disk_size (d), 0, NULL);
+  return settle (d, count, offset, NULL);
 }

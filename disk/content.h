@@ -44,7 +44,7 @@ int content_make_real (struct disk *d, uint64_t count, uint64_t offset,
  */
 int content_clone (struct disk *from, struct disk *to, struct patches *patches);
 
-/* Make all patches part of the content.  0 or an errno code. */
-int content_settle (struct disk *d);
+/* Make the patches that a range meets part of the content.  0 or an errno code. */
+int content_settle (struct disk *d, uint64_t count, uint64_t offset);
 
 #endif /* DISK_CONTENT_H */

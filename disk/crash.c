@@ -17,6 +17,7 @@
 #include "disk/medium.h"
 #include "disk/moment.h"
 #include "lib/min.h"
+#include "lib/ranges.h"
 
 static int
 say (char *why, size_t size, const char *text)
@@ -329,6 +330,7 @@ struct cutting {
   const struct choice *choice;
   struct versions *versions;
   struct patches *patches;
+  struct ranges bad;            /* sectors of the medium that will be */
   int err;
 };
 
@@ -338,7 +340,10 @@ spoil (void *cutting, const struct segment *s, const struct version *n,
 {
   struct cutting *c = cutting;
   const uint32_t size = c->versions->sector;
-  const int err = medium_bad (c->disk->medium, size, sector * size);
+  const uint64_t start = sector * size;
+  const uint64_t end = min_u64 (start + size, disk_size (c->disk));
+  const int err = ranges_add (&c->bad, start / MEDIUM_SECTOR,
+                              (end + MEDIUM_SECTOR - 1) / MEDIUM_SECTOR);
 
   (void) s;
   (void) n;
@@ -374,8 +379,11 @@ tear (void *cutting, const struct segment *s, const struct version *n,
   const uint64_t start = sector * size;
   const uint64_t count = min_u64 (size, disk_size (c->disk) - start);
   const uint64_t torn = 1 + choice_draw (c->choice->number, sector) % (size - 1);
-  struct covered *mix = covered_new (size);
+  struct covered *mix;
 
+  if (c->err)
+    return;
+  mix = covered_new (size);
   if (!mix) {
     c->err = ENOMEM;
     return;
@@ -390,6 +398,21 @@ tear (void *cutting, const struct segment *s, const struct version *n,
   if (!c->err)
     c->err = patches_add (c->patches, start, start + count, mix, 0);
   covered_put (mix);
+}
+
+/* Record the cut, and make sectors bad: both or neither. */
+static int
+record_cut_locked (struct cutting *c)
+{
+  const bool spoils = c->bad.n > 0;
+  int err = spoils ? medium_prepare_bad (c->disk->medium, &c->bad) : 0;
+
+  if (err)
+    return err;
+  err = cache_record_cut_locked (c->disk->cache, c->patches);
+  if (spoils)
+    medium_finish_bad (c->disk->medium, !err);
+  return err;
 }
 
 /* The medium refuses from now on what would go straight to the store.  (A torn sector is
@@ -409,7 +432,7 @@ cut_locked (struct cutting *c, const struct crash_cut *cut, char *why, size_t si
   if (!c->err && cut->bad)
     choice_flight (c->choice, c->versions, spoil, c);
   if (!c->err)
-    c->err = cache_record_cut_locked (c->disk->cache, c->patches);
+    c->err = record_cut_locked (c);
   if (c->err)
     return c->err;
   medium_power (c->disk->medium, false);
@@ -432,6 +455,7 @@ cut_live (struct disk *d, const struct choice *choice, const struct crash_cut *c
 
   cache_unlock (d->cache);
   patches_free (&patches);
+  ranges_clear (&c.bad);
   if (!err)
     request_wake ();            /* requests that wait have failed */
   return err;

@@ -150,19 +150,11 @@ history_push (struct history *h, struct change *ch, uint64_t first, uint64_t end
   return 0;
 }
 
-static void
-no_more (void *unused, const struct segment *s, const struct version *newest)
-{
-  (void) unused;
-  (void) s;
-  (void) newest;
-}
-
 void
 history_pop (struct history *h, struct change *ch, uint64_t first, uint64_t end)
 {
   if (ch != &h->later)
-    versions_pop (&h->past, &ch->record, first, end, no_more, NULL);
+    versions_pop (&h->past, &ch->record, first, end, NULL, NULL);
 }
 
 /*--------------------------------------------------------------------*/

@@ -243,17 +243,17 @@ disk_revert (struct disk *d, struct disk *from)
 
   if (d == from)
     return 0;
-  err = content_settle (from);
+  err = content_settle (from, disk_size (from), 0);
   if (err)
     return err;
   if (!d->cache)
     return assign (d, from);
   cache_lock (d->cache);
   err = cache_replace_locked (d->cache);
-  if (!err)
+  if (!err) {
     err = assign (d, from);
-  if (!err)
-    cache_settle_locked (d->cache);
+    (err ? cache_keep_locked : cache_settle_locked) (d->cache);
+  }
   cache_unlock (d->cache);
   return err;
 }

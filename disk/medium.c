@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "disk/cache.h"
 #include "disk/inside.h"
 #include "disk/medium.h"
 #include "disk/throttle.h"
@@ -32,6 +33,7 @@ struct medium {
   pthread_mutex_t wanted_lock;
 
   struct ranges bad;
+  struct ranges prepared;       /* what it will be */
   _Atomic bool any_bad;
   pthread_rwlock_t bad_lock;
 
@@ -138,6 +140,33 @@ change (struct medium *m,
   return err;
 }
 
+/* The lock is held in between. */
+int
+medium_prepare_bad (struct medium *m, const struct ranges *sectors)
+{
+  int err;
+
+  pthread_rwlock_wrlock (&m->bad_lock);
+  err = ranges_union (&m->bad, sectors, &m->prepared);
+  if (err)
+    pthread_rwlock_unlock (&m->bad_lock);
+  return err;
+}
+
+void
+medium_finish_bad (struct medium *m, bool make)
+{
+  struct ranges old = make ? m->bad : m->prepared;
+
+  if (make)
+    m->bad = m->prepared;
+  m->prepared = (struct ranges) { .n = 0 };
+  m->any_bad = m->bad.n > 0;
+  update_wanted (m);
+  pthread_rwlock_unlock (&m->bad_lock);
+  ranges_clear (&old);
+}
+
 int
 medium_bad (struct medium *m, uint64_t count, uint64_t offset)
 {
@@ -197,11 +226,10 @@ medium_share (struct medium_share *share, double p, uint64_t seed,
  * more than short ones.
  */
 int
-medium_bad_share (struct medium *m, struct medium_share *l)
+medium_share_draw (struct medium_share *l)
 {
   int err = 0;
 
-  pthread_rwlock_wrlock (&m->bad_lock);
   for (unsigned i = 0; i < 1000 && l->sector < l->end && !err; i++) {
     uint64_t start;
 
@@ -210,13 +238,20 @@ medium_bad_share (struct medium *m, struct medium_share *l)
       break;
     start = l->sector++;        /* a bad one */
     skip_kind (l, l->p);
-    err = ranges_add (&m->bad, start, l->sector);
+    err = ranges_add (&l->drawn, start, l->sector);
     if (l->sector < l->end)
       l->sector++;              /* a good one */
   }
-  m->any_bad = m->bad.n > 0;
-  update_wanted (m);
-  pthread_rwlock_unlock (&m->bad_lock);
+  return err;
+}
+
+int
+medium_bad_share (struct medium *m, const struct medium_share *l)
+{
+  const int err = medium_prepare_bad (m, &l->drawn);
+
+  if (!err)
+    medium_finish_bad (m, true);
   return err;
 }
 
@@ -280,6 +315,24 @@ meets_bad (struct medium *m, const struct request *req)
     || (end < last && is_bad (m, last - 1));
 }
 
+/* Make sectors good, unless the power was cut since the request that wrote them entered:
+ * the cut may have made them bad, and they are to stay so until they are written again.
+ */
+static int
+heal_sectors (struct medium *m, const struct request *req, uint64_t start, uint64_t end)
+{
+  struct cache *cache = req->conn->disk->cache;
+  int err;
+
+  if (cache)
+    cache_lock (cache);         /* so that no cut comes in between */
+  err = disk_was_cut (req) ? ESHUTDOWN
+    : medium_heal (m, (end - start) * MEDIUM_SECTOR, start * MEDIUM_SECTOR);
+  if (cache)
+    cache_unlock (cache);
+  return err;
+}
+
 /* Sectors that were written are good.  Without memory to note that, the write has
  * failed.
  */
@@ -293,7 +346,7 @@ heal (struct medium *m, const struct request *req)
       || !medium_bad_find (m, (end - start) * MEDIUM_SECTOR,
                            start * MEDIUM_SECTOR, &unused, &unused))
     return 0;
-  return medium_heal (m, (end - start) * MEDIUM_SECTOR, start * MEDIUM_SECTOR);
+  return heal_sectors (m, req, start, end);
 }
 
 /*--------------------------------------------------------------------*/
@@ -405,6 +458,7 @@ medium_may_wait (struct medium *m)
 
 /* A request that waits for a turn, which may move up. */
 struct waiting {
+  const struct request *req;
   const struct ticket *ticket;
   uint64_t turn;
 };
@@ -414,7 +468,7 @@ is_over (const void *waiting)
 {
   const struct waiting *w = waiting;
 
-  return w->ticket->lost || w->ticket->turn != w->turn;
+  return w->ticket->lost || w->ticket->turn != w->turn || disk_was_cut (w->req);
 }
 
 static void
@@ -427,7 +481,7 @@ queue_up (struct medium *m, const struct request *req, struct ticket *ticket)
   pthread_mutex_unlock (&m->throttle_lock);
 }
 
-/* The request passes, or its client has gone. */
+/* The request passes, or has failed. */
 static void
 leave_queue (struct medium *m, struct ticket *ticket, bool passes)
 {
@@ -441,12 +495,14 @@ leave_queue (struct medium *m, struct ticket *ticket, bool passes)
     request_wake ();            /* others move up */
 }
 
-/* Wait for a request's turn, and queue up again if the rates change. */
+/* Wait for a request's turn, and queue up again if the rates change.  0 or ESHUTDOWN:
+ * the client has gone, the server ends, or the power was cut.
+ */
 static int
 wait_for_turn (struct medium *m, const struct request *req)
 {
   struct ticket ticket;
-  struct waiting w = { .ticket = &ticket };
+  struct waiting w = { .req = req, .ticket = &ticket };
   bool waits = false;
   int err;
 
@@ -458,6 +514,8 @@ wait_for_turn (struct medium *m, const struct request *req)
     w.turn = ticket.turn;
     waits = waits || w.turn > sys_now ();
     err = request_wait_until (req->conn, w.turn, is_over, &w);
+    if (!err && disk_was_cut (req))
+      err = ESHUTDOWN;
   }
   while (!err && is_over (&w));
   stats_wait (false);

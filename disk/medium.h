@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/ranges.h"
 #include "request.h"
 
 struct disk;
@@ -41,7 +42,8 @@ unsigned medium_wants (const struct disk *d);
  *
  *   EIO     a read or cache request touches a bad sector, or a write or zero
  *           request covers a part of one: nothing was done.  A write, zero or
- *           trim request makes the bad sectors good that it covers as a whole.
+ *           trim request makes the bad sectors good that it covers as a whole,
+ *           unless the power was cut meanwhile.
  *   ENOSPC  after a write, or a zero request to a part of a page (disk.h), the
  *           disk and its snapshots would hold more than the limit: nothing was
  *           done.  A trim is then done for whole pages only.
@@ -65,18 +67,28 @@ int medium_heal (struct medium *m, uint64_t count, uint64_t offset);
  * ranges that become bad, not on the length of the range.
  *
  * Prepare it with medium_share, which returns false if there would be more than
- * about MEDIUM_BAD_MAX ranges; then call medium_bad_share until SECTOR is END.
- * Each call makes at most some hundred ranges.  ENOMEM: some may have become bad.
+ * about MEDIUM_BAD_MAX ranges; then call medium_share_draw until SECTOR is END, which
+ * draws at most some hundred ranges each time; then medium_bad_share makes all of them
+ * bad at once.  ENOMEM: all sectors are as they were.  The caller clears DRAWN in any
+ * case.
  */
 struct medium_share {
   double p;
   uint64_t random, sector, end; /* sectors that are still to be drawn */
+  struct ranges drawn;          /* sectors */
 };
 
 bool medium_share (struct medium_share *share, double p, uint64_t seed,
                    uint64_t count, uint64_t offset);
-int medium_bad_share (struct medium *m, struct medium_share *share);
+int medium_share_draw (struct medium_share *share);
+int medium_bad_share (struct medium *m, const struct medium_share *share);
 #define MEDIUM_BAD_MAX ((uint64_t) 4 << 20)
+
+/* Prepare to make a set of sectors bad: 0, and medium_finish_bad then does it, or not;
+ * until then no request to a bad sector goes on.  ENOMEM: nothing is to be finished.
+ */
+int medium_prepare_bad (struct medium *m, const struct ranges *sectors);
+void medium_finish_bad (struct medium *m, bool make);
 
 /* Find the first range of bad sectors that overlaps a range, and clip it to the
  * disk.  False: there is none, and *FOUND_COUNT and *FOUND_OFFSET are unchanged.
@@ -100,8 +112,8 @@ void medium_power (struct medium *m, bool on);
 /* Let at most so many bytes (of reads and writes) and so many requests (reads,
  * writes, flushes, trims, zeroes) pass each second; 0: any number.  A rate that
  * was not used may be made up for a little (disk/throttle.h).  A request whose
- * client leaves counts as if it had never come.  Where the rates change, requests
- * that are waiting queue up again.
+ * client leaves, or that a power cut fails, counts as if it had never come.  Where
+ * the rates change, requests that are waiting queue up again.
  */
 void medium_throttle (struct medium *m, uint64_t bytes, uint64_t requests);
 

@@ -45,11 +45,36 @@ if_full (const struct history *h)
     : history_is_full (h) ? "; then history= was full, so the recording ended" : "";
 }
 
+/* The same for what was under way when the power was cut, and did not return. */
+static void
+add_cuts (const struct point *p)
+{
+  const size_t len = strlen (p->why);
+
+  if (p->h->cuts == 1)
+    snprintf (p->why + len, p->size - len, "; the moment before the power cut is cut-1");
+  else if (p->h->cuts > 1)
+    snprintf (p->why + len, p->size - len, "; the moments before the power cuts are cut-1 "
+              "to cut-%zu", p->h->cuts);
+}
+
+/* There are ONE or MANY of them, but not this one. */
 static int
-no_such (const struct point *p, const char *what, uint64_t there_are)
+no_such (const struct point *p, const char *one, const char *many, uint64_t there_are)
 {
   snprintf (p->why, p->size, "%.300s: %" PRIu64 " %s recorded%s", p->text, there_are,
-            what, if_full (p->h));
+            there_are == 1 ? one : many, if_full (p->h));
+  return EINVAL;
+}
+
+/* Number N is not there; 0 never is. */
+static int
+no_number (const struct point *p, uint64_t n, const char *one, const char *many,
+           uint64_t there_are)
+{
+  if (n > 0)
+    return no_such (p, one, many, there_are);
+  snprintf (p->why, p->size, "%.300s: numbers count from 1", p->text);
   return EINVAL;
 }
 
@@ -98,12 +123,17 @@ point_request (struct point *p, const char *number, bool is_before)
     return -1;
   if (n == 0 && !is_before)
     return point_0 (p);
-  if (n == 0 || n > history_requests (p->h))
-    return no_such (p, "requests are", history_requests (p->h));
+  if (n == 0 || n > history_requests (p->h)) {
+    no_number (p, n, "request is", "requests are", history_requests (p->h));
+    if (n > 0)
+      add_cuts (p);
+    return EINVAL;
+  }
   ch = history_change (p->h, find_change (p->h, n));
   if (!ch->record.done) {
     snprintf (p->why, p->size, "%.300s: request %" PRIu64 " has not completed%s", p->text,
               n, if_full (p->h));
+    add_cuts (p);
     return EINVAL;
   }
   p->when = ch->record.done - is_before;
@@ -119,8 +149,12 @@ point_flush (struct point *p, const char *number, bool is_before)
 
   if (!is_number (number, &n))
     return -1;
-  if (n == 0 || n > p->h->flushes)
-    return no_such (p, "flushes are", p->h->flushes);
+  if (n == 0 || n > p->h->flushes) {
+    no_number (p, n, "flush is", "flushes are", p->h->flushes);
+    if (n > 0)
+      add_cuts (p);
+    return EINVAL;
+  }
   p->when = p->h->flush[n - 1].returned - is_before;
   snprintf (p->words, p->words_size, "just %s flush %" PRIu64 " returned",
             is_before ? "before" : "after", n);
@@ -135,7 +169,7 @@ point_cut (struct point *p, const char *number)
   if (!is_number (number, &n))
     return -1;
   if (n == 0 || n > p->h->cuts)
-    return no_such (p, "cuts are", p->h->cuts);
+    return no_number (p, n, "cut is", "cuts are", p->h->cuts);
   p->when = p->h->cut[n - 1] - 1;
   snprintf (p->words, p->words_size, "just before cut %" PRIu64, n);
   return 0;
@@ -159,7 +193,7 @@ point_change (struct point *p, const char *number)
               : "the medium was changed", n);
     return 0;
   }
-  return no_such (p, "changes of another kind are", found);
+  return no_number (p, n, "change of another kind is", "changes of another kind are", found);
 }
 
 static int
@@ -210,10 +244,9 @@ static int
 no_mark (const struct point *p, uint64_t found)
 {
   if (found > 0)
-    return no_such (p, found == 1 ? "mark of this text is" : "marks of this text are",
-                    found);
+    return no_such (p, "mark of this text is", "marks of this text are", found);
   if (p->h->marks == 0)
-    return no_such (p, "marks are", 0);
+    return no_such (p, "mark is", "marks are", 0);
   snprintf (p->why, p->size, "%.300s: no mark of this text is recorded; the last one is "
             "'%.100s'%s", p->text, p->h->mark[p->h->marks - 1].text, if_full (p->h));
   return EINVAL;

@@ -590,7 +590,8 @@ versions_pop (struct versions *v, const struct record *r, uint64_t first,
     next = s->next[0];
     if (n->record != r)
       continue;
-    back (context, s, n);
+    if (back)
+      back (context, s, n);
     s->newest = n->below;
     n->record->pending -= s->end - s->start;
     v->pending -= n->record->pending == 0;
@@ -667,10 +668,7 @@ drop_version (struct versions *v, const struct segment *s, struct version *above
 }
 
 void
-versions_drop (struct versions *v, version_test test, const void *context,
-               void (*put) (void *context, const struct segment *s,
-                            const struct covered *covered, uint32_t at),
-               void *put_context)
+versions_drop (struct versions *v, version_test test, const void *context)
 {
   struct segment *s = v->head[0], *next;
 
@@ -679,18 +677,42 @@ versions_drop (struct versions *v, version_test test, const void *context,
 
     next = s->next[0];
     while (*link) {
-      struct version *n = *link;
-
-      if (!test (n->record, context)) {
-        above = n;
-        link = &n->below;
+      if (!test ((*link)->record, context)) {
+        above = *link;
+        link = &above->below;
         continue;
       }
-      if (!above)
-        put (put_context, s, n->covered, n->at);
       drop_version (v, s, above, link);
     }
     if (!s->newest)
       remove_segment (v, s);
   }
+}
+
+/* The last of the newest versions that pass, or NULL: the newest does not. */
+static const struct version *
+last_passing (const struct segment *s, version_test test, const void *context)
+{
+  const struct version *last = NULL;
+
+  for (const struct version *n = s->newest; n && test (n->record, context); n = n->below)
+    last = n;
+  return last;
+}
+
+int
+versions_uncovered (const struct versions *v, version_test test, const void *context,
+                    int (*each) (void *context, const struct segment *s,
+                                 struct covered *covered, uint32_t at),
+                    void *each_context)
+{
+  int err = 0;
+
+  for (const struct segment *s = v->head[0]; s && !err; s = s->next[0]) {
+    const struct version *n = last_passing (s, test, context);
+
+    if (n)
+      err = each (each_context, s, n->covered, n->at);
+  }
+  return err;
 }

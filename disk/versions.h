@@ -167,7 +167,8 @@ struct version *versions_node (struct versions *v, const struct version *made);
 void versions_node_free (struct versions *v, struct version *newest);
 
 /* Take back the newest version of each segment among these sectors that is of R, in
- * ascending order: BACK gets it first, to put back what it covered.
+ * ascending order: BACK gets it first, to put back what it covered (NULL: nothing is to
+ * be).
  */
 void versions_pop (struct versions *v, const struct record *r, uint64_t first,
                    uint64_t end,
@@ -189,12 +190,15 @@ void versions_settle (struct versions *v, uint64_t first, uint64_t end,
 void versions_owe (struct versions *v, uint64_t first, uint64_t end, version_test test,
                    const void *context);
 
-/* Drop all versions that pass, so that what they covered shows.  Where that was the
- * newest, PUT gets what shows now (COVERED as in struct version), to put it there.
+/* Drop all versions that pass, so that what they covered shows. */
+void versions_drop (struct versions *v, version_test test, const void *context);
+
+/* Where that will include the newest one, EACH gets what will show (COVERED as in struct
+ * version), in ascending order.  0, or what EACH returned first that is not.
  */
-void versions_drop (struct versions *v, version_test test, const void *context,
-                    void (*put) (void *context, const struct segment *s,
-                                 const struct covered *covered, uint32_t at),
-                    void *put_context);
+int versions_uncovered (const struct versions *v, version_test test, const void *context,
+                        int (*each) (void *context, const struct segment *s,
+                                     struct covered *covered, uint32_t at),
+                        void *each_context);
 
 #endif /* DISK_VERSIONS_H */

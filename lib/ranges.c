@@ -294,6 +294,53 @@ ranges_copy (const struct ranges *from, struct ranges *to)
   return 0;
 }
 
+/* The one of two ranges, either of which may be NULL, that begins first; goes on to the
+ * next one there.
+ */
+static const struct range *
+first_of (const struct ranges *a, struct place *at_a, const struct ranges *b,
+          struct place *at_b)
+{
+  const struct range *x = range_at (a, *at_a), *y = range_at (b, *at_b);
+
+  if (x && (!y || x->start <= y->start)) {
+    *at_a = place_after (a, *at_a);
+    return x;
+  }
+  if (y)
+    *at_b = place_after (b, *at_b);
+  return y;
+}
+
+static bool
+append (struct ranges *r, struct range last)
+{
+  return insert (r, (struct place) { r->nr_blocks, 0 }, last.start, last.end);
+}
+
+int
+ranges_union (const struct ranges *a, const struct ranges *b, struct ranges *to)
+{
+  struct place at_a = { 0, 0 }, at_b = { 0, 0 };
+  const struct range *next = first_of (a, &at_a, b, &at_b);
+  struct range last;
+  bool ok = true;
+
+  if (!next)
+    return 0;
+  for (last = *next; ok && (next = first_of (a, &at_a, b, &at_b)); )
+    if (next->start <= last.end)
+      last.end = max_u64 (last.end, next->end);
+    else {
+      ok = append (to, last);
+      last = *next;
+    }
+  if (ok && append (to, last))
+    return 0;
+  ranges_clear (to);
+  return ENOMEM;
+}
+
 void
 ranges_clear (struct ranges *r)
 {

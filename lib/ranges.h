@@ -34,6 +34,11 @@ bool ranges_find (const struct ranges *r, uint64_t start, uint64_t end,
 /* Make TO, which is empty, the same set.  0, or ENOMEM: TO is empty. */
 int ranges_copy (const struct ranges *from, struct ranges *to);
 
+/* Make TO, which is empty, the set of what is in A or in B.  0, or ENOMEM: TO is empty.
+ * Takes time in proportion to the number of ranges of both.
+ */
+int ranges_union (const struct ranges *a, const struct ranges *b, struct ranges *to);
+
 /* Empty the set, and free its memory: some milliseconds for millions of ranges. */
 void ranges_clear (struct ranges *r);
 

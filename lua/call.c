@@ -30,6 +30,7 @@
 #include <errno.h>
 
 #include "lua/host.h"
+#include "report/log.h"
 #include "report/stats.h"
 
 /* Coroutines kept for use again. */
@@ -127,10 +128,48 @@ drop (struct call *c)
 /*--------------------------------------------------------------------*/
 /* Driving. */
 
+/* The code knows of the power cuts so far. */
+static void
+learn_cuts (struct call *c)
+{
+  if (c->req->visit)
+    c->cuts = *c->req->conn->cuts;
+}
+
+void
+call_has_cut (void)
+{
+  if (host.call)
+    learn_cuts (host.call);
+}
+
+/* Was the power cut, which the code does not know, so that its request has failed? */
+static bool
+was_cut (const void *call)
+{
+  const struct call *c = call;
+
+  return c->req->visit && c->cuts != *c->req->conn->cuts;
+}
+
+const char *
+call_why_cut (const struct call *c)
+{
+  return disk_was_cut (c->req) ? "power cut" : log_why_cut ();
+}
+
+/* To wait until something happens does not notice by itself that the client has gone,
+ * so it is not for short waits.
+ */
 int
 call_wait (const struct call *c, uint64_t ns)
 {
-  return request_wait (c->req->conn, ns);
+  const uint64_t now = sys_now ();
+
+  if (!c->req->visit || ns < SYS_STEP)
+    return request_wait (c->req->conn, ns);
+  return request_wait_until (c->req->conn, ns < UINT64_MAX - now ? now + ns : UINT64_MAX,
+                             was_cut, c);
 }
 
 bool
@@ -160,7 +199,7 @@ wait_fired (const struct call *c)
   int err = 0;
 
   while (!err && (now = sys_now ()) < end
-         && !is_vain (c->fault)
+         && !is_vain (c->fault) && !was_cut (c)
          && !fault_wait (c->fault, c->times,
                          end - now < SYS_STEP ? end - now : SYS_STEP))
     err = c->kind->wait (c, 1);
@@ -171,7 +210,9 @@ wait_fired (const struct call *c)
 static int
 run (struct call *c)
 {
-  if (c->has_run && c->kind->gone (c)) {
+  const bool knows = c->err == ESHUTDOWN && disk_was_cut (c->req);
+
+  if (c->has_run && (knows || c->kind->gone (c))) {
     c->cut = true;
     return ESHUTDOWN;           /* it may be a loop */
   }
@@ -180,6 +221,7 @@ run (struct call *c)
   if (c->req->op == OP_READ)
     c->changed = false;         /* the data is the disk's again */
   c->err = c->kind->run (c);
+  learn_cuts (c);
   c->done = true;
   return 0;
 }
@@ -193,6 +235,8 @@ pause_call (struct call *c, enum command command)
   host_unlock ();
   stats_wait (true);
   err = command == WAIT ? c->kind->wait (c, c->ns) : wait_fired (c);
+  if (!err && was_cut (c))
+    err = ESHUTDOWN;
   stats_wait (false);
   host_lock_for (c);
   c->cut = err != 0;
@@ -251,6 +295,7 @@ call_run (struct call *c)
     c->why = host_message ();
     return c->kind->failed (c);
   }
+  c->cuts = c->req->visit ? c->req->visit->cuts : 0;
   lua_rawgeti (c->co, LUA_REGISTRYINDEX, start_ref);
   do {
     host_begin (c->co);

@@ -73,11 +73,16 @@ disk_method_cut (lua_State *L)
   /* A nil is a choice whose quotes were forgotten. */
   if (lua_gettop (L) == 1)
     lua_pushstring (L, "none");
-  lua_settop (L, 2);
+  if (!lua_isnone (L, 3))
+    return luaL_error (L, "disk:cut: expected one argument, such as \"none\" or "
+                       "{ \"none\", torn = true }");
   to_cut (L, "disk:cut", &cut);
   err = crash_cut (&cut, why, sizeof why);
   host_excuse (since);
-  return err ? luaL_error (L, "disk:cut: %s", why) : 0;
+  if (err)
+    return luaL_error (L, "disk:cut: %s", why);
+  call_has_cut ();
+  return 0;
 }
 
 /* disk:mark (TEXT) */

@@ -124,7 +124,7 @@ next_key (lua_State *L, const char *last)
   return next;
 }
 
-/* Add a list, or a table of names. */
+/* Add a list, a table of names, or what has both: first the list. */
 static void
 add_table (lua_State *L, struct rule_text *t, int depth)
 {
@@ -138,7 +138,7 @@ add_table (lua_State *L, struct rule_text *t, int depth)
     add_value (L, t, depth + 1);
     lua_pop (L, 1);
   }
-  for (const char *key = n ? NULL : next_key (L, NULL); key && !full (t);
+  for (const char *key = next_key (L, NULL); key && !full (t);
        key = next_key (L, key), separator = ", ") {
     add_text (t, separator);
     add_text (t, key);

@@ -529,7 +529,7 @@ run_rule (struct rule_call *r, const struct fault *f, const char *function,
   r->call.place = chance_mix (r->info.hash) ^ (r->call.part << 8 | req->op);
   err = call_run_alone (&r->call);
   if (r->call.cut && log_wanted ())
-    log_cut ("rule", r->info.name, req);
+    log_cut ("rule", r->info.name, req, call_why_cut (&r->call));
   return err;
 }
 

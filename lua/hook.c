@@ -411,7 +411,7 @@ log_hook (const struct call *c)
   if (c->skipped)
     json_member (&did, "skip", "true");
   if (c->cut)
-    json_member_string (&did, "ended", log_why_cut ());
+    json_member_string (&did, "ended", call_why_cut (c));
   log_request ("hook", op_names[c->req->op], c->req, &did);
 }
 

@@ -147,6 +147,7 @@ struct call {
   bool changed;                 /* the code has set req.data */
   bool skipped;                 /* or used req:skip */
   bool cut;                     /* a wait was cut short */
+  uint64_t cuts;                /* power cuts that its code knows of (disk_cuts) */
   bool done;                    /* performed, or skipped */
   int err;                      /* and how that went */
 };
@@ -204,9 +205,15 @@ struct call *check_call (lua_State *L, const char *what, bool waits);
 bool call_can_pause (lua_State *L);
 int call_pause (lua_State *L, lua_KFunction go_on);
 
-/* For kinds that serve a request. */
+/* For kinds that serve a request.  A wait ends early when the power is cut. */
 int call_wait (const struct call *c, uint64_t ns);
 bool call_gone (const struct call *c);
+
+/* The code that runs has cut the power itself: it may go on, and wait. */
+void call_has_cut (void);
+
+/* Why a wait of a call was cut short, for the log. */
+const char *call_why_cut (const struct call *c);
 
 /* The luck of a call's next random choice: a random number that depends on the seed,
  * the request, the hook or rule, and how many choices it made before.

@@ -97,6 +97,29 @@ list_bad (lua_State *L)
   return list_some (L, LUA_OK, 0);
 }
 
+static int
+share_gc (lua_State *L)
+{
+  struct medium_share *share = lua_touserdata (L, 1);
+
+  ranges_clear (&share->drawn);
+  return 0;
+}
+
+/* Push a share, which is freed with its userdata, also where work_show raises an error. */
+static struct medium_share *
+new_share (lua_State *L)
+{
+  static const luaL_Reg meta[] = { { "__gc", share_gc }, { NULL, NULL } };
+  struct medium_share *share = lua_newuserdatauv (L, sizeof *share, 0);
+
+  *share = (struct medium_share) { .p = 0 };
+  if (luaL_newmetatable (L, "share of bad sectors"))
+    luaL_setfuncs (L, meta, 0);
+  lua_setmetatable (L, -2);
+  return share;
+}
+
 /* disk:bad { p = [, offset = , count = , seed = ] } */
 static int
 bad_share (lua_State *L)
@@ -104,9 +127,10 @@ bad_share (lua_State *L)
   static const char *const names[] = { "p", "offset", "count", "seed", NULL };
   const uint64_t size = disk_size (disk_live ());
   uint64_t offset, count, seed;
-  struct medium_share share;
+  struct medium_share *share = new_share (L);
   struct work work;
   double p = 0;
+  int err = 0;
 
   check_keys (L, 2, "disk:bad", names);
   lua_getfield (L, 2, "p");
@@ -120,15 +144,19 @@ bad_share (lua_State *L)
   seed = lua_isnil (L, -1) ? host.config.seed
     : (uint64_t) luaL_checkinteger (L, -1);
 
-  if (!medium_share (&share, p, seed, count, offset))
+  if (!medium_share (share, p, seed, count, offset))
     return luaL_error (L, "disk:bad: p: that would be more than %I bad ranges; "
                        "choose a smaller p, or a part of the disk with offset "
                        "and count", (lua_Integer) MEDIUM_BAD_MAX);
-  work = work_begin ("disk:bad", share.end);
-  while (share.sector < share.end) {
-    disk_error (L, medium_bad_share (medium (), &share), "bad");
-    work_show (L, &work, share.sector);
+  work = work_begin ("disk:bad", share->end);
+  while (share->sector < share->end && !err) {
+    err = medium_share_draw (share);
+    work_show (L, &work, share->sector);
   }
+  if (!err)
+    err = medium_bad_share (medium (), share);
+  ranges_clear (&share->drawn);
+  disk_error (L, err, "bad");
   work_end (&work);
   return 0;
 }

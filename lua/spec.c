@@ -683,7 +683,15 @@ check_slips (lua_State *L)
     { "len", "count" }, { "length", "count" }, { "probability", "p" },
     { "latency", "delay" }, { "sleep", "delay" },
   };
+  static const char *const parts[] = { "torn", "bad" };
 
+  for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+    lua_pushstring (L, parts[i]);
+    if (lua_rawget (L, 2) != LUA_TNIL)
+      luaL_error (L, "fault: %s is a part of cut: write cut = { \"none\", %s = true }",
+                  parts[i], parts[i]);
+    lua_pop (L, 1);
+  }
   for (size_t i = 0; i < sizeof slips / sizeof slips[0]; i++) {
     lua_pushstring (L, slips[i][0]);
     if (lua_rawget (L, 2) != LUA_TNIL)

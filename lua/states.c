@@ -232,7 +232,7 @@ next_state (lua_State *L)
   return 1;
 }
 
-/* disk:states (TABLE) */
+/* disk:states ([TABLE]) */
 int
 disk_method_states (lua_State *L)
 {
@@ -240,6 +240,8 @@ disk_method_states (lua_State *L)
   struct walk *w;
 
   check_self (L, "states(table)");
+  if (lua_isnone (L, 2))
+    lua_newtable (L);
   luaL_checktype (L, 2, LUA_TTABLE);
   lua_settop (L, 2);
   w = lua_newuserdatauv (L, sizeof *w, 2);

@@ -448,11 +448,11 @@ log_why_cut (void)
 }
 
 void
-log_cut (const char *who, const char *name, struct request *req)
+log_cut (const char *who, const char *name, struct request *req, const char *why)
 {
   struct json did = { .text = NULL };
 
-  json_member_string (&did, "ended", log_why_cut ());
+  json_member_string (&did, "ended", why);
   log_request (who, name, req, &did);
 }
 

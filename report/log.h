@@ -57,7 +57,7 @@ void log_request (const char *who, const char *name, struct request *req,
 const char *log_why_cut (void);
 
 /* Such a line where that is all that is to be said. */
-void log_cut (const char *who, const char *name, struct request *req);
+void log_cut (const char *who, const char *name, struct request *req, const char *why);
 
 /* The same where all that was done is to fail with the errno code ERR. */
 void log_error (const char *who, const char *name, struct request *req, int err);

@@ -51,11 +51,14 @@ remove_place (void)
   remove_all (place);
 }
 
+/* What is mounted here is not seen outside; what is unmounted outside goes here, too (where
+ * the mounts are shared, as systemd has it), so that no other disk is kept busy.
+ */
 static void
 own_mounts (const char *type)
 {
   if (unshare (CLONE_NEWNS) == -1
-      || mount (NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == -1)
+      || mount (NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) == -1)
     wrong ("--mount %s: %s: only root can mount file systems; without --mount, the workload "
            "has $disk and the check $image", type, strerror (errno));
 }

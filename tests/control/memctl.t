@@ -57,6 +57,8 @@ gives 0 1048576 '' "a chunk that happens to be one"
 c=("$memctl" ctl.sock -)
 gives 0 $'1\n[2,3]\n7' $'> > > memctl: control:1: oops\n> > > ' "interactive" $'1\n2, 3\nerror "oops"\ny = 7\ny'
 gives 0 '' '> ' "interactive, and nothing said"
+gives 0 1 '> > ' "quit ends" $'1\nquit\n2'
+gives 0 1 '> > ' "exit, too" $'1\nexit'
 out=$(timeout 600 "$memctl" ctl.sock - <<<'{a = 1}' 2>/dev/null | jq -c .a)
 is "$out" 1 "standard output is JSON alone"
 

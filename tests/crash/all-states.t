@@ -109,6 +109,8 @@ rows '
 says("initial content", control("select(2, pcall(disk.states, disk, {}))"), "initial content of on.fill.*write all of it")
 write(h, "ABCDEFGH"); flush(h)
 same("all of it is there", control("disk:states {}().name"), "crash/now/none")
+same("without a table, too", control("disk:states()().name"), "crash/now/none")
+says("but not with nil", control("select(2, pcall(disk.states, disk, nil))"), "table expected, got nil")
 '
 stopped
 serve size=1M control=ctl

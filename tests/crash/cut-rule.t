@@ -50,9 +50,11 @@ again()
 row("is as any other", "A")
 
 fresh()
-rule("""op = "flush", cut = { "none" }, times = 1 """)
+rule("""op = "flush", cut = { "none", torn = true, bad = true }, times = 1, name = "table" """)
 write(h, "A")
 flush(h)
+same("its text says all of it", control("fault.get([[table]]).text"),
+     """op="flush" times=1 cut={ "none", bad=true, torn=true }""")
 again()
 row("a table")
 
@@ -60,6 +62,10 @@ said = lambda spec: control(f"select(2, pcall(fault, {{ {spec} }}))")
 for spec in ("""op = "flush", cut = "some" """, """op = "flush", cut = 3 """,
              """op = "flush", cut = { "none", tron = true } """, """op = "flush", cut = { torn = true } """):
     same("refused: " + spec, isinstance(said(spec), str), True)
+for part in "torn", "bad":
+    says(f"{part} beside cut", said(f"""op = "flush", cut = "none", {part} = true """),
+         "part of cut: write cut = { \"none\", " + part + " = true }$")
+says("beside the choice", control("select(2, pcall(disk.cut, disk, [[none]], { torn = true }))"), "one argument, such as")
 '
 stopped
 

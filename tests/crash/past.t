@@ -100,8 +100,10 @@ same("and after", then("end"), ["ACD00000"] * 2)
 
 # What there is not.
 for point, why in {
-        "8": "7 requests are recorded", "before-99": "7 requests are recorded", "before-0": "7 requests", "before-change-4": "3 changes of another kind",
-        "flush-2": "1 flush", "flush-0": "1 flush", "cut-2": "1 cut", "mark-x": "no mark of this text.*last",
+        "8": "7 requests are recorded; the moment before the power cut is cut-1$", "before-99": "7 requests are recorded; ",
+        "before-0": "before-0: numbers count from 1$", "before-change-4": "3 changes of another kind are recorded$",
+        "before-change-0": "count from 1$", "flush-2": "1 flush is recorded; the moment before the power cut is cut-1$",
+        "flush-0": "count from 1$", "before-flush-0": "count from 1$", "cut-2": "1 cut is recorded$", "cut-0": "count from 1$", "mark-x": "no mark of this text.*last",
         "mark-ack%201#3": "2 marks of this text", "mark-%2": "no point: expected now, N", "then": "no point",
         "1x": "no point", "01": "no point", "mark-a#x": "no point"}.items():
     says(f"no {point}", refusal("none", lambda c: state(c, point)), why)

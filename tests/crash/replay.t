@@ -66,7 +66,7 @@ is "$(wc -l <before.txt)$(cmp before.txt after.txt 2>&1)" 2 "all states and even
 rows '
 same("the live disk is what it was at the end", open("end.img", "rb").read() == h.pread(h.get_size(), 0), True)
 same("and durable", image("none"), disk(h))
-says("what is not in the file", refusal("none", lambda c: state(c, "99")), "requests are recorded in the file$")
+says("what is not in the file", refusal("none", lambda c: state(c, "99")), "requests are recorded in the file; the moment")
 before = [image("sectors-3", "end"), image("all", "3")]
 write(h, "ZZ", 3)
 same("it can be written to", disk(h)[3:5], "ZZ")

@@ -9,12 +9,14 @@ need nbdsh
 #   fault rule  below
 #   request     below; it has no finalizer, but its request ends
 #   guard       safe.c's own: no script gets one, and it has no methods
+#   share of bad sectors  medium.c's own: no script gets one
 #   (no name)   a file of image.c: no script gets one
 classes=$(cd "$TOP" && grep -hoE '(new_class|luaL_newmetatable|luaL_checkudata|luaL_setmetatable) \(L, ([0-9], )?"[^"]+"' lua/*.c |
     grep -o '"[^"]*"' | sort -u | tr -d '"')
 is "$classes" "fault rule
 guard
-request" "the classes"
+request
+share of bad sectors" "the classes"
 is "$(cd "$TOP" && grep -l '"__gc")' lua/*.c | xargs -n1 basename | tr '\n' ' ')" "fault.c image.c safe.c snapshot.c " "those with finalizers"
 
 cat >gone.lua <<'LUA'

@@ -74,6 +74,16 @@ kernel_mount ()
     return $status
 }
 
+# kernel_unmount: unmount it, and wait until the kernel has let go of the disk.  A process
+# that has mounts of its own, such as disktorture in another test, has a copy of each mount
+# that there is when it starts.  Until it ends, the file system lives on, and then it writes
+# its superblock over what is on the disk by then.
+kernel_unmount ()
+{
+    umount mounted || return
+    while grep -qsxF "$PWD/fuse/disk" /sys/block/loop*/loop/backing_file; do sleep 0.02; done
+}
+
 # fuse2fs_mount: the same in user space, without a loop device.
 fuse2fs_mount ()
 {

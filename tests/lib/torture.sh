@@ -25,7 +25,7 @@ mount_needed ()
     fuse_disk || skip_all "$why"
     mkfs.ext4 -q -F fuse/disk 2>/dev/null
     kernel_mount ro || skip_all "$why"
-    umount mounted
+    kernel_unmount
     detach
     fuse_stopped
     stopped

@@ -23,13 +23,13 @@ synced ()
     fuse_disk || skip_all "$why"
     ext4_mount defaults || skip_all "$why"
     append first
-    check "unmounted" umount mounted
+    check "unmounted" kernel_unmount
     kernel_mount "$1" || bail "$why"
     append second
     is "$(with_state none cat mounted/file 2>&1)" "$2" "$1: $3"
     is "$(cat mounted/file)" "first
 second" "$1: the disk itself has both lines"
-    check "$1: unmounted" umount mounted
+    check "$1: unmounted" kernel_unmount
     fuse_stopped
     stopped
     rmdir fuse

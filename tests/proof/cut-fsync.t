@@ -59,7 +59,7 @@ cut_at ()
     control "fault.clear()" >control.out 2>&1
     check "flush $1: the disk itself goes on" wait $appender
     check "flush $1: all its records are there" compare 8
-    check "flush $1: unmounted" umount mounted
+    check "flush $1: unmounted" kernel_unmount
     fuse_stopped
     stopped
     rmdir fuse

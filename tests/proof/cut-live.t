@@ -27,7 +27,7 @@ cut_at ()
         bail "$(cat control.out)"
     append_until_cut
     like "$(cat errors)" "Input/output error|Read-only file system" "$name: the power is off"
-    check "$name: unmounted" umount mounted
+    check "$name: unmounted" kernel_unmount
     control "disk:power_on()" >control.out 2>&1 || bail "$(cat control.out)"
     kernel_mount defaults || bail "$why"
     # The line that was not synced may be there, as the last one.
@@ -43,7 +43,7 @@ for choice in none all sectors-{1..4} reqs-{1..4}; do
     cut_at 3 "$choice"
     cut_at 4 "$choice"
 done
-check "unmounted" umount mounted
+check "unmounted" kernel_unmount
 check "the file system is good" e2fsck -fn fuse/disk
 fuse_stopped
 stopped

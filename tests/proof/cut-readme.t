@@ -17,7 +17,7 @@ serve size=64M
 fuse_disk || skip_all "$why"
 ext4_mount defaults
 kernel=$? kernel_why=$why
-[ $kernel -ne 0 ] || umount mounted
+[ $kernel -ne 0 ] || kernel_unmount
 fuse2fs_mount
 user=$? user_why=$why
 [ $user -ne 0 ] || { unmount mounted && wait "$fuse2fs"; }

@@ -44,7 +44,7 @@ after_cut ()
     commit "$1" "$2" || bail "$(cat commit.out)"
     is "$(with_state none look)" "$3" "$name: $4"
     is "$(rows)" "1 2" "$name: the disk itself has both rows"
-    check "$name: unmounted" umount mounted
+    check "$name: unmounted" kernel_unmount
     fuse_stopped
     stopped
     rmdir fuse

@@ -102,12 +102,12 @@ done
 like "$(cat retried)" "^4096 bytes of b'(H|\\\\x00)'$" "what was written again to a new file is there, or zeroes are"
 grep -q H retried || echo "# this kernel's ext4 lost what was written again to a new block and synced"
 
-check "unmounted" umount mounted
+check "unmounted" kernel_unmount
 check "ext4 has noticed nothing" e2fsck -fn fuse/disk
 kernel_mount errors=continue,data_err=ignore || bail "$why"
 is "$(tr -d e <mounted/lost | wc -c) $(wc -c <mounted/lost)" "0 4096" "the last file's data is gone when it is mounted again"
 is "$(tr -d C <mounted/file | wc -c) $(wc -c <mounted/file)" "0 4096" "what was written again is there"
-check "unmounted" umount mounted
+check "unmounted" kernel_unmount
 
 fuse_stopped
 stopped

@@ -62,7 +62,7 @@ serve size=32M write-cache=volatile history=1G control="$scratch/control"
 fuse_disk || skip_all "$why"
 ext4_mount commit=3600 || skip_all "$why"
 /usr/bin/python3 store.py "$TOP/memctl" "$scratch/control" || bail "GDBM did not store"
-check "unmounted" umount mounted
+check "unmounted" kernel_unmount
 fuse_stopped
 find_lost
 like "$lost" "^before-flush-[0-9]*/lose-[0-9]*:[0-9]*$" "an acknowledged record is lost, by one sector"

@@ -32,7 +32,7 @@ run ()
         git -C mounted/r commit -q -m "c$n" || bail "no commit"
         control "disk:mark 'ack $n'" >/dev/null
     done
-    check "unmounted" umount mounted
+    check "unmounted" kernel_unmount
     fuse_stopped
 }
 

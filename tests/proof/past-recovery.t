@@ -16,7 +16,7 @@ for n in 1 2 3; do
 done
 control "disk:mark 'synced'" >/dev/null
 echo more >mounted/more
-check "unmounted" umount mounted
+check "unmounted" kernel_unmount
 fuse_stopped
 
 # The first cut.  Recovery writes to a state that has a cache and a history of its own, which
@@ -28,7 +28,7 @@ fuse_disk || bail "$why"
 loop=
 kernel_mount ro || bail "$why"
 is "$(cat mounted/f3)" "content 3" "recovered once"
-check "unmounted again" umount mounted
+check "unmounted again" kernel_unmount
 detach
 
 # shellcheck disable=SC2317,SC2329 # called through with_state

@@ -23,7 +23,7 @@ run ()
         sqlite3 mounted/db "PRAGMA synchronous = $1; INSERT INTO t VALUES ($n)" || bail "no commit"
         control "disk:mark 'ack $n'"
     done
-    check "synchronous=$1: unmounted" umount mounted
+    check "synchronous=$1: unmounted" kernel_unmount
     fuse_stopped
 }
 

@@ -32,7 +32,7 @@ mounted_by ()
 unmounted_by ()
 {
     case $1 in
-    kernel) umount mounted ;;
+    kernel) kernel_unmount ;;
     fuse2fs) unmount mounted && wait "$fuse2fs" ;;
     esac
 }

@@ -35,7 +35,7 @@ else
     check "and removed" rm mounted/random
     check "written in parts" dd if=/dev/urandom of=mounted/parts bs=1000 count=3000 status=none
     cp mounted/parts parts
-    check "unmounted" umount mounted
+    check "unmounted" kernel_unmount
     check "e2fsck finds it clean" e2fsck -fn fuse/disk
     debugfs -R 'dump parts copy' fuse/disk >/dev/null 2>&1
     check "what was written is on the disk" cmp parts copy

@@ -30,7 +30,7 @@ unset disk
 why="mkfs.ext4 does not work here"
 mkfs.ext4 -q -F fuse/disk 2>/dev/null && kernel_mount ro
 mounted=$?
-[ $mounted != 0 ] || umount mounted
+[ $mounted != 0 ] || kernel_unmount
 detach
 fuse_stopped
 stopped

@@ -325,7 +325,10 @@ spoil_share (struct medium *m, double p, uint64_t seed, uint64_t count,
   if (!medium_share (&share, p, seed, count, offset))
     return E2BIG;
   while (share.sector < share.end && !err)
+    err = medium_share_draw (&share);
+  if (!err)
     err = medium_bad_share (m, &share);
+  ranges_clear (&share.drawn);
   return err;
 }
 
@@ -335,6 +338,8 @@ test_share (void)
   const uint64_t size = UINT64_C (100000) * SECTOR;
   uint64_t n[3], hash[3];
   struct disk *d;
+  bool right = true;
+  int err;
 
   for (unsigned i = 0; i < 3; i++) {
     d = new_disk (size);
@@ -347,6 +352,22 @@ test_share (void)
       (unsigned long long) n[2]);
   ok (hash[0] == hash[1] && n[0] == n[1], "the same seed, the same sectors");
   ok (hash[0] != hash[2], "another seed, others");
+
+  d = new_disk (40 * SECTOR);
+  medium_bad (d->medium, SECTOR, 3 * SECTOR);
+  n[0] = count_bad (d->medium, 40 * SECTOR, &hash[0]);
+  n[2] = 0;
+  do {
+    countdown = (long) n[2]++;
+    err = spoil_share (d->medium, 0.5, 1, 40 * SECTOR, 0);
+    countdown = -1;
+    n[1] = count_bad (d->medium, 40 * SECTOR, &hash[1]);
+    right = right && (!err || (err == ENOMEM && n[1] == n[0] && hash[1] == hash[0]));
+  }
+  while (err && n[2] < 100);
+  ok (right && !err && n[2] > 6 && n[1] > n[0] + 8 && reads (d, 1, 3 * SECTOR) == EIO,
+      "%llu allocations fail one by one: none is made", (unsigned long long) n[2] - 1);
+  end_disk (d);
 
   d = new_disk (STORE_MAX_SIZE);
   ok (spoil_share (d->medium, 0.5, 1, STORE_MAX_SIZE, 0) == E2BIG

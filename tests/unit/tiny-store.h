@@ -6,7 +6,9 @@
 #define TINY_STORE_H
 
 #define STORE_PAGE 64
+#ifndef CHUNK_REGIONS
 #define CHUNK_REGIONS 16
+#endif
 #define SLAB_NODES 8
 #define ROOT_SLOTS 4
 #define STRIPE_BITS 2
