@@ -300,8 +300,8 @@ struct picking {
                                  * segment's begin is in its BASE */
   uint64_t bytes;
   struct patches *patches;
-  struct loss *loss;
-  struct lost *lost;            /* instead of patches, or NULL */
+  struct loss *loss;            /* NULL: what is wanted is */
+  struct lost *lost;
 };
 
 static bool
@@ -562,7 +562,7 @@ patch (struct picking *p, const struct segment *s, uint64_t first, uint64_t end,
   const uint32_t sector = p->versions->sector;
   const struct version *above = s->newest;
 
-  if (p->lost)
+  if (!p->loss)
     return lost_add (p->lost, s, first, end, chosen);
   count_loss (p->loss, s, end - first, chosen);
   if (above == chosen || all_zero (s))

@@ -271,7 +271,7 @@ campaign_show (const struct checking *c, const char *name, char **command)
 {
   struct state s = state_named (c->history, name);
   char *const lost = state_ask (&s);
-  char *const told = history_tell (c->history, s.point, s.choice, s.requests > 0);
+  char *const told = state_tell (c, &s);
   const char *const shell = getenv ("SHELL");
   struct result r;
 

@@ -238,12 +238,6 @@ class_words (char class)
   }
 }
 
-char *
-cause_sentence (const struct checking *c, const struct cause *k)
-{
-  return history_tell (c->history, k->best.point, k->best.choice, k->best.requests > 0);
-}
-
 void
 causes_print (const struct checking *c, const struct causes *all)
 {
@@ -254,7 +248,7 @@ causes_print (const struct checking *c, const struct causes *all)
             all->n, all->n == 1 ? "" : "s");
   for (size_t i = 0; i < all->n; i++) {
     const struct cause *k = &all->cause[i];
-    char *const name = state_name (&k->best), *const told = cause_sentence (c, k);
+    char *const name = state_name (&k->best), *const told = state_tell (c, &k->best);
 
     printf ("\n%zu  %s   %zu state%s   %s   [%c: %s%s]\n   %s\n", i + 1, cause_title (k),
             k->states, k->states == 1 ? "" : "s", k->best.legal ? "legal" : "a lie",

@@ -31,9 +31,8 @@ char *causes_line (const struct checking *c, const char *reason);
 /* Find them among N states.  The workers check a few more states, and must be idle. */
 struct causes causes_find (const struct checking *c, const struct state *state, size_t n);
 
-/* What it is in a few words, and a whole sentence, from malloc. */
+/* What it is in a few words. */
 const char *cause_title (const struct cause *k);
-char *cause_sentence (const struct checking *c, const struct cause *k);
 
 /* Print them all. */
 void causes_print (const struct checking *c, const struct causes *all);

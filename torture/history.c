@@ -197,13 +197,29 @@ tell_sectors (const char *list)
   return all;
 }
 
+bool
+history_lost_at (const struct history *h, const char *choice, uint64_t *offset)
+{
+  const struct request *const r = strncmp (choice, "lose-", 5) == 0
+    ? one_request (h, choice + 5) : NULL;
+  const char *const sector = strchr (choice, ':');
+
+  if (r && sector)
+    *offset = (r->offset / h->sector + strtoull (sector + 1, NULL, 10)) * h->sector;
+  else if (r)
+    *offset = r->offset;
+  return r != NULL;
+}
+
 static char *
-tell_one (const struct history *h, const struct request *r, const char *list, bool lost)
+tell_one (const struct history *h, const struct request *r, const char *list, bool lost,
+          const char *owner)
 {
   const uint64_t last = (r->offset + r->count - 1) / h->sector - r->offset / h->sector;
   char *const sectors = tell_sectors (list);
-  char *const what = text ("request %" PRIu64 ", a %s of %" PRIu64 " bytes at %" PRIu64,
-                           r->number, r->op, r->count, r->offset);
+  char *const what = text ("request %" PRIu64 ", a %s of %" PRIu64 " bytes at %" PRIu64
+                           "%s%s%s", r->number, r->op, r->count, r->offset,
+                           owner ? " (" : "", owner ? owner : "", owner ? ")" : "");
   char *told;
 
   if (!lost)
@@ -220,36 +236,38 @@ tell_one (const struct history *h, const struct request *r, const char *list, bo
 }
 
 static char *
-tell_list (const struct history *h, const char *list, bool lost)
+tell_list (const struct history *h, const char *list, bool lost, const char *owner)
 {
   const struct request *r = one_request (h, list);
 
   if (r)
-    return tell_one (h, r, list, lost);
+    return tell_one (h, r, list, lost, owner);
   return lost ? text ("Requests %s are lost.  Everything else reaches the disk.", list)
     : text ("Of what was not flushed, only requests %s reach the disk.", list);
 }
 
 static char *
-tell_choice (const struct history *h, const char *choice)
+tell_choice (const struct history *h, const char *choice, const char *owner)
 {
   if (strcmp (choice, "all") == 0)
     return copy_of ("Nothing that the disk had is lost.");
   if (strcmp (choice, "none") == 0)
     return copy_of ("All that was not flushed is lost.");
   if (strncmp (choice, "lose-", 5) == 0)
-    return tell_list (h, choice + 5, true);
+    return tell_list (h, choice + 5, true, owner);
   if (strncmp (choice, "only-", 5) == 0)
-    return tell_list (h, choice + 5, false);
+    return tell_list (h, choice + 5, false, owner);
   if (strncmp (choice, "prefix-", 7) == 0)
     return text ("Of what was not flushed, requests up to %s reach the disk.", choice + 7);
   return text ("Of what was not flushed, some reaches the disk (%s).", choice);
 }
 
 char *
-history_tell (const struct history *h, const struct point *p, const char *choice, bool loses)
+history_tell (const struct history *h, const struct point *p, const char *choice, bool loses,
+              const char *owner)
 {
-  char *const when = tell_point (p), *const what = tell_choice (h, loses ? choice : "all");
+  char *const when = tell_point (p);
+  char *const what = tell_choice (h, loses ? choice : "all", owner);
   char *const after = p->marks ? text ("After \"%s\"", h->mark[p->marks - 1].text)
     : copy_of ("Before anything is promised");
   char *const all = text ("%s, power is cut %s.  %s", after, when, what);

@@ -50,10 +50,15 @@ const struct request *history_request (const struct history *h, uint64_t number)
 void history_write (const struct history *h, const struct point *p, const char *kind,
                     const char *file);
 
+/* The offset of the first byte that a choice loses of the only request of which it loses
+ * anything.  False: there is not one alone.
+ */
+bool history_lost_at (const struct history *h, const char *choice, uint64_t *offset);
+
 /* What happens at a point, and what a choice loses, as a sentence, from malloc.  LOSES:
- * does it lose anything?
+ * does it lose anything?  OWNER: to what that belongs, or NULL.
  */
 char *history_tell (const struct history *h, const struct point *p, const char *choice,
-                    bool loses);
+                    bool loses, const char *owner);
 
 #endif /* TORTURE_HISTORY_H */

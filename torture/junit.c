@@ -23,7 +23,7 @@ print_text (FILE *f, const char *s)
 static void
 print_cause (const struct checking *c, const struct cause *k, FILE *f)
 {
-  char *const name = state_name (&k->best), *const told = cause_sentence (c, k);
+  char *const name = state_name (&k->best), *const told = state_tell (c, &k->best);
 
   fputs ("  <testcase classname=\"disktorture\" name=\"", f);
   print_text (f, cause_title (k));

@@ -5,7 +5,8 @@
  *     place     where disks are seen: files, mounts
  *     record    run the workload, whose acknowledgements become marks
  *     history   what was recorded, and what a name means
- *     state     one state: saved, mounted, checked (files: what stands for its files)
+ *     state     one state: saved, mounted, checked (files: what stands for its files;
+ *               oracle: what must be there; owner: whose a part of the disk is)
  *     names     all of them
  *     workers   processes that check them
  *     campaign  the order; lists and parts for many machines; one to look at

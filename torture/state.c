@@ -11,6 +11,7 @@
 #include "lib/sys.h"
 #include "torture/files.h"
 #include "torture/oracle.h"
+#include "torture/owner.h"
 #include "torture/place.h"
 #include "torture/server.h"
 #include "torture/state.h"
@@ -65,6 +66,18 @@ state_ask (struct state *s)
   free (point);
   free (choice);
   return lost;
+}
+
+char *
+state_tell (const struct checking *c, const struct state *s)
+{
+  uint64_t offset;
+  char *const owner = history_lost_at (c->history, s->choice, &offset)
+    ? owner_of (c, s->point, offset) : NULL;
+  char *const told = history_tell (c->history, s->point, s->choice, s->requests > 0, owner);
+
+  free (owner);
+  return told;
 }
 
 /* A state that is there as a file, and perhaps mounted. */

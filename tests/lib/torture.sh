@@ -15,6 +15,7 @@ fuse_needed ()
     serve size=1M
     fuse_disk || skip_all "$why"
     fuse_stopped
+    rmdir fuse mounted 2>mkdir.err
     stopped
 }
 mount_needed ()
@@ -28,6 +29,7 @@ mount_needed ()
     kernel_unmount
     detach
     fuse_stopped
+    rmdir fuse mounted 2>mkdir.err
     stopped
 }
 
