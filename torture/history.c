@@ -100,6 +100,9 @@ history_read (const struct options *o)
     else
       h.flushes++;
   free (answer);
+  if (!ended)
+    wrong ("what the workload writes does not fit into the history of %s: make it shorter, or "
+           "say --history SIZE", o->history);
   answer = server_ask (points);
   for (char *line = strtok (answer, "\n"); line; line = strtok (NULL, "\n"))
     add_point (&h, &room_for, line);

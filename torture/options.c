@@ -27,6 +27,7 @@ static const char usage[] =
 "                       77: that can't be said.  $acked is a file with what was promised\n"
 "  --oracle set         the check prints what it finds, an item in each line, which is compared\n"
 "                       with what was promised (\"ack X\", \"ack k=v\")\n"
+"  --history SIZE       that what the workload writes may take in memory (4G)\n"
 "  --sector 512|4096    what a power cut keeps or loses as a whole (4096)\n"
 "  --timeout SECONDS    that a check may take (10)\n"
 "  --seed N             of random choices (0)\n"
@@ -40,10 +41,11 @@ static const char usage[] =
 "\n"
 "Exit status: 0: no state failed, 1: some did, 2: it could not be tried.\n";
 
-enum { SIZE = 1, MOUNT, SETUP, WORKLOAD, CHECK, SECTOR, TIMEOUT, SEED, JOBS, BUDGET, JUNIT, ORACLE, OUT, HELP, VERSION_ };
+enum { SIZE = 1, HISTORY, MOUNT, SETUP, WORKLOAD, CHECK, SECTOR, TIMEOUT, SEED, JOBS, BUDGET, JUNIT, ORACLE, OUT, HELP, VERSION_ };
 
 static const struct option longs[] = {
-  { "size", required_argument, NULL, SIZE }, { "mount", required_argument, NULL, MOUNT },
+  { "size", required_argument, NULL, SIZE }, { "history", required_argument, NULL, HISTORY },
+  { "mount", required_argument, NULL, MOUNT },
   { "setup", required_argument, NULL, SETUP },
   { "workload", required_argument, NULL, WORKLOAD },
   { "check", required_argument, NULL, CHECK },
@@ -77,17 +79,22 @@ take_number (const char *name, uint64_t least, uint64_t most)
   return n;
 }
 
-static void
-take_option (struct options *o, int option)
+static const char *
+take_size (const char *name)
 {
   uint64_t size;
 
+  if (!text_size (optarg, &size) || size == 0)
+    wrong ("%s %s: expected a number of bytes, such as 64M", name, optarg);
+  return optarg;
+}
+
+static void
+take_option (struct options *o, int option)
+{
   switch (option) {
-  case SIZE:
-    if (!text_size (optarg, &size) || size == 0)
-      wrong ("--size %s: expected a number of bytes, such as 64M", optarg);
-    o->size = optarg;
-    break;
+  case SIZE: o->size = take_size ("--size"); break;
+  case HISTORY: o->history = take_size ("--history"); break;
   case MOUNT:
     if (strcmp (optarg, "ext4") != 0)
       wrong ("--mount %s: expected ext4", optarg);
@@ -143,7 +150,7 @@ struct options
 read_options (int argc, char **argv)
 {
   struct options o = {
-    .size = "64M", .sector = "4096", .out = "disktorture.out", .timeout = 10, .jobs = 1,
+    .size = "64M", .history = "4G", .sector = "4096", .out = "disktorture.out", .timeout = 10, .jobs = 1,
   };
   int option;
 

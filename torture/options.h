@@ -11,7 +11,7 @@ enum mode { DO_ALL, DO_SHOW, DO_LIST, DO_CHECK, DO_REPORT };
 struct options {
   enum mode mode;
   char **words;                 /* after it, ended by NULL */
-  const char *size, *sector;    /* as the server takes them */
+  const char *size, *sector, *history;  /* as the server takes them */
   const char *mount;            /* "ext4"; NULL: the workload has $disk */
   const char *setup, *workload, *check; /* commands */
   const char *oracle;           /* "set", or NULL: the check decides */

@@ -62,6 +62,7 @@ server_start (const struct options *o, const char *dir, const char *replay)
 {
   char *const pid_file = text ("%s/pid", dir), *const log = text ("%s/server.log", dir);
   char *const plugin = find_plugin (), *const sector = text ("sector=%s", o->sector);
+  char *const history = text ("history=%s", o->history);
   char *const disk = text (replay ? "replay=%s" : "size=%s", replay ? replay : o->size);
   char *const socket_word = text ("control=%s/control", dir);
 
@@ -70,7 +71,8 @@ server_start (const struct options *o, const char *dir, const char *replay)
   unlink (pid_file);
   server = start ((const char *const[]) {
     "nbdkit", "-f", "-U", disk_socket, "-P", pid_file, plugin, socket_word, sector,
-    "hook-timeout=1000000", disk, replay ? NULL : "write-cache=volatile", "history=4G", NULL
+    "hook-timeout=1000000", disk, replay ? NULL : "write-cache=volatile",
+    history, NULL
   }, log);
   wait_for (pid_file, log);
   client_connect (control);
@@ -79,6 +81,7 @@ server_start (const struct options *o, const char *dir, const char *replay)
   free (plugin);
   free (sector);
   free (disk);
+  free (history);
   free (socket_word);
 }
 
