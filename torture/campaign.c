@@ -10,6 +10,7 @@
 #include "torture/junit.h"
 #include "torture/names.h"
 #include "torture/out.h"
+#include "torture/recuts.h"
 #include "torture/tools.h"
 #include "torture/workers.h"
 
@@ -214,6 +215,8 @@ campaign (const struct checking *c, bool try_them)
   causes_print (c, &causes);
   if (c->options->junit)
     junit_write (c, &causes, t.checked);
+  if (try_them && recuts (c, &t.names) == DONE_FAILED)
+    return DONE_FAILED;
   return causes.n ? DONE_FAILED : DONE_GOOD;
 }
 

@@ -75,6 +75,23 @@ add_point (struct history *h, size_t *room_for, const char *line)
   ADD (h->point, h->points, *room_for, p);
 }
 
+/* Lines of promises that were made before, if there is such a file. */
+static void
+add_promised (struct history *h, size_t *room_for, const char *file)
+{
+  FILE *f = fopen (file, "re");
+  char *line = NULL;
+  size_t size = 0;
+
+  while (f && getline (&line, &size, f) > 0) {
+    line[strcspn (line, "\n")] = '\0';
+    ADD (h->mark, h->marks, *room_for, ((struct mark) { 0, copy_of (line) }));
+  }
+  free (line);
+  if (f)
+    fclose (f);
+}
+
 static bool
 has_ack (const struct history *h)
 {
@@ -82,13 +99,14 @@ has_ack (const struct history *h)
 }
 
 struct history
-history_read (const struct options *o)
+history_read (const struct options *o, const char *promised)
 {
   struct history h = { .sector = (uint32_t) strtoul (o->sector, NULL, 10) };
   bool ended = false;
   size_t marks = 0, requests = 0, room_for = 0;
   char *answer = server_ask (events);
 
+  add_promised (&h, &marks, promised);
   for (char *line = strtok (answer, "\n"); line; line = strtok (NULL, "\n"))
     if (*line == 'm')
       add_mark (&h, &marks, line);

@@ -40,8 +40,10 @@ struct history {
   uint32_t sector;              /* bytes */
 };
 
-/* Ask the server for it, from the mark with which the recording begins. */
-struct history history_read (const struct options *o);
+/* Ask the server for it, from the mark with which the recording begins.  PROMISED: a file of
+ * promises that were made before it, which there need not be.
+ */
+struct history history_read (const struct options *o, const char *promised);
 
 /* A request by its number, or NULL: it came before the recording began. */
 const struct request *history_request (const struct history *h, uint64_t number);

@@ -11,6 +11,7 @@
  *     workers   processes that check them
  *     campaign  the order; lists and parts for many machines; one to look at
  *     causes    what failed, and why; shrink: the least that must be lost
+ *     recuts    the power fails again while a state recovers
  *     out       the directory for what is found; junit: for continuous integration
  *     tools     errors, texts, files, programs
  *
@@ -39,13 +40,13 @@ make_history (const struct options *o, const char *place)
 
   server_start (o, place, NULL);
   record (o, place);
-  h = history_read (o);
+  h = history_read (o, out_promised (o));
   /* The list of names may go to a pipe. */
   fprintf (o->mode == DO_LIST ? stderr : stdout,
            "recorded  %zu writes, %zu flushes, %zu marks, %.1f MB in %.1f s\n", h.requests,
            h.flushes, h.marks, (double) h.bytes / 1e6, (double) (sys_now () - since) / 1e9);
   fflush (stdout);
-  if (h.marks > 0 && !h.kept_word)
+  if (h.marks > 0 && !h.kept_word && !o->promised)
     fputs ("disktorture: the first \"ack X\" came after the last write: is the output of the "
            "workload held back?\n", stderr);
   out_save_history (o);
@@ -87,7 +88,7 @@ main (int argc, char **argv)
   if (!goes_on)
     make_history (&o, c.place);
   server_start (&o, c.place, out_history (&o));
-  h = history_read (&o);
+  h = history_read (&o, out_promised (&o));
   c.history = &h;
   return act (&c, goes_on);
 }

@@ -32,6 +32,7 @@ static const char usage[] =
 "  --timeout SECONDS    that a check may take (10)\n"
 "  --seed N             of random choices (0)\n"
 "  --jobs N             check so many states at once (1)\n"
+"  --recuts N           cut the power again while N of the states recover (0)\n"
 "  --budget TIME        that all checks may take, such as 10m\n"
 "  --junit FILE         write what was found for continuous integration\n"
 "  --out DIR            for what is found (disktorture.out)\n"
@@ -41,7 +42,7 @@ static const char usage[] =
 "\n"
 "Exit status: 0: no state failed, 1: some did, 2: it could not be tried.\n";
 
-enum { SIZE = 1, HISTORY, MOUNT, SETUP, WORKLOAD, CHECK, SECTOR, TIMEOUT, SEED, JOBS, BUDGET, JUNIT, ORACLE, OUT, HELP, VERSION_ };
+enum { SIZE = 1, HISTORY, MOUNT, SETUP, WORKLOAD, CHECK, SECTOR, TIMEOUT, SEED, JOBS, BUDGET, JUNIT, ORACLE, RECUTS, PROMISED, OUT, HELP, VERSION_ };
 
 static const struct option longs[] = {
   { "size", required_argument, NULL, SIZE }, { "history", required_argument, NULL, HISTORY },
@@ -52,6 +53,8 @@ static const struct option longs[] = {
   { "sector", required_argument, NULL, SECTOR },
   { "timeout", required_argument, NULL, TIMEOUT },
   { "seed", required_argument, NULL, SEED }, { "jobs", required_argument, NULL, JOBS },
+  { "recuts", required_argument, NULL, RECUTS },
+  { "promised", required_argument, NULL, PROMISED },
   { "oracle", required_argument, NULL, ORACLE }, { "budget", required_argument, NULL, BUDGET },
   { "junit", required_argument, NULL, JUNIT }, { "out", required_argument, NULL, OUT },
   { "help", no_argument, NULL, HELP }, { "version", no_argument, NULL, VERSION_ },
@@ -112,6 +115,8 @@ take_option (struct options *o, int option)
   case BUDGET: o->budget = take_time ("--budget"); break;
   case SEED: o->seed = take_number ("--seed", 0, UINT64_MAX); break;
   case JOBS: o->jobs = (unsigned) take_number ("--jobs", 1, 1000); break;
+  case RECUTS: o->recuts = (unsigned) take_number ("--recuts", 0, 1000000); break;
+  case PROMISED: o->promised = optarg; break;
   case JUNIT: o->junit = optarg; break;
   case ORACLE:
     if (strcmp (optarg, "set") != 0)
@@ -161,5 +166,7 @@ read_options (int argc, char **argv)
     wrong ("--workload is missing: a command that does something worth keeping");
   if (o.mode == DO_ALL && !o.check)
     wrong ("--check is missing: a command that looks at what is left");
+  if (o.recuts && !o.mount)
+    wrong ("--recuts needs --mount: a file system that recovers");
   return o;
 }

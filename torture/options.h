@@ -19,7 +19,8 @@ struct options {
   const char *junit;            /* a file, or NULL */
   double timeout;               /* of a check, in seconds */
   double budget;                /* for all checks, in seconds; 0: any */
-  unsigned jobs;
+  unsigned jobs, recuts;
+  const char *promised;         /* a file of promises that were made before, or NULL */
   uint64_t seed;
 };
 

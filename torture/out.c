@@ -22,6 +22,12 @@ path_of (const struct options *o, const char *name)
   return text ("%s/%s", o->out, name);
 }
 
+char *
+out_promised (const struct options *o)
+{
+  return path_of (o, "promised");
+}
+
 /* The server, which saves the history, may be somewhere else. */
 char *
 out_history (const struct options *o)
@@ -177,6 +183,27 @@ compare_run (const struct options *o, const char *line)
   }
 }
 
+/* What was promised before is kept. */
+static void
+keep_promised (const struct options *o)
+{
+  char *const name = path_of (o, "promised");
+  FILE *f = o->promised ? fopen (o->promised, "re") : NULL;
+  char *all = NULL;
+  size_t size = 0;
+
+  if (!o->promised)
+    return;
+  if (!f)
+    wrong ("--promised %s: %s", o->promised, strerror (errno));
+  if (getdelim (&all, &size, EOF, f) == -1 && ferror (f))
+    wrong ("--promised %s: %s", o->promised, strerror (errno));
+  write_file (name, all ? all : "", all ? strlen (all) : 0);
+  fclose (f);
+  free (all);
+  free (name);
+}
+
 bool
 out_make (const struct options *o)
 {
@@ -190,6 +217,8 @@ out_make (const struct options *o)
     compare_run (o, line);
   else if (access (results, F_OK) == 0)
     wrong ("%s is there, but no run.json: remove %s, or say --out DIR", results, o->out);
+  if (!line)
+    keep_promised (o);
   free (results);
   free (line);
   return line != NULL;

@@ -19,8 +19,9 @@ bool out_make (const struct options *o);
  */
 void out_recall (struct options *o);
 
-/* The path of the history, from malloc. */
+/* The paths of the history, and of what was promised before it, from malloc. */
 char *out_history (const struct options *o);
+char *out_promised (const struct options *o);
 
 /* Put the history of the server there; and note, when it is known to be good, how it was made:
  * then there is a run.

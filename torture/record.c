@@ -40,6 +40,17 @@ prepare (const char *what, const char *command, const char *disk)
   ended_free (&e);
 }
 
+/* What was prepared is not lost. */
+static void
+flush_disk (const char *disk)
+{
+  const int fd = open (disk, O_RDWR | O_CLOEXEC);
+
+  if (fd == -1 || fsync (fd) == -1)
+    wrong ("%s: %s", disk, strerror (errno));
+  close (fd);
+}
+
 /*--------------------------------------------------------------------*/
 /* The workload. */
 
@@ -162,7 +173,7 @@ work (const struct options *o, const char *const *env)
            WIFSIGNALED (status) ? "signal" : "exit status",
            WIFSIGNALED (status) ? WTERMSIG (status) : WEXITSTATUS (status),
            *said.last ? ": " : "", said.last);
-  if (said.acks == 0)
+  if (said.acks == 0 && !o->promised)
     fputs ("disktorture: the workload acknowledges nothing (it never says \"ack X\"), so "
            "nothing can be seen to be lost\n", stderr);
 }
@@ -183,6 +194,7 @@ record (const struct options *o, const char *place)
     prepare ("--setup", o->setup, disk);
   else if (o->mount)
     prepare ("mkfs", "mkfs.ext4 -q -F -b 4096 \"$disk\"", disk);
+  flush_disk (disk);
   set_mark (BEGIN_MARK);
   if (o->mount && !place_mount (o->mount, disk, dir, true, why, sizeof why))
     wrong ("can't mount the disk: %s", why);

@@ -132,11 +132,13 @@ lua_string (const char *s)
 bool
 server_save (const char *state, const char *file, char **why)
 {
+  char *const name = lua_string (state), *const to = lua_string (file);
   char *const chunk = text ("local ok, s = pcall(disk.get, disk, %s)"
-                            " if not ok then return s end s:save(%s) return ''",
-                            lua_string (state), lua_string (file));
+                            " if not ok then return s end s:save(%s) return ''", name, to);
 
   *why = server_ask (chunk);
   free (chunk);
+  free (name);
+  free (to);
   return !**why;
 }
