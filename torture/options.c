@@ -8,6 +8,7 @@
 
 #include "lib/text.h"
 #include "torture/options.h"
+#include "torture/place.h"
 #include "torture/tools.h"
 
 static const char usage[] =
@@ -19,12 +20,14 @@ static const char usage[] =
 "matters, and runs the check on each state that may be left.\n"
 "\n"
 "  --size SIZE          of the disk (64M)\n"
-"  --mount ext4         let both have $dir, where that file system is mounted; without,\n"
-"                       the workload has $disk, and the check $image\n"
+"  --mount ext4         let both have $dir, where that file system is mounted (or xfs, btrfs;\n"
+"                       fuse2fs without root); without, there are $disk and $image\n"
 "  --setup COMMAND      before the recording, with $disk (mkfs, with --mount)\n"
 "  --workload COMMAND   does something worth keeping, and says so: \"ack X\"\n"
 "  --check COMMAND      is what is left good?  0: yes; 1: no, and its last line says why;\n"
-"                       77: that can't be said.  $acked is a file with what was promised\n"
+"                       77: that can't be said.  $acked is a file with what was promised;\n"
+"                       with --mount, the default is the file system's own check\n"
+"  --fsck COMMAND       before a state is mounted, with $image\n"
 "  --oracle set         the check prints what it finds, an item in each line, which is compared\n"
 "                       with what was promised (\"ack X\", \"ack k=v\")\n"
 "  --history SIZE       that what the workload writes may take in memory (4G)\n"
@@ -42,7 +45,7 @@ static const char usage[] =
 "\n"
 "Exit status: 0: no state failed, 1: some did, 2: it could not be tried.\n";
 
-enum { SIZE = 1, HISTORY, MOUNT, SETUP, WORKLOAD, CHECK, SECTOR, TIMEOUT, SEED, JOBS, BUDGET, JUNIT, ORACLE, RECUTS, PROMISED, OUT, HELP, VERSION_ };
+enum { SIZE = 1, HISTORY, MOUNT, SETUP, WORKLOAD, CHECK, SECTOR, TIMEOUT, SEED, JOBS, BUDGET, JUNIT, ORACLE, RECUTS, PROMISED, FSCK, OUT, HELP, VERSION_ };
 
 static const struct option longs[] = {
   { "size", required_argument, NULL, SIZE }, { "history", required_argument, NULL, HISTORY },
@@ -54,7 +57,7 @@ static const struct option longs[] = {
   { "timeout", required_argument, NULL, TIMEOUT },
   { "seed", required_argument, NULL, SEED }, { "jobs", required_argument, NULL, JOBS },
   { "recuts", required_argument, NULL, RECUTS },
-  { "promised", required_argument, NULL, PROMISED },
+  { "fsck", required_argument, NULL, FSCK }, { "promised", required_argument, NULL, PROMISED },
   { "oracle", required_argument, NULL, ORACLE }, { "budget", required_argument, NULL, BUDGET },
   { "junit", required_argument, NULL, JUNIT }, { "out", required_argument, NULL, OUT },
   { "help", no_argument, NULL, HELP }, { "version", no_argument, NULL, VERSION_ },
@@ -99,13 +102,14 @@ take_option (struct options *o, int option)
   case SIZE: o->size = take_size ("--size"); break;
   case HISTORY: o->history = take_size ("--history"); break;
   case MOUNT:
-    if (strcmp (optarg, "ext4") != 0)
-      wrong ("--mount %s: expected ext4", optarg);
+    if (!place_known (optarg))
+      wrong ("--mount %s: expected ext4, xfs, btrfs or fuse2fs", optarg);
     o->mount = optarg;
     break;
   case SETUP: o->setup = optarg; break;
   case WORKLOAD: o->workload = optarg; break;
   case CHECK: o->check = optarg; break;
+  case FSCK: o->fsck = optarg; break;
   case SECTOR:
     if (strcmp (optarg, "512") != 0 && strcmp (optarg, "4096") != 0)
       wrong ("--sector %s: expected 512 or 4096", optarg);
@@ -164,8 +168,10 @@ read_options (int argc, char **argv)
   take_words (&o, argv + optind);
   if (o.mode == DO_ALL && !o.workload)
     wrong ("--workload is missing: a command that does something worth keeping");
-  if (o.mode == DO_ALL && !o.check)
+  if (o.mode == DO_ALL && !o.check && !o.mount)
     wrong ("--check is missing: a command that looks at what is left");
+  if (o.jobs > 1 && o.mount && place_alone (o.mount))
+    wrong ("--jobs %u: only one %s of the same disk can be mounted at a time", o.jobs, o.mount);
   if (o.recuts && !o.mount)
     wrong ("--recuts needs --mount: a file system that recovers");
   return o;

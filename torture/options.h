@@ -12,8 +12,9 @@ struct options {
   enum mode mode;
   char **words;                 /* after it, ended by NULL */
   const char *size, *sector, *history;  /* as the server takes them */
-  const char *mount;            /* "ext4"; NULL: the workload has $disk */
-  const char *setup, *workload, *check; /* commands */
+  const char *mount;            /* "ext4" and so on; NULL: the workload has $disk */
+  const char *setup, *workload, *fsck;  /* commands */
+  const char *check;            /* NULL: the file system's own */
   const char *oracle;           /* "set", or NULL: the check decides */
   const char *out;              /* the directory for what is found */
   const char *junit;            /* a file, or NULL */

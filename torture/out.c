@@ -113,7 +113,7 @@ struct said {
   const char *key, *value;      /* NULL: it was not said */
 };
 
-enum { SAID = 12 };
+enum { SAID = 13 };
 
 static void
 list_said (const struct options *o, struct said said[SAID])
@@ -122,7 +122,7 @@ list_said (const struct options *o, struct said said[SAID])
   const struct said all[SAID] = {
     { "--size", o->size }, { "--sector", o->sector }, { "--mount", o->mount },
     { "--setup", o->setup }, { "--workload", o->workload }, { "--check", o->check },
-    { "--seed", seed }, { "--oracle", o->oracle }, { "setup script", scripts_of (o->setup) },
+    { "--fsck", o->fsck }, { "--seed", seed }, { "--oracle", o->oracle }, { "setup script", scripts_of (o->setup) },
     { "workload script", scripts_of (o->workload) },
     { "check script", scripts_of (o->check) }, { "version", VERSION },
   };
@@ -238,6 +238,8 @@ out_recall (struct options *o)
   o->oracle = member (line, "--oracle", NULL);
   if (!o->check)
     o->check = member (line, "--check", NULL);
+  if (!o->fsck)
+    o->fsck = member (line, "--fsck", NULL);
   seed = member (line, "--seed", "0");
   o->seed = strtoull (seed, NULL, 10);
   free (seed);

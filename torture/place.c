@@ -20,9 +20,58 @@
 
 #define NAME "disktorture-"
 
+static const struct kind {
+  const char *name, *options, *mkfs, *fsck;
+} kinds[] = {
+  { "ext4", "loop", "mkfs.ext4 -q -F -b 4096 \"$disk\"", "e2fsck -fn \"$image\"" },
+  /* Copies of a disk have its name. */
+  { "xfs", "loop,nouuid", "mkfs.xfs -q -f \"$disk\"", "xfs_repair -n \"$image\"" },
+  { "btrfs", "loop", "mkfs.btrfs -q -f \"$disk\"", "btrfs check --readonly \"$image\"" },
+  { "fuse2fs", NULL, "mkfs.ext4 -q -F -b 4096 -E root_owner=$(id -u):$(id -g) \"$disk\"",
+    "e2fsck -fn \"$image\"" },
+};
+
 static char *place;
 static const char *mounted;     /* a directory, or NULL */
-static pid_t fuse;
+static pid_t fuse, fuse2fs;     /* nbdfuse and that, or 0 */
+
+static const struct kind *
+kind_of (const char *type)
+{
+  const struct kind *k = kinds, *const end = kinds + sizeof kinds / sizeof kinds[0];
+
+  while (k < end && strcmp (k->name, type) != 0)
+    k++;
+  return k < end ? k : NULL;
+}
+
+bool
+place_known (const char *type)
+{
+  return kind_of (type) != NULL;
+}
+
+/* btrfs takes a copy for another device of the same file system. */
+bool
+place_alone (const char *type)
+{
+  return strcmp (type, "btrfs") == 0;
+}
+
+const char *
+place_mkfs (const char *type)
+{
+  return kind_of (type)->mkfs;
+}
+
+const char *
+place_fsck (const char *type)
+{
+  return kind_of (type)->fsck;
+}
+
+/*--------------------------------------------------------------------*/
+/* The directory. */
 
 static int
 remove_one (const char *name, const struct stat *st, int kind, struct FTW *ftw)
@@ -43,10 +92,14 @@ remove_all (const char *dir)
 static void
 remove_place (void)
 {
+  char why[100];
+
   if (!place)
     return;
-  if (mounted)
+  if (mounted && fuse2fs == 0)
     umount2 (mounted, MNT_DETACH);
+  else if (mounted)
+    help ((const char *const[]) { "fusermount3", "-u", "-z", mounted, NULL }, why, sizeof why);
   place_no_disk ();
   remove_all (place);
 }
@@ -57,10 +110,32 @@ remove_place (void)
 static void
 own_mounts (const char *type)
 {
+  if (!type || !kind_of (type)->options)
+    return;
   if (unshare (CLONE_NEWNS) == -1
       || mount (NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) == -1)
-    wrong ("--mount %s: %s: only root can mount file systems; without --mount, the workload "
-           "has $disk and the check $image", type, strerror (errno));
+    wrong ("--mount %s: %s: only root can mount that; with --mount fuse2fs anybody can, and "
+           "without --mount, the workload has $disk and the check $image", type,
+           strerror (errno));
+}
+
+/* What a file system in user space has left when it was killed. */
+static void
+unmount_left (const char *dir)
+{
+  FILE *f = fopen ("/proc/self/mounts", "re");
+  char *line = NULL, *where, why[100];
+  size_t size = 0;
+
+  while (f && getline (&line, &size, f) > 0) {
+    strtok (line, " ");
+    where = strtok (NULL, " ");
+    if (where && strncmp (where, dir, strlen (dir)) == 0)
+      help ((const char *const[]) { "fusermount3", "-u", "-z", where, NULL }, why, sizeof why);
+  }
+  free (line);
+  if (f)
+    fclose (f);
 }
 
 /* What a program has left that was killed: its number is part of the name. */
@@ -76,6 +151,7 @@ remove_left (const char *dir)
 
       if (pid > 0 && kill (pid, 0) == -1 && errno == ESRCH) {
         kill_told (found.gl_pathv[i]);
+        unmount_left (found.gl_pathv[i]);
         remove_all (found.gl_pathv[i]);
       }
     }
@@ -91,8 +167,7 @@ place_begin (const char *type)
 
   if (!dir || !*dir)
     dir = access ("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-  if (type)
-    own_mounts (type);
+  own_mounts (type);
   remove_left (dir);
   place = text ("%s/" NAME "%d-XXXXXX", dir, (int) getpid ());
   if (!mkdtemp (place))
@@ -107,8 +182,7 @@ place_share (unsigned number, const char *type)
   char *const dir = text ("%s/%u", place, number);
 
   place = NULL;                 /* is not this process's to remove */
-  if (type)
-    own_mounts (type);
+  own_mounts (type);
   if (mkdir (dir, 0777) == -1)
     wrong ("%s: %s", dir, strerror (errno));
   return dir;
@@ -201,16 +275,75 @@ mount_it (const char *type, const char *what, const char *dir, const char *optio
   return good;
 }
 
+/* Is something mounted there? */
+static bool
+is_mounted (const char *dir)
+{
+  char *const parent = text ("%s/..", dir);
+  struct stat here, above;
+  const bool yes = stat (dir, &here) == 0 && stat (parent, &above) == 0
+    && here.st_dev != above.st_dev;
+
+  free (parent);
+  return yes;
+}
+
+/* The process ends when it is unmounted, and has written all then. */
+static bool
+mount_fuse2fs (const char *file, const char *dir, char *why, size_t size)
+{
+  char *const log = text ("%s.log", dir);
+  char *last;
+
+  unlink (log);
+  fuse2fs = start ((const char *const[]) { "fuse2fs", "-f", file, dir, NULL }, log);
+  while (!is_mounted (dir)) {
+    if (waitpid (fuse2fs, NULL, WNOHANG) == fuse2fs) {
+      stopped (fuse2fs);
+      fuse2fs = 0;
+      last = last_line (log);
+      snprintf (why, size, "%s", *last ? last : "fuse2fs ended");
+      free (last);
+      break;
+    }
+    check_signals ();
+    usleep (1000);
+  }
+  free (log);
+  if (fuse2fs > 0)
+    mounted = dir;
+  return fuse2fs > 0;
+}
+
+static bool
+unmount_fuse2fs (const char *dir, char *why, size_t size)
+{
+  const uint64_t end = sys_now () + 60 * SECOND;
+
+  while (!help ((const char *const[]) { "fusermount3", "-u", dir, NULL }, why, size)) {
+    if (sys_now () > end || !is_mounted (dir))
+      return false;
+    usleep (2000);
+  }
+  stopped (fuse2fs);
+  fuse2fs = 0;
+  mounted = NULL;
+  return true;
+}
+
 bool
 place_mount (const char *type, const char *file, const char *dir, bool direct, char *why,
              size_t size)
 {
+  const struct kind *k = kind_of (type);
   char *device;
   bool good;
 
   mkdir (dir, 0777);
+  if (!k->options)
+    return mount_fuse2fs (file, dir, why, size);
   if (!direct)
-    return mount_it (type, file, dir, "loop", why, size);
+    return mount_it (type, file, dir, k->options, why, size);
   device = attach (file, why, size);
   good = device && mount_it (type, device, dir, "defaults", why, size);
   if (device)
@@ -223,6 +356,8 @@ place_unmount (const char *dir, char *why, size_t size)
 {
   const uint64_t end = sys_now () + 60 * SECOND;
 
+  if (fuse2fs > 0)
+    return unmount_fuse2fs (dir, why, size);
   while (umount (dir) == -1) {
     if (errno != EBUSY || sys_now () > end) {
       snprintf (why, size, "%s", strerror (errno));

@@ -23,6 +23,18 @@ const char *place_share (unsigned number, const char *mount);
 const char *place_disk (const char *socket);
 void place_no_disk (void);
 
+/* The kinds of file systems.  All but fuse2fs need root. */
+bool place_known (const char *type);
+
+/* Can only one of a kind be mounted at a time? */
+bool place_alone (const char *type);
+
+/* Commands that make one on "$disk", and say by their status whether that in "$image" is
+ * sound.
+ */
+const char *place_mkfs (const char *type);
+const char *place_fsck (const char *type);
+
 /* Mount a file with a file system, and take it away.  DIRECT: nothing is cached between
  * the two.  False: WHY of SIZE bytes says why not, in the file system's own words.
  */

@@ -183,7 +183,7 @@ record (const struct options *o, const char *place)
 {
   const char *const disk = place_disk (server_socket ());
   char *const dir = text ("%s/mounted", place);
-  char *const uri = text ("nbd+unix:///?socket=%s", server_socket ());
+  char *const uri = server_uri ("");
   const char *const env[] = {
     "disk", disk, "uri", uri, "control", server_control (), o->mount ? "dir" : NULL, dir,
     NULL
@@ -193,7 +193,7 @@ record (const struct options *o, const char *place)
   if (o->setup)
     prepare ("--setup", o->setup, disk);
   else if (o->mount)
-    prepare ("mkfs", "mkfs.ext4 -q -F -b 4096 \"$disk\"", disk);
+    prepare ("mkfs", place_mkfs (o->mount), disk);
   flush_disk (disk);
   set_mark (BEGIN_MARK);
   if (o->mount && !place_mount (o->mount, disk, dir, true, why, sizeof why))

@@ -59,8 +59,10 @@ run_again (const struct options *o, const char *out, const char *image, const ch
   char *const seed = text ("%" PRIu64, o->seed);
   const char *const argv[] = {
     "/proc/self/exe", "--size", o->size, "--sector", o->sector, "--mount", o->mount, "--setup",
-    setup, "--workload", "true", "--check", o->check, "--promised", promised, "--timeout",
+    setup, "--workload", "true", "--promised", promised, "--timeout",
     timeout, "--seed", seed, "--jobs", jobs, "--history", o->history, "--out", out,
+    o->check ? "--check" : "--out", o->check ? o->check : out,
+    o->fsck ? "--fsck" : "--out", o->fsck ? o->fsck : out,
     o->oracle ? "--oracle" : NULL, "set", NULL
   };
   int status = 0;

@@ -1,5 +1,6 @@
 /* server.c - nbdkit with the plugin. */
 
+#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
@@ -26,6 +27,23 @@ const char *
 server_control (void)
 {
   return control;
+}
+
+/* RFC 3986: what has a meaning in a path is written with a percent sign. */
+char *
+server_uri (const char *export)
+{
+  char *const path = room (NULL, 3 * strlen (export) + 1), *to = path, *uri;
+
+  for (; *export; export++)
+    if (isalnum ((unsigned char) *export) || strchr ("-._~/", *export))
+      *to++ = *export;
+    else
+      to += sprintf (to, "%%%02X", (unsigned) (unsigned char) *export);
+  *to = '\0';
+  uri = text ("nbd+unix:///%s?socket=%s", path, disk_socket);
+  free (path);
+  return uri;
 }
 
 /* The plugin: beside this program, as in the source tree, or where nbdkit finds it. */

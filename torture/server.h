@@ -15,6 +15,9 @@ void server_stop (void);
 const char *server_socket (void);
 const char *server_control (void);
 
+/* The URI of an export, from malloc. */
+char *server_uri (const char *export);
+
 /* Run a chunk of Lua, and give the string that it returns, from malloc; "", if that is
  * something else.
  */

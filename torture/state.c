@@ -82,10 +82,28 @@ state_tell (const struct checking *c, const struct state *s)
 
 /* A state that is there as a file, and perhaps mounted. */
 struct visit {
-  char *image, *dir, *acked, *begun, *temporary;
-  const char *env[11];          /* their names and themselves, for a program */
-  char why[600];                /* it is not mounted; "": it is */
+  char *image, *dir, *acked, *begun, *temporary, *uri;
+  const char *env[13];          /* their names and themselves, for a program */
+  bool mounted;
+  char why[600];                /* it is not; "": it is, or need not be */
 };
+
+/* Run --fsck; as e2fsck has it, 1 and 2 say that errors were corrected. */
+static bool
+mend (const struct options *o, struct visit *v)
+{
+  struct ended e;
+  bool good;
+
+  if (!o->fsck)
+    return true;
+  e = run_command (o->fsck, v->env, o->timeout);
+  good = !e.hung && !e.signal && e.code < 3;
+  if (!good)
+    snprintf (v->why, sizeof v->why, "--fsck: %s", e.hung ? "it does not end" : e.last);
+  ended_free (&e);
+  return good;
+}
 
 static void
 begin_visit (const struct checking *c, const struct point *p, const char *choice,
@@ -97,7 +115,7 @@ begin_visit (const struct checking *c, const struct point *p, const char *choice
   *v = (struct visit) {
     .image = text ("%s/state.img", c->place), .dir = text ("%s/state", c->place),
     .acked = text ("%s/acked", c->place), .begun = text ("%s/begun", c->place),
-    .temporary = text ("%s/tmp", c->place),
+    .temporary = text ("%s/tmp", c->place), .uri = server_uri (name),
   };
   mkdir (v->temporary, 0777);
   history_write (c->history, p, "ack ", v->acked);
@@ -106,25 +124,35 @@ begin_visit (const struct checking *c, const struct point *p, const char *choice
     wrong ("%s: %s", name, why);
   free (why);
   free (name);
-  if (c->options->mount)
-    place_mount (c->options->mount, v->image, v->dir, false, v->why, sizeof v->why);
   memcpy (v->env, (const char *const[]) {
     "image", v->image, "acked", v->acked, "begun", v->begun, "TMPDIR", v->temporary,
-    c->options->mount && !*v->why ? "dir" : NULL, v->dir, NULL
+    "uri", v->uri,
+    c->options->mount ? "dir" : NULL, v->dir, NULL
   }, sizeof v->env);
+  if (c->options->mount && mend (c->options, v))
+    v->mounted = place_mount (c->options->mount, v->image, v->dir, false, v->why,
+                              sizeof v->why);
 }
 
 static void
-end_visit (const struct checking *c, struct visit *v)
+unmount (struct visit *v)
 {
   char why[200];
 
-  if (c->options->mount && !*v->why && !place_unmount (v->dir, why, sizeof why))
+  if (v->mounted && !place_unmount (v->dir, why, sizeof why))
     wrong ("can't unmount a state: %s", why);
+  v->mounted = false;
+}
+
+static void
+end_visit (struct visit *v)
+{
+  unmount (v);
   unlink (v->image);
   if (rmdir (v->temporary) == -1)
     remove_all (v->temporary);
   free (v->temporary);
+  free (v->uri);
   free (v->image);
   free (v->dir);
   free (v->acked);
@@ -165,9 +193,10 @@ run_check (const struct checking *c, const struct point *p, const struct visit *
            struct result *r)
 {
   const struct options *o = c->options;
+  const char *const check = o->check ? o->check : place_fsck (o->mount);
   char *const errors = text ("%s/errors", c->place);
-  char *const command = o->oracle ? text ("{ %s\n} 2>'%s'", o->check, errors)
-    : copy_of (o->check);
+  char *const command = o->oracle ? text ("{ %s\n} 2>'%s'", check, errors)
+    : copy_of (check);
   struct ended e = run_command (command, v->env, o->timeout);
   char *const why = !o->oracle ? NULL : ended_well (&e) ? oracle_judge (c->history, p, e.all)
     : last_line (errors);
@@ -189,7 +218,7 @@ is_known (const struct checking *c, const struct visit *v, known_fn *known)
 {
   uint64_t files[2];
 
-  return c->options->mount && known && files_digest (v->dir, files) && known (files);
+  return v->mounted && c->options->check && known && files_digest (v->dir, files) && known (files);
 }
 
 struct result
@@ -204,9 +233,12 @@ state_check (const struct checking *c, const struct point *p, const char *choice
   if (*v.why) {
     r.outcome = UNREADABLE;
     snprintf (r.reason, sizeof r.reason, "%.*s", REASON - 1, v.why);
-  } else if (!is_known (c, &v, known))
+  } else if (!is_known (c, &v, known)) {
+    if (!c->options->check)
+      unmount (&v);             /* what has recovered must be sound */
     run_check (c, p, &v, &r);
-  end_visit (c, &v);
+  }
+  end_visit (&v);
   r.seconds = (double) (sys_now () - since) / 1e9;
   return r;
 }
@@ -227,6 +259,6 @@ state_visit (const struct checking *c, const struct state *s, const char *const 
     become (command, v.env);
   if (pid > 0)
     waitpid (pid, &status, 0);
-  end_visit (c, &v);
+  end_visit (&v);
   return WIFEXITED (status) ? WEXITSTATUS (status) : DONE_WRONG;
 }

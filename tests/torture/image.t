@@ -46,7 +46,7 @@ refused "--check is missing" "no check" --workload true
 refused "--workload is missing" "no workload" --check true
 refused "--size 1Q: expected" "a size" --size 1Q --workload true --check true
 refused "--sector 1: expected 512 or 4096" "a sector" --sector 1 --workload true --check true
-refused "--mount zfs: expected ext4" "a file system" --mount zfs --workload true --check true
+refused "--mount zfs: expected ext4, xfs, btrfs or fuse2fs" "a file system" --mount zfs --workload true --check true
 refused "--timeout 0: expected a time" "a timeout" --timeout 0 --workload true --check true
 refused "--seed x: expected" "a seed" --seed x --workload true --check true
 refused "frobnicate: expected show, list, check, report" "a word" --workload true --check true frobnicate
@@ -77,5 +77,9 @@ like "$(disktorture --out found show "$name" -- no-such-command 2>&1; echo $?)" 
 no-such-command: No such file or directory
 127$" "a command that is not there"
 like "$(disktorture --help)" "^usage: disktorture .*--workload COMMAND" "help"
+# shellcheck disable=SC2016
+SYNC=,fsync torture --workload "$work" \
+    --check 'test "$(nbdcopy "$uri" - | cksum)" = "$(cksum <"$image")" || { echo "$uri"; exit 1; }'
+is "$? $(tail -1 out)" "0 good      no state failed" "the check has each state as \$uri, too"
 is "$(left)" "" "nothing is left behind"
 done_testing
