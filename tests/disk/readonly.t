@@ -31,6 +31,7 @@ for chunk in "disk:readonly(1)", "disk:readonly(nil)", "disk.readonly(true)":
 # The disk turns read-only while clients write, each until a write fails: the disk then
 # holds the last write of each that succeeded.
 control("disk:readonly(false)")
+h.zero(4 * 4096, 0)
 last = [0] * 4
 def write(n):
     c, i = connect(), 0
@@ -40,7 +41,7 @@ def write(n):
 threads = [threading.Thread(target=write, args=(n,)) for n in range(4)]
 for t in threads:
     t.start()
-until(lambda: h.pread(4, 3 * 4096) > b"\0\0\0\x10")
+until(lambda: min(h.pread(4, n * 4096) for n in range(4)) > b"\0\0\0\x10")
 control("disk:readonly()")
 for t in threads:
     t.join()
