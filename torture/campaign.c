@@ -152,7 +152,7 @@ campaign_healthy (const struct checking *c)
   struct state s = { .choice = copy_of ("all") };
   struct result r;
 
-  if (h->points == 0)
+  if (h->points == 0 || (h->requests == 0 && !c->options->promised))
     wrong ("the workload has changed nothing on the disk");
   s.point = &h->point[h->points - 1];
   r = workers_check (&s);

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/array.h"
 #include "lib/chance.h"
@@ -152,8 +153,12 @@ names_list (const struct options *o, const struct history *h)
 {
   struct names n = { .n = 0 };
 
-  for (size_t i = 0; i < h->points; i++)
+  for (size_t i = 0; i < h->points; i++) {
+    check_signals ();
     add_point (&n, &h->point[i], o->seed);
+    if (isatty (2) && i % 100 == 99)
+      fprintf (stderr, "crashes   %zu of %zu points\r", i + 1, h->points);
+  }
   leave_out_equal (&n);
   shuffle (&n, o->seed);
   return n;

@@ -1,12 +1,14 @@
 /* out.c - the directory for what is found. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glob.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "control/client.h"
@@ -209,9 +211,14 @@ out_make (const struct options *o)
 {
   char *const results = path_of (o, "results.jsonl");
   char *line;
+  int fd;
 
   if (mkdir (o->out, 0777) == -1 && errno != EEXIST)
     wrong ("--out %s: %s", o->out, strerror (errno));
+  /* Until this program ends. */
+  fd = open (o->out, O_RDONLY | O_CLOEXEC);
+  if (fd == -1 || (flock (fd, LOCK_EX | LOCK_NB) == -1 && errno == EWOULDBLOCK))
+    wrong ("--out %s: %s", o->out, fd == -1 ? strerror (errno) : "another run is at work there");
   line = read_run (o);
   if (line)
     compare_run (o, line);

@@ -57,6 +57,8 @@ refused "--setup failed: y" "one that writes too much" --setup "yes" --workload 
 refused "what the workload writes does not fit into the history of 100K: make it shorter, or say --history SIZE" \
     "a history that is full" --history 100K --workload 'for i in 1 2 3 4 5 6 7 8; do head -c 60K /dev/zero | dd of="$disk" conv=notrunc,fsync status=none; done; echo ack 1' --check true
 refused "--history 0: expected a number of bytes" "a history of nothing" --history 0 --workload true --check true
+torture --workload "echo ack 1" --check true
+is "$? $(tail -1 out)" "2 disktorture: the workload has changed nothing on the disk" "a workload that writes nothing"
 refused "found/run.json: No such file" "nothing to show" show crash/end/none
 SYNC=,fsync torture --workload "$work" --check "echo no; false"
 is "$? $(tail -1 out)" "2 disktorture: the check fails on what the workload has left, with no power cut at all (broken): no" \

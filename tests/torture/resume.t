@@ -60,7 +60,11 @@ is "$(sed -n '/FAILED/,$p' killed.txt)" "$(sed -n '/FAILED/,$p' single.txt)" "th
 
 # A budget.
 echo 0.3 >slow
-torture --out budget --budget 1s >budget.txt
+torture --out budget --budget 1s >budget.txt &
+await grep -q crashes budget.txt
+like "$(torture --out budget; echo $?)" "^disktorture: --out budget: another run is at work there
+2$" "two runs at once"
+wait $!
 like "$(cat budget.txt)" "the budget is used up: start it again to go on" "a budget"
 echo 0 >slow
 torture --out budget >/dev/null
