@@ -887,10 +887,11 @@ cache_settle_locked (struct cache *c)
 int
 cache_mark (struct cache *c, const char *text)
 {
-  int err;
+  int err = 0;
 
   cache_lock (c);
-  err = history_mark (c->history, text, next_event (c));
+  if (c->history)
+    err = history_mark (c->history, text, next_event (c));
   cache_unlock (c);
   if (!err)
     cache_tell_mark (text);

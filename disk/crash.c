@@ -289,12 +289,12 @@ open_marks (struct disk **out, char *why, size_t size)
 {
   struct disk *d;
 
-  if (!find_history ("the export '" DISK_MARKS "'", why, size))
+  if (!find_history ("the export '" DISK_MARKS "'", why, size) && !cache_tell_mark (""))
     return EINVAL;
   d = disk_new (DISK_MARKS);
   if (!d)
     return ENOMEM;
-  d->marks = disk_live ()->cache;
+  d->marks = true;
   if (store_create (MARKS_SIZE, &d->store)
       || !(d->about = strdup ("each write sets a mark"))) {
     disk_free (d);

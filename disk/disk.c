@@ -212,8 +212,9 @@ disk_note_fault (const struct request *req, const char *rule)
 
 /* A write sets a mark: its text ends at a newline or zero byte.  All else does nothing. */
 static int
-perform_mark (struct cache *c, const struct request *req)
+perform_mark (const struct request *req)
 {
+  struct cache *const c = disk_live ()->cache;
   char text[CACHE_MARK + 2];
   const size_t room = sizeof text - 1;
   size_t len;
@@ -224,7 +225,14 @@ perform_mark (struct cache *c, const struct request *req)
   memcpy (text, req->buf, len);
   text[len] = '\0';
   text[strcspn (text, "\n")] = '\0';
-  return !*text ? 0 : strlen (text) > CACHE_MARK ? EINVAL : cache_mark (c, text);
+  if (!*text)
+    return 0;
+  if (strlen (text) > CACHE_MARK)
+    return EINVAL;
+  if (c)
+    return cache_mark (c, text);
+  cache_tell_mark (text);
+  return 0;
 }
 
 int
@@ -235,7 +243,7 @@ disk_perform (struct request *req)
   if (d->cache)
     return perform_cached (d->cache, req);
   if (d->marks && CHANGES >> req->op & 1)
-    return perform_mark (d->marks, req);
+    return perform_mark (req);
   switch (req->op) {
   case OP_READ:
     return content_read (d, req->buf, req->count, req->offset, NULL);

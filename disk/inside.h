@@ -28,7 +28,7 @@ struct disk {
   struct view *view;            /* of a crash state: the versions that it chose */
   struct cache *cache;          /* what is volatile */
   struct medium *medium;        /* what is wrong with it */
-  struct cache *marks;          /* of the export "marks": in whose history it sets them */
+  bool marks;                   /* of the export "marks": writes set them */
   char *about;                  /* of a crash state: its description */
 };
 

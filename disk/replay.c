@@ -550,6 +550,7 @@ struct loading {
   struct history *history;
   uint64_t place, entry, entries;
   uint64_t when, end;           /* of the last entry; of the recording */
+  uint64_t sector;              /* bytes, when it was recorded */
   unsigned char bytes[BLOCK];   /* the entry, */
   struct block now;             /* taken apart, */
   unsigned char *data;          /* with its data */
@@ -670,12 +671,16 @@ new_change (const struct loading *l)
   return ch;
 }
 
-/* Find the change of which the entry is a part. */
+/* Find the change of which the entry is a part.  What a failed flush took back is whole
+ * sectors, of which later writes to other parts of a larger one would have kept the rest.
+ */
 static int
 get_change (const struct loading *l, struct change **ch)
 {
   const uint64_t *is = l->now.is;
 
+  if (is[CHANGE_IS] == CHANGE_DROP && l->sector != cache_how (l->disk->cache)->sector)
+    return bad_file (l, "a flush that failed has lost whole sectors: leave sector= out");
   if (is_new_change (l)) {
     *ch = new_change (l);
     return *ch ? 0 : ENOMEM;
@@ -764,6 +769,7 @@ get_super (struct loading *l)
     return bad_file (l, "is damaged at its beginning");
   l->entries = log[SUPER_ENTRIES];
   l->end = is[DISK_END];
+  l->sector = is[DISK_SECTOR];
   l->place = 1;
   return 0;
 }

@@ -60,6 +60,7 @@ struct list_lock {
 
 static struct fault_callbacks callbacks;
 static struct fault *faults;
+static _Atomic bool marks_wanted;       /* by a rule that there is, or was */
 static struct index indexes[OPS];
 static uint64_t last_number;
 static struct list_lock locks[LOCKS] = {
@@ -267,6 +268,8 @@ fault_new (const struct fault_spec *spec)
     return NULL;
   }
   f->since = spec->mark ? 0 : sys_now ();
+  if (spec->mark)
+    marks_wanted = true;
   f->any_export = f->export_name && strcmp (f->export_name, "*") == 0;
   f->random = is_random (spec);
   f->spec.export_name = f->export_name;
@@ -495,15 +498,12 @@ faults_mark (const char *text)
 {
   pthread_mutex_t *mutex = read_lock (NULL);
   const uint64_t now = sys_now ();
-  bool waits = false;
 
-  for (struct fault *f = faults; f; f = f->next) {
-    waits = waits || f->mark;
+  for (struct fault *f = faults; f; f = f->next)
     if (f->mark && !f->since && strcmp (f->mark, text) == 0)
       f->since = now;
-  }
   pthread_mutex_unlock (mutex);
-  return waits;
+  return marks_wanted;
 }
 
 /* Of what is not atomic. */

@@ -126,8 +126,9 @@ struct fault_info fault_info (const struct fault *f);
  */
 struct tally *fault_asked (const struct fault *f);
 
-/* Somebody sets a mark (crash_on_mark in disk/crash.h): rules that wait for it begin.  Is
- * there a rule, whichever, that waits for marks?
+/* Somebody sets a mark (crash_on_mark in disk/crash.h): rules that wait for it begin.  Was
+ * there ever a rule, whichever, that waited for marks?  (Who lifts all faults need not stop
+ * setting them.)
  */
 bool faults_mark (const char *text);
 

@@ -80,17 +80,25 @@ same("saved again, it is the same file", control("disk:save_history [[again]]")[
 is "$(cmp history again 2>&1)" "" "byte for byte"
 stopped
 
-# With other sectors: a request survives as a whole, or not.
-replayed sector=4096
-rows '
-sector_size(4096)
-same("nothing is torn within a sector", {image(f"sectors-{i}", "2") for i in range(40)}
-     <= {image(c, "2") for c in ("none", "all")}, True)
-'
-stopped
 replayed atomic=4096
 says=$("$memctl" ctl 'local t = {} for s in disk:states { point = "before-flush-1", how = "lose-one", units = "sectors" } do t[#t + 1] = s.name end return #t' 2>&1)
 is "$says" 1 "atomic= is chosen at the start"
+stopped
+
+# With other sectors: a request survives as a whole, or not.
+cached 10K history=16M
+rows '
+write(h, "ABCDEFGH"); write(h, "IJ", 10); flush(h); write(h, "KLMNOPQR", 8)
+control("disk:save_history [[other]]")
+'
+stopped
+rm -f ctl
+serve replay=other sector=4096 control=ctl lua='local may = sleep'
+rows '
+sector_size(4096)
+same("nothing is torn within a sector", {image(f"sectors-{i}", "1") for i in range(40)},
+     {image(c, "1") for c in ("none", "all")})
+'
 stopped
 
 # A file that was saved before, on another machine: its names are what they were.
@@ -123,6 +131,7 @@ discard 2 3 FUA
 refused 'history: leave it out: with replay= it is that of the file' "history=" replay=history history=1M
 refused 'size: leave it out' "size=" replay=history size=1M
 refused 'write-cache=none: leave it out' "write-cache=" replay=history write-cache=none
+refused 'history: a flush that failed has lost whole sectors: leave sector= out' "other sectors, after a flush that lost some" replay=history sector=4096
 refused 'replay=.*nothing: No such file' "no file" replay=nothing
 refused 'replay=.*: Is a directory' "a directory" replay=.
 refused 'replay=.*: is no history' "another file" replay="$TOP/LICENSE"

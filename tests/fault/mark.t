@@ -44,12 +44,26 @@ same("to: from the mark on", write(h), "EIO")
 '
 stopped
 
-# Without a history, marks are for rules.
+# Without a history, marks are for rules, if there ever was one; without that it is a slip.
+cached 4K
+rows '
+says("none waits for marks", control("select(2, pcall(disk.mark, disk, [[a]]))"), "history=1G")
+try:
+    connect("marks")
+    same("nor by a write", "refused", "opened")
+except nbd.Error as e:
+    pass
+'
+stopped
 cached 4K lua="$rule"
 rows "$work"
 rows '
+control("fault { name = [[w]], mark = [[by write]], op = [[flush]], error = [[ENOSPC]] }")
+m = connect("marks"); m.pwrite(b"by write\n", 0)
+same("a mark by a write", flush(h), "ENOSPC")
 control("fault.clear()")
-says("none waits for marks", control("select(2, pcall(disk.mark, disk, [[a]]))"), "history=1G")
+same("when all rules are lifted", control("disk:mark [[a]]"), None)
+m.pwrite(b"still\n", 0); leave(m)
 '
 stopped
 
@@ -58,6 +72,9 @@ serve size=4K control=ctl lua="$rule" log=faults.log
 rows '
 control("disk:mark [[ready]]")
 same("a plain disk", [write(h, "A"), write(h, "A")], ["ok", "EIO"])
+control("fault { name = [[w]], mark = [[by write]], op = [[flush]], error = [[ENOSPC]] }")
+m = connect("marks"); m.pwrite(b"by write\n", 0); leave(m)
+same("where a write sets it", flush(h), "ENOSPC")
 for wrong in "[[]]", "7", "true", "([[x]]):rep(257)":
     says(f"mark = {wrong}", control(f"select(2, pcall(fault, {{ op = [[write]], error = [[EIO]], mark = {wrong} }}))"), "fault: mark: expected")
 '
