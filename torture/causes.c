@@ -92,18 +92,14 @@ never_asked (const struct checking *c, const struct failed *f, const struct fail
     || bsearch (&then, all, n, sizeof then, compare);
 }
 
-/* The class that its name says; what it really is, the cause's best one must show. */
+/* The class of its name, if it need lose anything; the cause's best one shows the real one. */
 static char
 class_of (const struct checking *c, const struct failed *f, const struct failed *all,
           size_t n)
 {
-  const struct state *const s = f->state;
+  const char class = state_class (f->state);
 
-  if (!s->legal)
-    return 'D';
-  if (s->requests == 0 || never_asked (c, f, all, n))
-    return 'A';
-  return strchr (s->choice, ':') || strncmp (s->choice, "sectors-", 8) == 0 ? 'C' : 'B';
+  return class != 'D' && class != 'A' && never_asked (c, f, all, n) ? 'A' : class;
 }
 
 /*--------------------------------------------------------------------*/

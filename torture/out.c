@@ -302,6 +302,8 @@ out_add (FILE *results, const struct state *s, const struct result *r)
   json_add (&j, "{", 1);
   json_member_string (&j, "name", name);
   json_member_string (&j, "outcome", outcome_names[r->outcome]);
+  if (r->outcome >= BROKEN)
+    json_member (&j, "class", "\"%c\"", state_class (s));
   json_member (&j, "seconds", "%.3f", r->seconds);
   json_member (&j, "digest", "\"%016" PRIx64 "%016" PRIx64 "\"", s->digest[0], s->digest[1]);
   json_member (&j, "requests", "%u", s->requests);

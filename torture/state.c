@@ -28,6 +28,16 @@ state_name (const struct state *s)
   return text ("crash/%s/%s", s->point->name, s->choice);
 }
 
+char
+state_class (const struct state *s)
+{
+  if (!s->legal)
+    return 'D';
+  if (s->requests == 0)
+    return 'A';
+  return strchr (s->choice, ':') || strncmp (s->choice, "sectors-", 8) == 0 ? 'C' : 'B';
+}
+
 struct state
 state_named (const struct history *h, const char *name)
 {

@@ -43,6 +43,11 @@ struct checking {
  */
 struct state state_named (const struct history *h, const char *name);
 
+/* The class that its name alone says: 'A' nothing is lost, 'B' whole requests, 'C' parts of some,
+ * 'D' what only a disk that lies can lose.
+ */
+char state_class (const struct state *s);
+
 /* Its name, from malloc. */
 char *state_name (const struct state *s);
 

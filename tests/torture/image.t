@@ -31,6 +31,7 @@ is $? 1 "none is"
 like "$(cat out)" "After \"ack [123]\", power is cut just then\.  Request [123], a write of 8 bytes at [0-9]*, is lost\.  Everything else reaches the disk\.
    check: record [123] is gone" "what is lost"
 like "$(cat out)" "B: whole requests" "and its class"
+like "$(cat found/results.jsonl)" '"outcome":"broken","class":"[BC]"' "in the results, too"
 is "$(grep -c 'again: disktorture show crash/' out)" "$(sed -n 's/.* \([0-9]*\) cause.*/\1/p' out)" "each cause can be shown again"
 
 # refused TEXT NAME ARGUMENTS
