@@ -295,6 +295,7 @@ open_marks (struct disk **out, char *why, size_t size)
   if (!d)
     return ENOMEM;
   d->marks = true;
+  d->marked = disk_live ()->cache;
   if (store_create (MARKS_SIZE, &d->store)
       || !(d->about = strdup ("each write sets a mark"))) {
     disk_free (d);

@@ -212,9 +212,8 @@ disk_note_fault (const struct request *req, const char *rule)
 
 /* A write sets a mark: its text ends at a newline or zero byte.  All else does nothing. */
 static int
-perform_mark (const struct request *req)
+perform_mark (struct cache *c, const struct request *req)
 {
-  struct cache *const c = disk_live ()->cache;
   char text[CACHE_MARK + 2];
   const size_t room = sizeof text - 1;
   size_t len;
@@ -243,7 +242,7 @@ disk_perform (struct request *req)
   if (d->cache)
     return perform_cached (d->cache, req);
   if (d->marks && CHANGES >> req->op & 1)
-    return perform_mark (req);
+    return perform_mark (d->marked, req);
   switch (req->op) {
   case OP_READ:
     return content_read (d, req->buf, req->count, req->offset, NULL);

@@ -28,7 +28,8 @@ struct disk {
   struct view *view;            /* of a crash state: the versions that it chose */
   struct cache *cache;          /* what is volatile */
   struct medium *medium;        /* what is wrong with it */
-  bool marks;                   /* of the export "marks": writes set them */
+  bool marks;                   /* it is the export "marks": writes set them, */
+  struct cache *marked;         /* in the history of this, or NULL */
   char *about;                  /* of a crash state: its description */
 };
 
