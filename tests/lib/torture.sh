@@ -1,10 +1,10 @@
 # torture.sh - what the tests of disktorture share: source it after lib.sh.
 # shellcheck shell=bash disable=SC2154 # why is of mounts.sh
 
+[ -z "$WATCH" ] || skip_all "disktorture starts servers of its own, unwatched"
 . "$TOP/tests/lib/mounts.sh"
 need nbdfuse
 
-# shm files of others are not looked at.
 export TMPDIR=$scratch/temporary
 mkdir "$TMPDIR"
 export PATH=$TOP:$PATH          # commands are those of the manual

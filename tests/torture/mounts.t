@@ -1,18 +1,11 @@
 #!/usr/bin/env bash
 # disktorture keeps no file system of others mounted: what is unmounted while it runs is gone.
 . "$(dirname "$0")/../lib/lib.sh"
-. "$TOP/tests/lib/mounts.sh"
-need mkfs.ext4 nbdfuse unshare
-serve size=64M
-fuse_disk || skip_all "$why"
-mkfs.ext4 -q -F fuse/disk
-kernel_mount ro || skip_all "$why"
-kernel_unmount
-fuse_stopped
-stopped
-
-export TMPDIR=$scratch/temporary scratch TOP
-mkdir "$TMPDIR" other
+. "$TOP/tests/lib/torture.sh"
+need unshare
+mount_needed
+export scratch
+mkdir other
 
 cat >work.sh <<'SH'
 [ ! -e "$scratch/done" ] || exit 0
@@ -27,7 +20,7 @@ SH
 # shellcheck disable=SC2016 # the other shell expands it
 unshare --mount --propagation private bash -c '
     mount --make-rshared / && mount -t tmpfs none other || exit
-    "$TOP/disktorture" --size 8M --mount ext4 --out found --workload "sh $scratch/work.sh" \
+    disktorture --size 8M --mount ext4 --out found --workload "sh $scratch/work.sh" \
         --check true >out 2>&1 </dev/null &
     until [ -e begun ]; do
         kill -0 $! || exit

@@ -2,8 +2,7 @@
 # disktorture on a store with one planted bug finds it and says what it is; on the store
 # without a bug it reports nothing.  SEEDS=10 tries ten orders and samples of the states.
 . "$(dirname "$0")/../lib/lib.sh"
-. "$TOP/tests/lib/mounts.sh"
-need nbdfuse
+. "$TOP/tests/lib/torture.sh"
 check "it is built without a warning" "${CC:-cc}" -std=c11 -D_GNU_SOURCE -Wall -Wextra -Wshadow \
     -Wconversion -Werror -O2 -o planted "$TOP/tests/torture/planted.c"
 
@@ -35,9 +34,6 @@ detach
 fuse_stopped
 stopped
 
-export TMPDIR=$scratch/temporary
-mkdir "$TMPDIR"
-
 # torture NAME SEED ARGUMENTS: with the bug of that name, or with none.  Its output is in the
 # file out, its results are in found.
 torture ()
@@ -45,7 +41,7 @@ torture ()
     local bug=${1/none/} seed=$2
     shift 2
     rm -rf found
-    "$TOP/disktorture" --seed "$seed" --out found "$@" --workload "./planted work $bug" \
+    disktorture --seed "$seed" --out found "$@" --workload "./planted work $bug" \
         --check "./planted check $bug" >out 2>&1 </dev/null
 }
 
@@ -67,7 +63,7 @@ found ()
     like "$(cat out)" "$sentence" "$what: sentence"
     is "$(grep -E '^ +(check|mount):' out | grep -vE "check: $line\$")" "" "$what: reasons"
     name=$(sed -n 's/.*again: disktorture show //p' out | head -1)
-    like "$("$TOP/disktorture" --out found show "$name" </dev/null)" "
+    like "$(disktorture --out found show "$name" </dev/null)" "
 broken: $line$" "$what: shown again"
     first=$(grep -v -n -m 1 '"outcome":"good"' found/results.jsonl | cut -d : -f 1)
     echo "# $what: state ${first:-none} of $(wc -l <found/results.jsonl) was the first that failed"
@@ -101,5 +97,5 @@ for ((seed = 1; seed <= ${SEEDS:-1}; seed++)); do
         found no-dir-fsync A "${promised}Nothing that the disk had is lost\." "$gone" "${files[@]}"
     fi
 done
-is "$(ls "$TMPDIR"; pgrep -af "$TMPDIR"; losetup -a | grep "$TMPDIR")" "" "nothing is left behind"
+is "$(left)" "" "nothing is left behind"
 done_testing
