@@ -119,6 +119,22 @@ own_mounts (const char *type)
            strerror (errno));
 }
 
+/* The kernel writes a space as \040 there, and so on. */
+static void
+decode (char *s)
+{
+  char *to = s;
+
+  for (; *s; s++) {
+    unsigned c = (unsigned char) *s;
+
+    if (*s == '\\' && sscanf (s + 1, "%3o", &c) == 1)
+      s += 3;
+    *to++ = (char) c;
+  }
+  *to = '\0';
+}
+
 /* What a file system in user space has left when it was killed. */
 static void
 unmount_left (const char *dir)
@@ -130,6 +146,8 @@ unmount_left (const char *dir)
   while (f && getline (&line, &size, f) > 0) {
     strtok (line, " ");
     where = strtok (NULL, " ");
+    if (where)
+      decode (where);
     if (where && strncmp (where, dir, strlen (dir)) == 0)
       help ((const char *const[]) { "fusermount3", "-u", "-z", where, NULL }, why, sizeof why);
   }
@@ -189,11 +207,10 @@ place_share (unsigned number, const char *type)
 }
 
 const char *
-place_disk (const char *socket)
+place_disk (const char *uri)
 {
   char *const pid_file = text ("%s/fuse.pid", place), *const log = text ("%s/fuse.log", place);
   char *const file = text ("%s/fuse/disk", place), *const dir = text ("%s/fuse", place);
-  char *const uri = text ("nbd+unix:///?socket=%s", socket);
 
   mkdir (dir, 0777);
   fuse = start ((const char *const[]) { "nbdfuse", "-P", pid_file, file, uri, NULL }, log);
@@ -205,7 +222,6 @@ place_disk (const char *socket)
   free (pid_file);
   free (log);
   free (dir);
-  free (uri);
   return file;
 }
 

@@ -19,8 +19,8 @@ const char *place_begin (const char *mount);
  */
 const char *place_share (unsigned number, const char *mount);
 
-/* Show the server's disk as a file; and no longer, when all is written. */
-const char *place_disk (const char *socket);
+/* Show the server's disk, which has this URI, as a file; and no longer, when all is written. */
+const char *place_disk (const char *uri);
 void place_no_disk (void);
 
 /* The kinds of file systems.  All but fuse2fs need root. */

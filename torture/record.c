@@ -181,9 +181,8 @@ work (const struct options *o, const char *const *env)
 void
 record (const struct options *o, const char *place)
 {
-  const char *const disk = place_disk (server_socket ());
-  char *const dir = text ("%s/mounted", place);
-  char *const uri = server_uri ("");
+  char *const dir = text ("%s/mounted", place), *const uri = server_uri ("");
+  const char *const disk = place_disk (uri);
   const char *const env[] = {
     "disk", disk, "uri", uri, "control", server_control (), o->mount ? "dir" : NULL, dir,
     NULL

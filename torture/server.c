@@ -18,31 +18,34 @@ static char *disk_socket, *control;
 static pid_t server;
 
 const char *
-server_socket (void)
-{
-  return disk_socket;
-}
-
-const char *
 server_control (void)
 {
   return control;
 }
 
-/* RFC 3986: what has a meaning in a path is written with a percent sign. */
+/* RFC 3986: what has a meaning in a URI is written with a percent sign.  From malloc. */
+static char *
+in_uri (const char *s)
+{
+  char *const all = room (NULL, 3 * strlen (s) + 1), *to = all;
+
+  for (; *s; s++)
+    if (isalnum ((unsigned char) *s) || strchr ("-._~/", *s))
+      *to++ = *s;
+    else
+      to += sprintf (to, "%%%02X", (unsigned) (unsigned char) *s);
+  *to = '\0';
+  return all;
+}
+
 char *
 server_uri (const char *export)
 {
-  char *const path = room (NULL, 3 * strlen (export) + 1), *to = path, *uri;
+  char *const name = in_uri (export), *const socket = in_uri (disk_socket);
+  char *const uri = text ("nbd+unix:///%s?socket=%s", name, socket);
 
-  for (; *export; export++)
-    if (isalnum ((unsigned char) *export) || strchr ("-._~/", *export))
-      *to++ = *export;
-    else
-      to += sprintf (to, "%%%02X", (unsigned) (unsigned char) *export);
-  *to = '\0';
-  uri = text ("nbd+unix:///%s?socket=%s", path, disk_socket);
-  free (path);
+  free (name);
+  free (socket);
   return uri;
 }
 

@@ -11,8 +11,7 @@
 void server_start (const struct options *o, const char *dir, const char *replay);
 void server_stop (void);
 
-/* Where it is: a socket of its exports, and one for memctl. */
-const char *server_socket (void);
+/* Its socket for memctl. */
 const char *server_control (void);
 
 /* The URI of an export, from malloc. */

@@ -5,7 +5,7 @@
 . "$TOP/tests/lib/mounts.sh"
 need nbdfuse
 
-export TMPDIR=$scratch/temporary
+export TMPDIR="$scratch/t m&p"
 mkdir "$TMPDIR"
 export PATH=$TOP:$PATH          # commands are those of the manual
 
@@ -49,6 +49,6 @@ left ()
 {
     ls "$TMPDIR"
     pgrep -af "$TMPDIR"
-    losetup -a | grep "$TMPDIR"
-    grep "$TMPDIR" /proc/mounts
+    losetup -a | grep -F "$TMPDIR"
+    grep -F "${TMPDIR// /\\040}" /proc/mounts
 }
