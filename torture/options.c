@@ -31,6 +31,7 @@ static const char usage[] =
 "  --oracle set         the check prints what it finds, an item in each line, which is compared\n"
 "                       with what was promised (\"ack X\", \"ack k=v\")\n"
 "  --history SIZE       that what the workload writes may take in memory (4G)\n"
+"  --promised FILE      lines \"ack X\" of what was promised before the workload\n"
 "  --sector 512|4096    what a power cut keeps or loses as a whole (4096)\n"
 "  --timeout SECONDS    that a check may take (10)\n"
 "  --seed N             of random choices (0)\n"

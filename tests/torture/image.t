@@ -60,6 +60,7 @@ refused "what the workload writes does not fit into the history of 100K: make it
 refused "--history 0: expected a number of bytes" "a history of nothing" --history 0 --workload true --check true
 torture --workload "echo ack 1" --check true
 is "$? $(tail -1 out)" "2 disktorture: the workload has changed nothing on the disk" "a workload that writes nothing"
+refused "--promised nothing: No such file" "no promises" --promised nothing --workload true --check true
 refused "found/run.json: No such file" "nothing to show" show crash/end/none
 SYNC=,fsync torture --workload "$work" --check "echo no; false"
 is "$? $(tail -1 out)" "2 disktorture: the check fails on what the workload has left, with no power cut at all (broken): no" \
@@ -80,6 +81,11 @@ like "$(disktorture --out found show "$name" -- no-such-command 2>&1; echo $?)" 
 no-such-command: No such file or directory
 127$" "a command that is not there"
 like "$(disktorture --help)" "^usage: disktorture .*--workload COMMAND" "help"
+printf 'ack 1\nack 9\n' >promised
+SYNC=,fsync torture --promised promised --workload "printf 'record 9' | dd of=\"\$disk\" bs=4096 seek=9 conv=notrunc,fsync 2>>dd.err; $work" --check "$check"
+is $? 1 "what was promised before"
+like "$(cat out)" "After \"ack 9\", power is cut .*
+   check: record [19] is gone" "is gone"
 # shellcheck disable=SC2016
 SYNC=,fsync torture --workload "$work" \
     --check 'test "$(nbdcopy "$uri" - | cksum)" = "$(cksum <"$image")" || { echo "$uri"; exit 1; }'
