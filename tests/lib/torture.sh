@@ -44,9 +44,14 @@ scripts ()
     done
 }
 
-# left: what runs have left behind.
+# left: what runs have left behind.  The kernel takes its time with a loop device; and so
+# does a run of another test, which sees copies of all mounts until it ends.
 left ()
 {
+    for _ in {1..3000}; do
+        losetup -a | grep -qF "$TMPDIR" || break
+        sleep 0.02
+    done
     ls "$TMPDIR"
     pgrep -af "$TMPDIR"
     losetup -a | grep -F "$TMPDIR"
