@@ -15,6 +15,7 @@
 #include "torture/tools.h"
 
 static char *disk_socket, *control;
+static const char *plugin;      /* its path */
 static pid_t server;
 
 const char *
@@ -49,23 +50,27 @@ server_uri (const char *export)
   return uri;
 }
 
-/* The plugin: beside this program, as in the source tree, or where nbdkit finds it. */
-static char *
-find_plugin (void)
+/* Beside this program, as in the source tree, or where it is installed. */
+void
+server_find (void)
 {
+  static const char *const places[] = { "", "/../lib/nbdkit-memory-plugin" };
   char here[PATH_MAX];
   const ssize_t n = readlink ("/proc/self/exe", here, sizeof here - 1);
-  char *slash, *plugin;
 
-  if (n <= 0)
-    return copy_of ("memory");
-  here[n] = '\0';
-  slash = strrchr (here, '/');
-  plugin = text ("%.*s/memory.so", (int) (slash - here), here);
-  if (access (plugin, R_OK) == 0)
-    return plugin;
-  free (plugin);
-  return copy_of ("memory");
+  here[n > 0 ? n : 0] = '\0';
+  if (n > 0)
+    *strrchr (here, '/') = '\0';
+  for (size_t i = 0; n > 0 && i < sizeof places / sizeof places[0]; i++) {
+    char *const path = text ("%s%s/memory.so", here, places[i]);
+
+    plugin = realpath (path, NULL);
+    free (path);
+    if (plugin)
+      return;
+  }
+  wrong ("memory.so, the plugin, is neither beside disktorture, in %s, nor in "
+         "../lib/nbdkit-memory-plugin", here);
 }
 
 static void
@@ -82,7 +87,7 @@ void
 server_start (const struct options *o, const char *dir, const char *replay)
 {
   char *const pid_file = text ("%s/pid", dir), *const log = text ("%s/server.log", dir);
-  char *const plugin = find_plugin (), *const sector = text ("sector=%s", o->sector);
+  char *const sector = text ("sector=%s", o->sector);
   char *const history = text ("history=%s", o->history);
   char *const disk = text (replay ? "replay=%s" : "size=%s", replay ? replay : o->size);
   char *const socket_word = text ("control=%s/control", dir);
@@ -99,7 +104,6 @@ server_start (const struct options *o, const char *dir, const char *replay)
   client_connect (control);
   free (pid_file);
   free (log);
-  free (plugin);
   free (sector);
   free (disk);
   free (history);
