@@ -84,7 +84,7 @@ main (int argc, char **argv)
     out_recall (&o);
   take_signals ();
   client_name = "disktorture";
-  server_find ();
+  find_own_path ();
   c.place = place_begin (o.mount);
   if (!goes_on)
     make_history (&o, c.place);

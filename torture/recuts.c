@@ -58,7 +58,7 @@ run_again (const struct options *o, const char *out, const char *image, const ch
   char *const timeout = text ("%g", o->timeout), *const jobs = text ("%u", o->jobs);
   char *const seed = text ("%" PRIu64, o->seed);
   const char *const argv[] = {
-    "/proc/self/exe", "--size", o->size, "--sector", o->sector, "--mount", o->mount, "--setup",
+    own_path (), "--size", o->size, "--sector", o->sector, "--mount", o->mount, "--setup",
     setup, "--workload", "true", "--promised", promised, "--timeout",
     timeout, "--seed", seed, "--jobs", jobs, "--history", o->history, "--out", out,
     o->check ? "--check" : "--out", o->check ? o->check : out,

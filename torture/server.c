@@ -15,7 +15,6 @@
 #include "torture/tools.h"
 
 static char *disk_socket, *control;
-static const char *plugin;      /* its path */
 static pid_t server;
 
 const char *
@@ -50,27 +49,23 @@ server_uri (const char *export)
   return uri;
 }
 
-/* Beside this program, as in the source tree, or where it is installed. */
-void
-server_find (void)
+/* The plugin: beside this program, as in the source tree, or where it is installed. */
+static char *
+find_plugin (void)
 {
   static const char *const places[] = { "", "/../lib/nbdkit-memory-plugin" };
-  char here[PATH_MAX];
-  const ssize_t n = readlink ("/proc/self/exe", here, sizeof here - 1);
+  const int dir = (int) (strrchr (own_path (), '/') - own_path ());
 
-  here[n > 0 ? n : 0] = '\0';
-  if (n > 0)
-    *strrchr (here, '/') = '\0';
-  for (size_t i = 0; n > 0 && i < sizeof places / sizeof places[0]; i++) {
-    char *const path = text ("%s%s/memory.so", here, places[i]);
+  for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+    char *const path = text ("%.*s%s/memory.so", dir, own_path (), places[i]);
+    char *const plugin = realpath (path, NULL);
 
-    plugin = realpath (path, NULL);
     free (path);
     if (plugin)
-      return;
+      return plugin;
   }
-  wrong ("memory.so, the plugin, is neither beside disktorture, in %s, nor in "
-         "../lib/nbdkit-memory-plugin", here);
+  wrong ("memory.so, the plugin, is neither beside disktorture, in %.*s, nor in "
+         "../lib/nbdkit-memory-plugin", dir, own_path ());
 }
 
 static void
@@ -87,7 +82,7 @@ void
 server_start (const struct options *o, const char *dir, const char *replay)
 {
   char *const pid_file = text ("%s/pid", dir), *const log = text ("%s/server.log", dir);
-  char *const sector = text ("sector=%s", o->sector);
+  char *const plugin = find_plugin (), *const sector = text ("sector=%s", o->sector);
   char *const history = text ("history=%s", o->history);
   char *const disk = text (replay ? "replay=%s" : "size=%s", replay ? replay : o->size);
   char *const socket_word = text ("control=%s/control", dir);
@@ -104,6 +99,7 @@ server_start (const struct options *o, const char *dir, const char *replay)
   client_connect (control);
   free (pid_file);
   free (log);
+  free (plugin);
   free (sector);
   free (disk);
   free (history);

@@ -5,9 +5,6 @@
 
 #include "torture/options.h"
 
-/* Look for the plugin, before anything is mounted: in a chroot, it can't be found then. */
-void server_find (void);
-
 /* Start one whose sockets are in this directory: to record, or to serve the history in the
  * file REPLAY (NULL: none).  It ends with this program.
  */

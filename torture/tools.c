@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -26,6 +27,23 @@ static pid_t running;
 static bool is_worker;
 static pid_t *kept;             /* what was started to stay */
 static size_t kept_n, kept_room;
+
+static char own[PATH_MAX];
+
+void
+find_own_path (void)
+{
+  const ssize_t n = readlink ("/proc/self/exe", own, sizeof own - 1);
+
+  if (n <= 0 || own[0] != '/')
+    wrong ("/proc/self/exe: %s", n == -1 ? strerror (errno) : "is no path");
+}
+
+const char *
+own_path (void)
+{
+  return own;
+}
 
 static void
 note_signal (int signal)

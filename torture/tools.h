@@ -25,6 +25,12 @@ _Noreturn void wrong (const char *format, ...)
 void take_signals (void);
 void check_signals (void);
 
+/* Where this program is.  It must be found before it has mounts of its own: in a chroot, it
+ * can't be found then.
+ */
+void find_own_path (void);
+const char *own_path (void);
+
 /* In a worker: end quietly when asked to, and with the parent. */
 void become_worker (void);
 

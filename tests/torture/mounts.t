@@ -4,6 +4,7 @@
 . "$TOP/tests/lib/torture.sh"
 need unshare
 mount_needed
+unshare --mount --propagation private mount --make-rshared / 2>shared.out || skip_all "$(tail -1 shared.out)"
 export scratch
 mkdir other
 
