@@ -9,29 +9,35 @@ export TMPDIR="$scratch/t m&p"
 mkdir "$TMPDIR"
 export PATH=$TOP:$PATH          # commands are those of the manual
 
-# fuse_needed, mount_needed: skip the test where a disk can't be seen as a file, or mounted.
-fuse_needed ()
+# can_fuse, can_mount: can a disk be seen as a file here, and mounted?  If not, $why.
+can_fuse ()
 {
-    serve size=1M
-    fuse_disk || skip_all "$why"
-    fuse_stopped
-    rmdir fuse mounted 2>mkdir.err
-    stopped
-}
-mount_needed ()
-{
-    need mkfs.ext4 losetup
-    [ "$(id -u)" = 0 ] || skip_all "only root can mount"
+    local status
     serve size=8M
-    fuse_disk || skip_all "$why"
-    mkfs.ext4 -q -F fuse/disk 2>/dev/null
-    kernel_mount ro || skip_all "$why"
-    kernel_unmount
-    detach
-    fuse_stopped
-    rmdir fuse mounted 2>mkdir.err
-    stopped
+    fuse_disk
+    status=$?
+    if [ $status = 0 ]; then
+        if [ "${1:-}" = mount ]; then
+            mkfs.ext4 -q -F fuse/disk 2>/dev/null
+            kernel_mount ro && kernel_unmount
+            status=$?
+            detach
+        fi
+        unmount fuse && wait "$fuse"
+    fi
+    stop
+    rmdir fuse mounted 2>rmdir.err
+    return $status
 }
+can_mount ()
+{
+    why="only root can mount"
+    [ "$(id -u)" = 0 ] || return
+    why="mkfs.ext4 or losetup is missing"
+    command -v mkfs.ext4 >/dev/null && command -v losetup >/dev/null && can_fuse mount
+}
+fuse_needed () { can_fuse || skip_all "$why"; }
+mount_needed () { can_mount || skip_all "$why"; }
 
 # scripts NAME...: each script of the manual page as a file; there it is indented by a space.
 scripts ()

@@ -3,8 +3,8 @@
 . "$(dirname "$0")/../lib/lib.sh"
 . "$TOP/tests/lib/torture.sh"
 need unshare
-mount_needed
 unshare --mount --propagation private mount --make-rshared / 2>shared.out || skip_all "$(tail -1 shared.out)"
+mount_needed
 export scratch
 mkdir other
 
