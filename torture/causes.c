@@ -244,15 +244,15 @@ causes_print (const struct checking *c, const struct causes *all)
             all->n, all->n == 1 ? "" : "s");
   for (size_t i = 0; i < all->n; i++) {
     const struct cause *k = &all->cause[i];
-    char *const name = state_name (&k->best), *const told = state_tell (c, &k->best);
+    char *const again = state_again (c, &k->best), *const told = state_tell (c, &k->best);
 
     printf ("\n%zu  %s   %zu state%s   %s   [%c: %s%s]\n   %s\n", i + 1, cause_title (k),
             k->states, k->states == 1 ? "" : "s", k->best.legal ? "legal" : "a lie",
             k->class, class_words (k->class), k->note, told);
     if (*k->reason)
       printf ("   %s: %s\n", k->outcome == UNREADABLE ? "mount" : "check", k->reason);
-    printf ("   again: disktorture show %s\n", name);
+    printf ("   again: %s\n", again);
     free (told);
-    free (name);
+    free (again);
   }
 }

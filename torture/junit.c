@@ -23,7 +23,7 @@ print_text (FILE *f, const char *s)
 static void
 print_cause (const struct checking *c, const struct cause *k, FILE *f)
 {
-  char *const name = state_name (&k->best), *const told = state_tell (c, &k->best);
+  char *const again = state_again (c, &k->best), *const told = state_tell (c, &k->best);
 
   fputs ("  <testcase classname=\"disktorture\" name=\"", f);
   print_text (f, cause_title (k));
@@ -35,11 +35,11 @@ print_cause (const struct checking *c, const struct cause *k, FILE *f)
   print_text (f, told);
   fputs ("\n", f);
   print_text (f, k->reason);
-  fprintf (f, "\n%zu states; again: disktorture show ", k->states);
-  print_text (f, name);
+  fprintf (f, "\n%zu states; again: ", k->states);
+  print_text (f, again);
   fputs ("</failure>\n  </testcase>\n", f);
   free (told);
-  free (name);
+  free (again);
 }
 
 void

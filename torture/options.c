@@ -160,7 +160,7 @@ struct options
 read_options (int argc, char **argv)
 {
   struct options o = {
-    .size = "64M", .history = "4G", .sector = "4096", .out = "disktorture.out", .timeout = 10, .jobs = 1,
+    .size = "64M", .history = "4G", .sector = "4096", .out = DEFAULT_OUT, .timeout = 10, .jobs = 1,
   };
   int option;
 

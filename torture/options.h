@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define DEFAULT_OUT "disktorture.out"
+
 enum mode { DO_ALL, DO_SHOW, DO_LIST, DO_CHECK, DO_REPORT };
 
 struct options {

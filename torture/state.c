@@ -90,6 +90,19 @@ state_tell (const struct checking *c, const struct state *s)
   return told;
 }
 
+char *
+state_again (const struct checking *c, const struct state *s)
+{
+  const char *const out = c->options->out;
+  const bool usual = strcmp (out, DEFAULT_OUT) == 0;
+  char *const name = state_name (s);
+  char *const command = text ("disktorture %s%s%sshow %s", usual ? "" : "--out ",
+                              usual ? "" : out, usual ? "" : " ", name);
+
+  free (name);
+  return command;
+}
+
 /* A state that is there as a file, and perhaps mounted. */
 struct visit {
   char *image, *dir, *acked, *begun, *temporary, *uri;

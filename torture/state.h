@@ -56,8 +56,9 @@ char *state_name (const struct state *s);
  */
 char *state_ask (struct state *s);
 
-/* What it is, as a sentence, from malloc. */
+/* What it is, as a sentence; and the command that shows it again, from malloc. */
 char *state_tell (const struct checking *c, const struct state *s);
+char *state_again (const struct checking *c, const struct state *s);
 
 /* Check the state of this name.  KNOWN, which is not called without a mounted file system, is
  * told what stands for its files once it is mounted; if it returns true, the check does not

@@ -32,7 +32,7 @@ like "$(cat out)" "After \"ack [123]\", power is cut just then\.  Request [123],
    check: record [123] is gone" "what is lost"
 like "$(cat out)" "B: whole requests" "and its class"
 like "$(cat found/results.jsonl)" '"outcome":"broken","class":"[BC]"' "in the results, too"
-is "$(grep -c 'again: disktorture show crash/' out)" "$(sed -n 's/.* \([0-9]*\) cause.*/\1/p' out)" "each cause can be shown again"
+is "$(grep -c 'again: disktorture .*show crash/' out)" "$(sed -n 's/.* \([0-9]*\) cause.*/\1/p' out)" "each cause can be shown again"
 
 # refused TEXT NAME ARGUMENTS
 refused ()
@@ -76,7 +76,7 @@ SYNC=,fsync torture --workload "$work" --check "$check"
 SYNC=,fsync disktorture --size 1M --out found --workload "$work" --check "$check" >out 2>&1
 like "$? $(cat out)" "checked   [0-9]* of [0-9]*   \([0-9]* by an earlier run\)
 good" "what an earlier run has found stays"
-name=$(sed -n 's/.*again: disktorture show //p' crashed)
+name=$(sed -n 's/.*again: disktorture .*show //p' crashed)
 like "$(disktorture --out found show "$name" -- no-such-command 2>&1; echo $?)" "
 no-such-command: No such file or directory
 127$" "a command that is not there"

@@ -47,7 +47,7 @@ if command -v fuse2fs >/dev/null; then
     is $? 1 "fuse2fs: fails"
     like "$(cat out)" "it can't be mounted" "fuse2fs: cut at the wrong moment"
     before=$(grep -c unreadable found/results.jsonl)
-    name=$(sed -n 's/.*again: disktorture show //p' out | head -1)
+    name=$(sed -n 's/.*again: disktorture .*show //p' out | head -1)
     like "$(disktorture --out found show "$name" </dev/null)" "unreadable" "fuse2fs: shown again"
     torture fuse2fs 8M --check true --fsck "e2fsck -fy \"\$image\""
     after=$(grep -c unreadable found/results.jsonl)

@@ -21,6 +21,8 @@ for i in $(cat "$acked"); do
 done
 SH
 torture () { disktorture --size 1M --workload "sh work.sh" --check "sh check.sh" "$@"; }
+# causes FILE: what a run has told of them, wherever it was.
+causes () { sed -n '/FAILED/,$ { s/--out [a-z]* //; p }' "$1"; }
 results () { jq -r '[.name, .outcome, .digest, .reason] | join(" ")' "$1"/results*.jsonl | sort -u; }
 
 torture list >all 2>/dev/null
@@ -40,7 +42,7 @@ run --resume-failed
 is $? 0 "it goes on"
 is "$(results disktorture.out)" "$(results single)" "and finds what a single run does"
 disktorture report >report.txt
-is "$? $(sed -n '/FAILED/,$p' report.txt)" "1 $(sed -n '/FAILED/,$p' single.txt)" "and the same causes"
+is "$? $(causes report.txt)" "1 $(causes single.txt)" "and the same causes"
 
 # As a job of an array has it.
 rm disktorture.out/results*

@@ -62,7 +62,7 @@ found ()
     is "$(sed -nE 's/.*\[([A-D])\b.*/\1/p' out | sort -u)" "$class" "$what: class"
     like "$(cat out)" "$sentence" "$what: sentence"
     is "$(grep -E '^ +(check|mount):' out | grep -vE "check: $line\$")" "" "$what: reasons"
-    name=$(sed -n 's/.*again: disktorture show //p' out | head -1)
+    name=$(sed -n 's/.*again: disktorture .*show //p' out | head -1)
     like "$(disktorture --out found show "$name" </dev/null)" "
 broken: $line$" "$what: shown again"
     first=$(grep -v -n -m 1 '"outcome":"good"' found/results.jsonl | cut -d : -f 1)

@@ -20,6 +20,8 @@ done
 SH
 echo 0 >slow
 torture () { disktorture --size 1M --workload "sh work.sh" --check "sh check.sh" "$@" 2>&1 </dev/null; }
+# causes FILE: what a run has told of them, wherever it was.
+causes () { sed -n '/FAILED/,$ { s/--out [a-z]* //; p }' "$1"; }
 # results DIR: what was found, in order of names.
 results () { jq -r '[.name, .outcome, .digest, .reason] | join(" ")' "$1"/results*.jsonl | sort; }
 
@@ -36,7 +38,7 @@ check "has many states" [ "$all" -gt 40 ]
 
 torture --out jobs --jobs 3 >jobs.txt
 is "$(results jobs)" "$(results single)" "three at once"
-is "$(sed -n '/FAILED/,$p' jobs.txt)" "$(sed -n '/FAILED/,$p' single.txt)" "and the same causes"
+is "$(causes jobs.txt)" "$(causes single.txt)" "and the same causes"
 
 # Killed in the middle.
 echo 0.05 >slow
@@ -56,7 +58,7 @@ is "$(results killed)" "$(results single)" "it goes on"
 n=$(wc -l <checks)
 check "with the rest alone, and a few to find the least that must be lost: $n" [ "$n" -lt "$((all - before + 20))" ]
 like "$(cat killed.txt)" "\($before by an earlier run\)" "and says so"
-is "$(sed -n '/FAILED/,$p' killed.txt)" "$(sed -n '/FAILED/,$p' single.txt)" "the same causes"
+is "$(causes killed.txt)" "$(causes single.txt)" "the same causes"
 
 # A budget.
 echo 0.3 >slow
@@ -80,7 +82,7 @@ xargs -P 2 -L 1 disktorture --out parts check <names
 is "$(results parts)" "$(results single)" "each part is checked"
 disktorture --out parts check "$(head -1 names)"
 disktorture report --out parts --junit junit.xml >parts.txt
-is "$? $(sed -n '/FAILED/,$p' parts.txt)" "1 $(sed -n '/FAILED/,$p' single.txt)" "the report: doubles count once"
+is "$? $(causes parts.txt)" "1 $(causes single.txt)" "the report: doubles count once"
 disktorture --out parts report parts/results-*.jsonl >files.txt
 is "$(cat files.txt)" "$(cat parts.txt)" "of the files that are named"
 python3 - <<'PY' >xml

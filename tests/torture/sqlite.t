@@ -25,8 +25,8 @@ FAILED    [0-9]+ states, 1 cause
 1  the check says no .* legal   \[A: nothing is lost.*
 .*After \"ack .\", power is cut .*\.  Nothing that the disk had is lost\.
    check: lost: [1-5]
-   again: disktorture show crash/" "what it says"
-name=$(sed -n 's/.*again: disktorture show //p' full)
+   again: disktorture .*show crash/" "what it says"
+name=$(sed -n 's/.*again: disktorture .*show //p' full)
 is "$(disktorture --out out-full show "$name" </dev/null | tail -1)" "$(sed -n 's/.*check: lost/broken: lost/p' full)" "shown again"
 # shellcheck disable=SC2016 # the command gets them
 is "$(disktorture --out out-full show "$name" -- sh -c 'ls "$dir" | grep db; cat "$image" | wc -c' | tail -2 | xargs)" \
