@@ -5,7 +5,7 @@
 . "$TOP/tests/lib/mounts.sh"
 need nbdfuse
 
-export TMPDIR="$scratch/t m&p"
+export TMPDIR="$scratch/t m%p"
 mkdir "$TMPDIR"
 export PATH=$TOP:$PATH          # commands are those of the manual
 

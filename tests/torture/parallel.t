@@ -33,7 +33,7 @@ lines=$(wc -l <names)
 check "there are many parts: $lines" [ "$lines" -gt 8 ]
 run () { parallel --sshlogin 1/:,1/: -j 2 --workdir . --joblog log "$@" disktorture check :::: names; }
 run >run.txt 2>&1 &
-await grep -q disktorture log
+await_from $! parallel grep -q disktorture log
 pkill -KILL -P $! 2>/dev/null
 kill -KILL $!
 wait $! 2>/dev/null

@@ -45,7 +45,7 @@ echo 0.05 >slow
 rm -f checks
 torture --out killed >/dev/null &
 pid=$!
-await test -s killed/results.jsonl
+await_from "$pid" disktorture test -s killed/results.jsonl
 pkill -KILL -P "$pid" -x disktorture || kill -KILL "$pid"
 wait "$pid" 2>/dev/null
 before=$(wc -l <killed/results.jsonl)
@@ -63,7 +63,7 @@ is "$(causes killed.txt)" "$(causes single.txt)" "the same causes"
 # A budget.
 echo 0.3 >slow
 torture --out budget --budget 1s >budget.txt &
-await grep -q crashes budget.txt
+await_from $! disktorture grep -q crashes budget.txt
 like "$(torture --out budget; echo $?)" "^disktorture: --out budget: another run is at work there
 2$" "two runs at once"
 wait $!
