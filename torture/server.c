@@ -155,7 +155,8 @@ server_save (const char *state, const char *file, char **why)
 {
   char *const name = lua_string (state), *const to = lua_string (file);
   char *const chunk = text ("local ok, s = pcall(disk.get, disk, %s)"
-                            " if not ok then return s end s:save(%s) return ''", name, to);
+                            " if not ok then return s end local open <close> = s s:save(%s)"
+                            " return ''", name, to);
 
   *why = server_ask (chunk);
   free (chunk);

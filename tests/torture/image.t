@@ -90,5 +90,12 @@ like "$(cat out)" "After \"ack 9\", power is cut .*
 SYNC=,fsync torture --workload "$work" \
     --check 'test "$(nbdcopy "$uri" - | cksum)" = "$(cksum <"$image")" || { echo "$uri"; exit 1; }'
 is "$? $(tail -1 out)" "0 good      no state failed" "the check has each state as \$uri, too"
+cat >uri.sh <<'SH'
+nbdsh -u "$uri" -c 'h.pwrite(b"y" * 4096, 0); h.flush(); assert h.pread(1, 0) == b"y"' || exit
+# The server notes a little later that the client has left.
+until test "$(nbdcopy "$uri" - | cksum)" = "$(cksum <"$image")"; do sleep 0.01; done
+SH
+torture --workload "$work" --check "sh $scratch/uri.sh"
+is "$? $(tail -1 out)" "0 good      no state failed" "what is written there goes with its client"
 is "$(left)" "" "nothing is left behind"
 done_testing
