@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <search.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,11 +18,12 @@
 #include <sys/wait.h>
 
 #include "control/client.h"
-#include "lib/array.h"
 #include "torture/place.h"
 #include "torture/server.h"
 #include "torture/tools.h"
 #include "torture/workers.h"
+
+#define MOST_MESSAGE 65536      /* bytes to a worker */
 
 struct answer {
   bool asks;                    /* are these files known? */
@@ -43,16 +45,15 @@ struct worker {
   int fd;
   bool busy;
   size_t tag, marks;            /* of what it checks */
-  size_t known;                 /* the number of what has the same files, from 1; or 0 */
-  size_t seen;                  /* the number of what will be seen then, or SIZE_MAX */
+  const struct seen *known;     /* what has the same files, and a result; or NULL */
+  struct seen *seen;            /* what waits for this result, or NULL */
 };
 
 static const struct checking *checking;
 static struct worker *worker;
 static struct pollfd *polled;   /* room for one each */
 static unsigned workers;
-static struct seen *seen;
-static size_t seen_n, seen_room, *slot, slots;  /* SLOT: a hash table of numbers, from 1 */
+static void *all_seen;          /* a tree, as search.h has it */
 
 /*--------------------------------------------------------------------*/
 /* In a worker. */
@@ -99,49 +100,32 @@ work (unsigned number, int fd)
 /*--------------------------------------------------------------------*/
 /* What was seen. */
 
-static size_t
-find_slot (const uint64_t files[2], size_t marks)
+static int
+compare_seen (const void *a, const void *b)
 {
-  size_t i = (files[0] ^ marks * UINT64_C (0x9E3779B97F4A7C15)) & (slots - 1);
+  const struct seen *x = a, *y = b;
+  const int differ = memcmp (x->files, y->files, sizeof x->files);
 
-  while (slot[i] && (memcmp (seen[slot[i] - 1].files, files, sizeof seen->files) != 0
-                     || seen[slot[i] - 1].marks != marks))
-    i = (i + 1) & (slots - 1);
-  return i;
-}
-
-static void
-grow_slots (void)
-{
-  if (2 * seen_n < slots)
-    return;
-  free (slot);
-  slots = slots ? 2 * slots : 64;
-  slot = calloc (slots, sizeof *slot);
-  if (!slot)
-    wrong ("out of memory");
-  for (size_t i = 0; i < seen_n; i++)
-    slot[find_slot (seen[i].files, seen[i].marks)] = i + 1;
+  return differ ? differ : x->marks < y->marks ? -1 : x->marks > y->marks;
 }
 
 /* Answer whether files are known.  If they are new, the result is to be remembered. */
 static void
 tell_worker (struct worker *w, const uint64_t files[2])
 {
-  size_t i;
+  struct seen *s = room (NULL, sizeof *s), **found;
   char known;
 
-  grow_slots ();
-  i = find_slot (files, w->marks);
-  if (!slot[i]) {
-    if (!array_grow (&seen, seen_n, &seen_room, sizeof *seen))
-      wrong ("out of memory");
-    seen[seen_n++] = (struct seen) { { files[0], files[1] }, w->marks, false, GOOD, NULL };
-    slot[i] = seen_n;
-    w->seen = seen_n - 1;
-  }
-  known = seen[slot[i] - 1].done;
-  w->known = known ? slot[i] : 0;
+  *s = (struct seen) { { files[0], files[1] }, w->marks, false, GOOD, NULL };
+  found = tsearch (s, &all_seen, compare_seen);
+  if (!found)
+    wrong ("out of memory");
+  if (*found == s)
+    w->seen = s;
+  else
+    free (s);
+  known = (*found)->done;
+  w->known = known ? *found : NULL;
   if (send (w->fd, &known, 1, 0) != 1)
     wrong ("a worker has died");
 }
@@ -149,11 +133,11 @@ tell_worker (struct worker *w, const uint64_t files[2])
 static void
 remember (struct worker *w, const struct result *r)
 {
-  if (!seen || w->seen == SIZE_MAX)
+  if (!w->seen)
     return;
-  seen[w->seen].done = true;
-  seen[w->seen].outcome = r->outcome;
-  seen[w->seen].reason = *r->reason ? copy_of (r->reason) : NULL;
+  w->seen->done = true;
+  w->seen->outcome = r->outcome;
+  w->seen->reason = *r->reason ? copy_of (r->reason) : NULL;
 }
 
 /*--------------------------------------------------------------------*/
@@ -224,8 +208,8 @@ workers_give (size_t tag, const struct state *s)
   w->busy = true;
   w->tag = tag;
   w->marks = s->point->marks;
-  w->known = 0;
-  w->seen = SIZE_MAX;
+  w->known = NULL;
+  w->seen = NULL;
   free (message);
 }
 
@@ -255,7 +239,7 @@ wait_for_one (void)
 static void
 finish (struct worker *w, const struct result *theirs, struct result *r)
 {
-  const struct seen *s = w->known ? &seen[w->known - 1] : NULL;
+  const struct seen *s = w->known;
 
   *r = *theirs;
   w->busy = false;
@@ -280,7 +264,7 @@ workers_take (size_t *tag, struct result *r, bool *known)
       tell_worker (w, a.files);
     else {
       *tag = w->tag;
-      *known = w->known;
+      *known = w->known != NULL;
       finish (w, &a.result, r);
       return true;
     }
