@@ -43,25 +43,38 @@ heap_of (const struct trying *t, const struct state *s)
   return &t->heap[s->point - t->checking->history->point];
 }
 
-/* The next one to be checked, or SIZE_MAX.  Where it fails in the same words again and again,
- * the rest can wait.
- */
+/* Where it fails in the same words again and again, the rest can wait. */
+static bool
+can_wait (const struct trying *t, const struct state *s)
+{
+  return t->heap && heap_of (t, s)->n >= ENOUGH;
+}
+
+/* The next one of this pass, or SIZE_MAX. */
+static size_t
+next_of_pass (struct trying *t)
+{
+  while (t->next < t->names.n) {
+    const struct state *s = &t->names.state[t->next++];
+
+    if (!s->checked && !s->given && (t->late || !can_wait (t, s)))
+      return t->next - 1;
+  }
+  return SIZE_MAX;
+}
+
+/* The next one to be checked, or SIZE_MAX. */
 static size_t
 next_state (struct trying *t)
 {
-  if (t->end && sys_now () > t->end)
-    return SIZE_MAX;
-  for (;; t->next++) {
-    const struct state *s = &t->names.state[t->next];
+  size_t i = t->end && sys_now () > t->end ? SIZE_MAX : next_of_pass (t);
 
-    if (t->next == t->names.n) {
-      if (t->late)
-        return SIZE_MAX;
-      t->late = true;
-      t->next = SIZE_MAX;       /* 0 is next */
-    } else if (!s->checked && !s->given && (t->late || heap_of (t, s)->n < ENOUGH))
-      return t->next++;
+  if (i == SIZE_MAX && t->next == t->names.n && !t->late) {
+    t->late = true;
+    t->next = 0;
+    i = next_of_pass (t);
   }
+  return i;
 }
 
 static void
@@ -187,7 +200,7 @@ remember (void *trying, const char *name, const struct state *found)
   t->before += !s->checked;
   s->checked = true;
   s->outcome = found->outcome;
-  s->reason = found->reason;
+  s->reason = found->reason && *found->reason ? found->reason : NULL;
 }
 
 int
@@ -241,9 +254,6 @@ int
 campaign_check (const struct checking *c, char **names)
 {
   struct trying t = { .checking = c };
-  struct result r;
-  size_t i;
-  bool known;
 
   for (; *names; names++)
     for (char *name = strtok (*names, " \t\n"); name; name = strtok (NULL, " \t\n")) {
@@ -253,15 +263,7 @@ campaign_check (const struct checking *c, char **names)
       names_add (&t.names, &s);
     }
   t.results = out_results (c->options, NULL);
-  do {
-    while (workers_idle () && t.next < t.names.n) {
-      workers_give (t.next, &t.names.state[t.next]);
-      t.next++;
-    }
-    if (!workers_take (&i, &r, &known) || i >= t.names.n)
-      break;
-    accept (&t, &t.names.state[i], &r);
-  } while (true);
+  try_all (&t);
   fclose (t.results);
   return DONE_GOOD;
 }
