@@ -25,7 +25,7 @@ static const struct kind {
 } kinds[] = {
   { "ext4", "loop", "mkfs.ext4 -q -F -b 4096 \"$disk\"", "e2fsck -fn \"$image\"" },
   /* Copies of a disk have its name. */
-  { "xfs", "loop,nouuid", "mkfs.xfs -q -f \"$disk\"", "xfs_repair -n \"$image\"" },
+  { "xfs", "loop,nouuid", "mkfs.xfs -q -f -s size=$sector \"$disk\"", "xfs_repair -n \"$image\"" },
   { "btrfs", "loop", "mkfs.btrfs -q -f \"$disk\"", "btrfs check --readonly \"$image\"" },
   { "fuse2fs", NULL, "mkfs.ext4 -q -F -b 4096 -E root_owner=$(id -u):$(id -g) \"$disk\"",
     "e2fsck -fn \"$image\"" },
@@ -200,10 +200,10 @@ place_share (unsigned number, const char *type)
 {
   char *const dir = text ("%s/%u", place, number);
 
-  place = NULL;                 /* is not this process's to remove */
   own_mounts (type);
   if (mkdir (dir, 0777) == -1)
     wrong ("%s: %s", dir, strerror (errno));
+  place = dir;                  /* this process removes no more than that */
   return dir;
 }
 
@@ -235,7 +235,7 @@ place_no_disk (void)
   if (fuse > 0) {
     if (!help ((const char *const[]) { "fusermount3", "-u", dir, NULL }, why, sizeof why))
       kill (fuse, SIGTERM);
-    waitpid (fuse, NULL, 0);
+    stopped (fuse);
   }
   fuse = 0;
   free (dir);

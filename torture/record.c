@@ -2,8 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <termios.h>
@@ -29,14 +27,18 @@ set_mark (const char *what)
   free (s);
 }
 
-/* A command of the user, with what it is told.  Ends the program if it fails. */
+/* A command that prepares the disk, with what it is told.  Ends the program if it fails. */
 static void
-prepare (const char *what, const char *command, const char *disk)
+prepare (const char *what, const char *command, const char *disk, const struct options *o)
 {
-  struct ended e = run_command (command, (const char *const[]) { "disk", disk, NULL }, 0);
+  struct ended e = run_command (command, (const char *const[]) {
+    "disk", disk, "sector", o->sector, NULL
+  }, 0);
+  char *const why = ended_error (&e);
 
   if (!ended_well (&e))
-    wrong ("%s failed: %s", what, e.last);
+    wrong ("%s failed: %s%s", what, why, strcmp (what, "mkfs") == 0 ? " (any of them makes do with --size 512M)" : "");
+  free (why);
   ended_free (&e);
 }
 
@@ -115,8 +117,10 @@ take_line (struct said *s)
 }
 
 static void
-take_output (struct said *s, const char *buf, size_t n)
+take_output (void *said, const char *buf, size_t n)
 {
+  struct said *const s = said;
+
   for (size_t i = 0; i < n; i++)
     if (buf[i] == '\n')
       take_line (s);
@@ -124,50 +128,19 @@ take_output (struct said *s, const char *buf, size_t n)
       s->line[s->len++] = buf[i];
 }
 
-/* Follow what it says to its end; what it leaves behind is killed then, and may hold the
- * terminal no longer.  Returns its status.
- */
-static int
-follow (pid_t pid, int terminal, struct said *s)
-{
-  bool ended = false;
-  int status = 0;
-
-  for (;;) {
-    struct pollfd p = { .fd = terminal, .events = POLLIN };
-    char buf[4096];
-    ssize_t n;
-
-    poll (&p, 1, 20);
-    check_signals ();
-    if (!ended && waitpid (pid, &status, WNOHANG) == pid) {
-      ended = true;
-      kill (-pid, SIGKILL);
-      kill_strays ();
-    }
-    if (!p.revents)
-      continue;
-    n = read (terminal, buf, sizeof buf);
-    if (n > 0)
-      take_output (s, buf, (size_t) n);
-    else if (ended)
-      return status;
-  }
-}
-
 static void
 work (const struct options *o, const char *const *env)
 {
   struct said said = { .len = 0 };
+  struct following f = { .take = take_output, .context = &said };
   int theirs, status;
-  const int ours = open_terminal (&theirs);
-  const pid_t pid = start_workload (o, env, theirs);
+  pid_t pid;
 
+  f.fd = open_terminal (&theirs);
+  pid = start_workload (o, env, theirs);
   close (theirs);
-  set_running (pid);
-  status = follow (pid, ours, &said);
-  set_running (0);
-  close (ours);
+  status = follow (pid, &f);
+  close (f.fd);
   if (!WIFEXITED (status) || WEXITSTATUS (status) != 0)
     wrong ("the workload fails on a healthy disk (%s %d)%s%s",
            WIFSIGNALED (status) ? "signal" : "exit status",
@@ -190,9 +163,9 @@ record (const struct options *o, const char *place)
   char why[600];
 
   if (o->setup)
-    prepare ("--setup", o->setup, disk);
+    prepare ("--setup", o->setup, disk, o);
   else if (o->mount)
-    prepare ("mkfs", place_mkfs (o->mount), disk);
+    prepare ("mkfs", place_mkfs (o->mount), disk, o);
   flush_disk (disk);
   set_mark (BEGIN_MARK);
   if (o->mount && !place_mount (o->mount, disk, dir, true, why, sizeof why))

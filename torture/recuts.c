@@ -12,27 +12,6 @@
 #include "torture/server.h"
 #include "torture/tools.h"
 
-/* A word for a shell, from malloc. */
-static char *
-quoted (const char *word)
-{
-  char *all = NULL;
-  size_t size;
-  FILE *out = open_memstream (&all, &size);
-
-  if (!out)
-    wrong ("out of memory");
-  putc ('\'', out);
-  for (; *word; word++)
-    if (*word == '\'')
-      fputs ("'\\''", out);
-    else
-      putc (*word, out);
-  putc ('\'', out);
-  fclose (out);
-  return all;
-}
-
 /* What was promised before this state, as the lines of a workload. */
 static void
 write_promised (const struct checking *c, const struct state *s, const char *file)
@@ -54,7 +33,7 @@ write_promised (const struct checking *c, const struct state *s, const char *fil
 static int
 run_again (const struct options *o, const char *out, const char *image, const char *promised)
 {
-  char *const from = quoted (image), *const setup = text ("cat %s >\"$disk\"", from);
+  char *const from = shell_word (image), *const setup = text ("cat %s >\"$disk\"", from);
   char *const timeout = text ("%g", o->timeout), *const jobs = text ("%u", o->jobs);
   char *const seed = text ("%" PRIu64, o->seed);
   const char *const argv[] = {
@@ -74,8 +53,7 @@ run_again (const struct options *o, const char *out, const char *image, const ch
     become (argv, NULL);
   if (pid > 0) {
     keep (pid);
-    waitpid (pid, &status, 0);
-    check_signals ();
+    status = stopped (pid);
   }
   free (from);
   free (setup);

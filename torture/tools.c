@@ -23,7 +23,7 @@
 #define MOST_OUTPUT (1 << 20)   /* bytes; who writes more has gone mad */
 
 static volatile sig_atomic_t asked;     /* to end */
-static pid_t running;
+static pid_t running;           /* a group that ends with this program, or 0 */
 static bool is_worker;
 static pid_t *kept;             /* what was started to stay */
 static size_t kept_n, kept_room;
@@ -51,10 +51,22 @@ note_signal (int signal)
   asked = signal;
 }
 
+/* On those that ask this program to end. */
+static void
+on_signals (void (*handler) (int))
+{
+  static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+  const struct sigaction action = { .sa_handler = handler };
+
+  for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
+    sigaction (signals[i], &action, NULL);
+}
+
 static _Noreturn void
 give_up (void)
 {
-  asked = 0;                    /* what cleans up runs programs */
+  on_signals (SIG_IGN);         /* what cleans up runs programs, and waits for them */
+  asked = 0;
   if (running > 0)
     kill (-running, SIGKILL);
   kill_strays ();
@@ -65,16 +77,9 @@ give_up (void)
 void
 take_signals (void)
 {
-#ifdef __linux__
-  prctl (PR_SET_CHILD_SUBREAPER, 1);
-#endif
-
-  static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
-  const struct sigaction note = { .sa_handler = note_signal };
   const struct sigaction ignore = { .sa_handler = SIG_IGN };
 
-  for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
-    sigaction (signals[i], &note, NULL);
+  on_signals (note_signal);
   sigaction (SIGPIPE, &ignore, NULL);
 #ifdef __linux__
   prctl (PR_SET_CHILD_SUBREAPER, 1);    /* for kill_strays */
@@ -99,12 +104,6 @@ check_signals (void)
     give_up ();
   if (asked)
     wrong ("stopped by signal %d", (int) asked);
-}
-
-void
-set_running (pid_t group)
-{
-  running = group;
 }
 
 _Noreturn void
@@ -151,6 +150,21 @@ text (const char *format, ...)
   if (n == -1)
     wrong ("out of memory");
   return s;
+}
+
+char *
+shell_word (const char *word)
+{
+  char *const all = room (NULL, 4 * strlen (word) + 3), *to = all;
+
+  *to++ = '\'';
+  for (; *word; word++)
+    if (*word == '\'')
+      to = stpcpy (to, "'\\''");
+    else
+      *to++ = *word;
+  strcpy (to, "'");
+  return all;
 }
 
 void
@@ -212,17 +226,19 @@ keep (pid_t pid)
   kept[kept_n++] = pid;
 }
 
-void
+int
 stopped (pid_t pid)
 {
+  int status = -1;
   size_t n = 0;
 
-  while (waitpid (pid, NULL, 0) == -1 && errno == EINTR)
-    ;
+  while (waitpid (pid, &status, 0) == -1 && errno == EINTR)
+    check_signals ();
   for (size_t i = 0; i < kept_n; i++)
     if (kept[i] != pid)
       kept[n++] = kept[i];
   kept_n = n;
+  return status;
 }
 
 static bool
@@ -301,19 +317,70 @@ kill_told (const char *dir)
   free (buf);
 }
 
-/* What a program writes. */
+/* Read what comes within so many milliseconds: 1; 0: nothing did; -1: nothing will. */
+static int
+read_some (struct following *f, int ms)
+{
+  struct pollfd p = { .fd = f->fd, .events = POLLIN };
+  char buf[4096];
+  ssize_t n;
+
+  if (poll (&p, 1, ms) <= 0)
+    return 0;
+  n = read (f->fd, buf, sizeof buf);
+  if (n > 0) {
+    f->bytes += (size_t) n;
+    f->take (f->context, buf, (size_t) n);
+  }
+  return n > 0 ? 1 : n == -1 && errno == EINTR ? 0 : -1;
+}
+
+/* It has ended, or must: kill what is left of it. */
+static void
+end_group (pid_t pid, int *status, bool hung)
+{
+  kill (-pid, SIGKILL);
+  if (hung)
+    waitpid (pid, status, 0);
+  running = 0;
+  kill_strays ();
+}
+
+int
+follow (pid_t pid, struct following *f)
+{
+  const uint64_t end = f->seconds > 0 ? sys_now () + (uint64_t) (f->seconds * 1e9) : 0;
+  int more = 0, status = 0;
+
+  running = pid;
+  while (!f->hung && waitpid (pid, &status, WNOHANG) == 0) {
+    if (more != -1)
+      more = read_some (f, 20);
+    else
+      usleep (500);             /* it has closed its output, and works on */
+    check_signals ();
+    f->flooded = f->most && f->bytes > f->most;
+    f->hung = f->flooded || (end && sys_now () > end);
+  }
+  end_group (pid, &status, f->hung);
+  while ((!f->most || f->bytes <= f->most) && read_some (f, 0) > 0)
+    ;
+  return status;
+}
+
+/* What a command has written. */
 struct output {
-  int fd;
   char *all;
-  size_t room;
-  size_t n;                     /* bytes so far */
+  size_t n, room;
   char line[500], first[500], last[500];
   size_t len;
 };
 
 static void
-take_output (struct output *o, const char *buf, size_t n)
+take_output (void *output, const char *buf, size_t n)
 {
+  struct output *const o = output;
+
   if (o->n + n >= o->room)
     o->all = room (o->all, o->room = 2 * (o->n + n) + 256);
   for (size_t i = 0; i < n; i++)
@@ -328,59 +395,14 @@ take_output (struct output *o, const char *buf, size_t n)
   }
 }
 
-/* Read what comes within so many milliseconds: 1; 0: nothing did; -1: nothing will. */
-static int
-read_some (struct output *o, int ms)
-{
-  struct pollfd p = { .fd = o->fd, .events = POLLIN };
-  char buf[4096];
-  ssize_t n;
-
-  if (poll (&p, 1, ms) <= 0)
-    return 0;
-  n = read (o->fd, buf, sizeof buf);
-  if (n > 0)
-    take_output (o, buf, (size_t) n);
-  return n > 0 ? 1 : n == -1 && errno == EINTR ? 0 : -1;
-}
-
-/* Follow a program to its end, and kill what is left of it, which may still hold its output.
- * END: until when it may run, or 0.
- */
-static void
-follow (pid_t pid, uint64_t end, struct output *o, struct ended *e)
-{
-  int more = 0, status = 0;
-
-  while (!e->hung && waitpid (pid, &status, WNOHANG) == 0) {
-    if (more != -1)
-      more = read_some (o, 20);
-    else
-      usleep (500);
-    check_signals ();
-    e->flooded = o->n > MOST_OUTPUT;
-    e->hung = e->flooded || (end && sys_now () > end);
-  }
-  kill (-pid, SIGKILL);
-  set_running (0);
-  if (e->hung)
-    waitpid (pid, &status, 0);
-  else {
-    e->signal = WIFSIGNALED (status) ? WTERMSIG (status) : 0;
-    e->code = WIFEXITED (status) ? WEXITSTATUS (status) : 0;
-  }
-  kill_strays ();
-  while (o->n <= MOST_OUTPUT && read_some (o, 0) > 0)
-    ;
-}
-
 struct ended
 run (const char *const *argv, const char *const *env, double seconds)
 {
-  const uint64_t end = seconds > 0 ? sys_now () + (uint64_t) (seconds * 1e9) : 0;
   struct output o = { .n = 0 };
-  struct ended e = { .hung = false };
-  int fds[2];
+  struct following f = {
+    .seconds = seconds, .most = MOST_OUTPUT, .take = take_output, .context = &o
+  };
+  int fds[2], status;
   pid_t pid;
 
   if (pipe2 (fds, O_CLOEXEC) == -1 || (pid = fork ()) == -1)
@@ -388,17 +410,18 @@ run (const char *const *argv, const char *const *env, double seconds)
   if (pid == 0)
     become_quiet (argv, env, fds[1]);
   setpgid (pid, pid);
-  set_running (pid);
   close (fds[1]);
-  o.fd = fds[0];
-  follow (pid, end, &o, &e);
+  f.fd = fds[0];
+  status = follow (pid, &f);
+  close (f.fd);
   take_output (&o, "\n", 1);
   o.all[o.n] = '\0';
-  e.all = o.all;
-  e.first = copy_of (o.first);
-  e.last = copy_of (*o.last ? o.last : o.first);
-  close (o.fd);
-  return e;
+  return (struct ended) {
+    .hung = f.hung, .flooded = f.flooded,
+    .signal = !f.hung && WIFSIGNALED (status) ? WTERMSIG (status) : 0,
+    .code = !f.hung && WIFEXITED (status) ? WEXITSTATUS (status) : 0,
+    .first = copy_of (o.first), .last = copy_of (*o.last ? o.last : o.first), .all = o.all
+  };
 }
 
 struct ended
@@ -411,6 +434,22 @@ bool
 ended_well (const struct ended *e)
 {
   return !e->hung && !e->signal && e->code == 0;
+}
+
+char *
+ended_error (const struct ended *e)
+{
+  static const char *const words[] = { "rror", "ailed", "annot", "an't", "too small", "must be", "nvalid" };
+
+  for (const char *line = e->all; *line; line += strcspn (line, "\n"), line += *line == '\n') {
+    char *const one = text ("%.*s", (int) strcspn (line, "\n"), line);
+
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+      if (strstr (one, words[i]))
+        return one;
+    free (one);
+  }
+  return copy_of (e->last);
 }
 
 void

@@ -14,8 +14,6 @@
 /* Exit codes: nothing failed, something did, or the tool could not do its job. */
 enum { DONE_GOOD, DONE_FAILED, DONE_WRONG };
 
-#define MOST_MESSAGE 65536      /* bytes to a worker */
-
 _Noreturn void wrong (const char *format, ...)
   __attribute__ ((format (printf, 1, 2)));
 
@@ -34,11 +32,11 @@ const char *own_path (void);
 /* In a worker: end quietly when asked to, and with the parent. */
 void become_worker (void);
 
-/* What runs in a group of its own now, to be killed with this program; 0: nothing. */
-void set_running (pid_t group);
-
 /* A text as printf makes it, from malloc. */
 char *text (const char *format, ...) __attribute__ ((format (printf, 1, 2)));
+
+/* The same text as one word for a shell, from malloc. */
+char *shell_word (const char *word);
 
 /* As realloc and strdup. */
 void *room (void *old, size_t size);
@@ -46,6 +44,22 @@ char *copy_of (const char *s);
 
 /* Create a file that holds these bytes. */
 void write_file (const char *name, const char *bytes, size_t n);
+
+/* How a program in a group of its own is followed to its end. */
+struct following {
+  int fd;                       /* its output, */
+  void (*take) (void *context, const char *buf, size_t n);      /* who gets it, */
+  void *context;
+  double seconds;               /* and the time that it may take; 0: any */
+  size_t most;                  /* bytes that it may write; 0: any */
+  size_t bytes;                 /* that it has written */
+  bool hung, flooded;           /* as in struct ended */
+};
+
+/* Follow one.  What it leaves behind is killed, and may hold its output no longer.  Returns
+ * its status, as waitpid gives it.
+ */
+int follow (pid_t pid, struct following *f);
 
 /* How a program ended. */
 struct ended {
@@ -66,12 +80,15 @@ struct ended run_command (const char *command, const char *const *env, double se
 void ended_free (struct ended *e);
 bool ended_well (const struct ended *e);
 
+/* Why it failed, in one line, from malloc: the first that speaks of an error, or its last. */
+char *ended_error (const struct ended *e);
+
 /* Start one that stays until this program ends, with its output in the file LOG. */
 pid_t start (const char *const *argv, const char *log);
 
-/* Note that a process stays; and wait for its end. */
+/* Note that a process stays; and wait for its end, which gives its status. */
 void keep (pid_t pid);
-void stopped (pid_t pid);
+int stopped (pid_t pid);
 
 /* Kill what programs have left behind: all that runs under this one, but for those that were
  * started to stay.
