@@ -17,7 +17,8 @@ static const char events[] =
   "for e in disk:history() do"
   " if e.kind == 'mark' and e.text == '" BEGIN_MARK "' then began = true"
   " elseif e.kind == 'mark' and e.text == '" END_MARK "' then t[#t + 1] = 'e'"
-  " elseif began and e.kind == 'mark' then t[#t + 1] = ('m %d %s'):format(e.time, e.text)"
+  " elseif began and e.kind == 'mark' then "
+  "  t[#t + 1] = ('m %d %s'):format(e.time, (e.text:gsub('%c', ' ')))"
   " elseif began and e.kind == 'flush' then t[#t + 1] = 'f'"
   " elseif began and e.kind == 'request' then"
   "  t[#t + 1] = ('r %d %d %d %s'):format(e.number, e.offset, e.count, e.op) end end "
@@ -112,7 +113,7 @@ history_read (const struct options *o, const char *promised)
       add_mark (&h, &marks, line);
     else if (*line == 'r') {
       add_request (&h, &requests, line);
-      h.kept_word = h.kept_word || (!ended && has_ack (&h));
+      h.written_after_ack = h.written_after_ack || (!ended && has_ack (&h));
     } else if (*line == 'e')
       ended = true;
     else

@@ -36,7 +36,7 @@ struct history {
   struct request *request;
   size_t requests, flushes;
   uint64_t bytes;               /* that were written */
-  bool kept_word;               /* it wrote something after its first "ack X" */
+  bool written_after_ack;       /* it wrote something after its first "ack X" */
   uint32_t sector;              /* bytes */
 };
 

@@ -46,7 +46,7 @@ make_history (const struct options *o, const char *place)
            "recorded  %zu writes, %zu flushes, %zu marks, %.1f MB in %.1f s\n", h.requests,
            h.flushes, h.marks, (double) h.bytes / 1e6, (double) (sys_now () - since) / 1e9);
   fflush (stdout);
-  if (h.marks > 0 && !h.kept_word && !o->promised)
+  if (h.marks > 0 && !h.written_after_ack && !o->promised)
     fputs ("disktorture: the first \"ack X\" came after the last write: is the output of the "
            "workload held back?\n", stderr);
   out_save_history (o);

@@ -46,7 +46,10 @@ static const char usage[] =
 "\n"
 "Exit status: 0: no state failed, 1: some did, 2: it could not be tried.\n";
 
-enum { SIZE = 1, HISTORY, MOUNT, SETUP, WORKLOAD, CHECK, SECTOR, TIMEOUT, SEED, JOBS, BUDGET, JUNIT, ORACLE, RECUTS, PROMISED, FSCK, OUT, HELP, VERSION_ };
+enum {
+  SIZE = 1, HISTORY, MOUNT, SETUP, WORKLOAD, CHECK, SECTOR, TIMEOUT, SEED, JOBS, BUDGET, JUNIT,
+  ORACLE, RECUTS, PROMISED, FSCK, OUT, HELP, VERSION_
+};
 
 static const struct option longs[] = {
   { "size", required_argument, NULL, SIZE }, { "history", required_argument, NULL, HISTORY },
@@ -82,7 +85,8 @@ take_number (const char *name, uint64_t least, uint64_t most)
   uint64_t n;
 
   if (!text_digits (&digits, &n) || *digits || n < least || n > most)
-    wrong ("%s %s: expected a whole number from %" PRIu64 " on", name, optarg, least);
+    wrong ("%s %s: expected a whole number from %" PRIu64 " to %" PRIu64,
+           name, optarg, least, most);
   return n;
 }
 
@@ -156,6 +160,26 @@ take_words (struct options *o, char **words)
     wrong ("%s: expected the name of a state, such as crash/before-flush-14/none", *words);
 }
 
+/* What does not go together.  On another machine, the run says the rest. */
+static void
+check_options (const struct options *o)
+{
+  const bool records = o->mode == DO_ALL || (o->mode == DO_LIST && o->workload);
+
+  if (o->mode == DO_ALL && !o->workload)
+    wrong ("--workload is missing: a command that does something worth keeping");
+  if (records && !o->check && !o->mount)
+    wrong ("--check is missing: a command that looks at what is left");
+  if (records && !o->check && o->oracle)
+    wrong ("--oracle %s needs --check: a command that prints what it finds", o->oracle);
+  if (records && o->fsck && !o->mount)
+    wrong ("--fsck needs --mount: a file system to mend");
+  if (o->jobs > 1 && o->mount && place_alone (o->mount))
+    wrong ("--jobs %u: only one %s of the same disk can be mounted at a time", o->jobs, o->mount);
+  if (o->recuts && !o->mount)
+    wrong ("--recuts needs --mount: a file system that recovers");
+}
+
 struct options
 read_options (int argc, char **argv)
 {
@@ -167,13 +191,6 @@ read_options (int argc, char **argv)
   while ((option = getopt_long (argc, argv, "", longs, NULL)) != -1)
     take_option (&o, option);
   take_words (&o, argv + optind);
-  if (o.mode == DO_ALL && !o.workload)
-    wrong ("--workload is missing: a command that does something worth keeping");
-  if (o.mode == DO_ALL && !o.check && !o.mount)
-    wrong ("--check is missing: a command that looks at what is left");
-  if (o.jobs > 1 && o.mount && place_alone (o.mount))
-    wrong ("--jobs %u: only one %s of the same disk can be mounted at a time", o.jobs, o.mount);
-  if (o.recuts && !o.mount)
-    wrong ("--recuts needs --mount: a file system that recovers");
+  check_options (&o);
   return o;
 }

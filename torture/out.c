@@ -15,6 +15,7 @@
 #include "lib/chance.h"
 #include "lib/json.h"
 #include "torture/out.h"
+#include "torture/place.h"
 #include "torture/server.h"
 #include "torture/tools.h"
 
@@ -124,7 +125,8 @@ list_said (const struct options *o, struct said said[SAID])
   const struct said all[SAID] = {
     { "--size", o->size }, { "--sector", o->sector }, { "--mount", o->mount },
     { "--setup", o->setup }, { "--workload", o->workload }, { "--check", o->check },
-    { "--fsck", o->fsck }, { "--seed", seed }, { "--oracle", o->oracle }, { "setup script", scripts_of (o->setup) },
+    { "--fsck", o->fsck }, { "--seed", seed }, { "--oracle", o->oracle },
+    { "setup script", scripts_of (o->setup) },
     { "workload script", scripts_of (o->workload) },
     { "check script", scripts_of (o->check) }, { "version", VERSION },
   };
@@ -191,16 +193,19 @@ keep_promised (const struct options *o)
 {
   char *const name = path_of (o, "promised");
   FILE *f = o->promised ? fopen (o->promised, "re") : NULL;
-  char *all = NULL;
-  size_t size = 0;
+  char buf[4096], *all = NULL;
+  size_t size = 0, n;
 
   if (!o->promised)
     return;
-  if (!f)
+  while (f && (n = fread (buf, 1, sizeof buf, f)) > 0) {
+    all = room (all, size + n);
+    memcpy (all + size, buf, n);
+    size += n;
+  }
+  if (!f || ferror (f))
     wrong ("--promised %s: %s", o->promised, strerror (errno));
-  if (getdelim (&all, &size, EOF, f) == -1 && ferror (f))
-    wrong ("--promised %s: %s", o->promised, strerror (errno));
-  write_file (name, all ? all : "", all ? strlen (all) : 0);
+  write_file (name, all, size);
   fclose (f);
   free (all);
   free (name);
@@ -241,6 +246,8 @@ out_recall (struct options *o)
     wrong ("%s/run.json: %s: first run disktorture with --workload and --check, or say "
            "--out DIR", o->out, strerror (errno));
   o->mount = member (line, "--mount", NULL);
+  if (o->mount && !place_known (o->mount))
+    wrong ("%s/run.json: --mount %s is not known here", o->out, o->mount);
   o->sector = member (line, "--sector", o->sector);
   o->oracle = member (line, "--oracle", NULL);
   if (!o->check)

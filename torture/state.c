@@ -96,9 +96,12 @@ state_again (const struct checking *c, const struct state *s)
   const char *const out = c->options->out;
   const bool usual = strcmp (out, DEFAULT_OUT) == 0;
   char *const name = state_name (s);
+  const bool plain = !out[strcspn (out, " \t\n'\"\\$`&|;<>()*?[]#~!{}")];
+  char *const word = plain ? copy_of (out) : shell_word (out);
   char *const command = text ("disktorture %s%s%sshow %s", usual ? "" : "--out ",
-                              usual ? "" : out, usual ? "" : " ", name);
+                              usual ? "" : word, usual ? "" : " ", name);
 
+  free (word);
   free (name);
   return command;
 }

@@ -44,6 +44,10 @@ refused ()
     like "$(cat out)" "^disktorture: $text" "$name: says why"
 }
 refused "--check is missing" "no check" --workload true
+refused "--check is missing" "no check in a list" --workload true list
+refused "--oracle set needs --check" "an oracle that reads nothing" --workload true --oracle set --mount fuse2fs
+refused "--fsck needs --mount" "a file system to mend" --workload true --check true --fsck true
+refused "--jobs 1001: expected a whole number from 1 to 1000" "too many jobs" --workload true --check true --jobs 1001
 refused "--workload is missing" "no workload" --check true
 refused "--size 1Q: expected" "a size" --size 1Q --workload true --check true
 refused "--sector 1: expected 512 or 4096" "a sector" --sector 1 --workload true --check true
@@ -76,11 +80,23 @@ SYNC=,fsync torture --workload "$work" --check "$check"
 SYNC=,fsync disktorture --size 1M --out found --workload "$work" --check "$check" >out 2>&1
 like "$? $(cat out)" "checked   [0-9]* of [0-9]*   \([0-9]* by an earlier run\)
 good" "what an earlier run has found stays"
+SYNC='' disktorture --size 1M --out "a b" --workload "$work" --check "$check" >out 2>&1
+like "$(cat out)" "again: disktorture --out 'a b' show crash/" "a directory with a space"
+bash -c "$(sed -n 's/.*again: //p' out | head -1)" >shown 2>&1
+like "$?: $(cat shown)" "^1: After .*is lost.*
+broken: record [123] is gone" "is shown again by the command as it is printed"
 name=$(sed -n 's/.*again: disktorture .*show //p' crashed)
 like "$(disktorture --out found show "$name" -- no-such-command 2>&1; echo $?)" "
 no-such-command: No such file or directory
 127$" "a command that is not there"
 like "$(disktorture --help)" "^usage: disktorture .*--workload COMMAND" "help"
+printf 'ack \377 9\nack x\n' >bytes
+SYNC=,fsync torture --promised bytes --workload "$work" --check "test \"\$(head -2 \"\$acked\" | od -c)\" = \"\$(sed 's/ack //' $scratch/bytes | od -c)\""
+is "$? $(cmp bytes found/promised 2>&1)" "0 " "what was promised is kept byte for byte"
+SYNC=,fsync torture --workload "memctl \"\$control\" 'disk:mark(\"ack 0\\n1\")'; $work" --check 'head -1 "$acked" | grep -qx "0 1" || test ! -s "$acked"'
+is "$? $(tail -1 out)" "0 good      no state failed" "a mark of two lines is one promise"
+SYNC=,fsync torture --workload "$work | cat >said; cat said" --check "$check"
+like "$(cat out)" "the first \"ack X\" came after the last write: is the output of the workload held back" "words that come too late"
 printf 'ack 1\nack 9\n' >promised
 SYNC=,fsync torture --promised promised --workload "printf 'record 9' | dd of=\"\$disk\" bs=4096 seek=9 conv=notrunc,fsync 2>>dd.err; $work" --check "$check"
 is $? 1 "what was promised before"
