@@ -191,23 +191,25 @@ compare_run (const struct options *o, const char *line)
 static void
 keep_promised (const struct options *o)
 {
+  char *const from = text ("--promised %s", o->promised ? o->promised : "");
   char *const name = path_of (o, "promised");
-  FILE *f = o->promised ? fopen (o->promised, "re") : NULL;
-  char buf[4096], *all = NULL;
-  size_t size = 0, n;
+  char *line = NULL;
+  size_t size = 0;
+  ssize_t n;
+  FILE *f, *to;
 
-  if (!o->promised)
-    return;
-  while (f && (n = fread (buf, 1, sizeof buf, f)) > 0) {
-    all = room (all, size + n);
-    memcpy (all + size, buf, n);
-    size += n;
+  if (o->promised) {
+    f = open_file (o->promised, "re", from);
+    to = open_file (name, "we", name);
+    while ((n = getline (&line, &size, f)) > 0)
+      fwrite (line, 1, (size_t) n, to);
+    if (ferror (f))
+      wrong ("%s: %s", from, strerror (errno));
+    close_file (to, name);
+    fclose (f);
   }
-  if (!f || ferror (f))
-    wrong ("--promised %s: %s", o->promised, strerror (errno));
-  write_file (name, all, size);
-  fclose (f);
-  free (all);
+  free (line);
+  free (from);
   free (name);
 }
 

@@ -160,20 +160,41 @@ shell_word (const char *word)
   *to++ = '\'';
   for (; *word; word++)
     if (*word == '\'')
-      to = stpcpy (to, "'\\''");
+      to += sprintf (to, "'\\''");
     else
       *to++ = *word;
-  strcpy (to, "'");
+  *to++ = '\'';
+  *to = '\0';
   return all;
+}
+
+FILE *
+open_file (const char *name, const char *mode, const char *called)
+{
+  FILE *const f = fopen (name, mode);
+
+  if (!f)
+    wrong ("%s: %s", called, strerror (errno));
+  return f;
+}
+
+void
+close_file (FILE *f, const char *called)
+{
+  const bool failed = ferror (f);
+
+  if (fclose (f) != 0 || failed)
+    wrong ("%s: %s", called, strerror (errno));
 }
 
 void
 write_file (const char *name, const char *bytes, size_t n)
 {
-  FILE *f = fopen (name, "we");
+  FILE *const f = open_file (name, "we", name);
 
-  if (!f || (n > 0 && fwrite (bytes, n, 1, f) != 1) || fclose (f) != 0)
-    wrong ("%s: %s", name, strerror (errno));
+  if (n > 0)
+    fwrite (bytes, n, 1, f);
+  close_file (f, name);
 }
 
 /*--------------------------------------------------------------------*/

@@ -42,6 +42,10 @@ char *shell_word (const char *word);
 void *room (void *old, size_t size);
 char *copy_of (const char *s);
 
+/* As fopen and fclose.  CALLED is what the error says: the file's name, or a parameter. */
+FILE *open_file (const char *name, const char *mode, const char *called);
+void close_file (FILE *f, const char *called);
+
 /* Create a file that holds these bytes. */
 void write_file (const char *name, const char *bytes, size_t n);
 
