@@ -127,7 +127,7 @@ install: all
 	for file in python/*.py shell/*.sh examples/*.*; do \
 	    install -D -m 644 "$$file" "$(DESTDIR)$(SHAREDIR)/$$file" || exit; \
 	done
-	chmod +x "$(DESTDIR)$(SHAREDIR)/examples/copy.sh"
+	cd "$(DESTDIR)$(SHAREDIR)/examples" && chmod +x copy.sh work.sh check.sh
 
 dist: NAME = nbdkit-memory-plugin-$(VERSION)
 dist:

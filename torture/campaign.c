@@ -169,6 +169,8 @@ campaign_healthy (const struct checking *c)
     wrong ("the workload has changed nothing on the disk");
   s.point = &h->point[h->points - 1];
   r = workers_check (&s);
+  if (r.outcome == SKIPPED)
+    wrong ("the check says that it does not apply (exit status 77) to what the workload has left");
   if (r.outcome != GOOD)
     wrong ("the check fails on what the workload has left, with no power cut at all (%s): %s",
            outcome_names[r.outcome], r.reason);
@@ -262,6 +264,8 @@ campaign_check (const struct checking *c, char **names)
       free (state_ask (&s));
       names_add (&t.names, &s);
     }
+  if (!t.names.state)
+    wrong ("check: expected the name of a state; disktorture list prints them");
   t.results = out_results (c->options, NULL);
   try_all (&t);
   fclose (t.results);

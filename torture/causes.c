@@ -10,6 +10,7 @@
 #include "torture/names.h"
 #include "torture/shrink.h"
 #include "torture/tools.h"
+#include "torture/workers.h"
 
 /* With --oracle, the items differ as well. */
 char *
@@ -145,6 +146,18 @@ add_failed (const struct checking *c, struct causes *all, const struct failed *f
     k->best = *s;
 }
 
+/* A check that says something else of the same state proves nothing. */
+static void
+confirm (const struct checking *c, struct cause *k)
+{
+  const struct result r = workers_check (&k->best);
+  char *const line = causes_line (c, r.reason);
+
+  if (r.outcome != k->outcome || strcmp (line, k->line) != 0)
+    k->note = "; a second check of the same state says otherwise: is the check reliable?";
+  free (line);
+}
+
 /* Find the least that must be lost; then some that looked different are the same. */
 static void
 settle (const struct checking *c, struct causes *all)
@@ -155,6 +168,7 @@ settle (const struct checking *c, struct causes *all)
     struct cause k = all->cause[i], *same;
 
     shrink (c, &k);
+    confirm (c, &k);
     all->cause[i] = k;
     same = kept ? find_cause (&(struct causes) { all->cause, kept, kept, 0 }, k.outcome,
                               k.class, k.line) : NULL;

@@ -16,6 +16,7 @@ static const char events[] =
   "local t, began = {}, false "
   "for e in disk:history() do"
   " if e.kind == 'mark' and e.text == '" BEGIN_MARK "' then began = true"
+  " elseif e.kind == 'mark' and e.text == '" WORK_MARK "' then t[#t + 1] = 'w'"
   " elseif e.kind == 'mark' and e.text == '" END_MARK "' then t[#t + 1] = 'e'"
   " elseif began and e.kind == 'mark' then "
   "  t[#t + 1] = ('m %d %s'):format(e.time, (e.text:gsub('%c', ' ')))"
@@ -93,29 +94,27 @@ add_promised (struct history *h, size_t *room_for, const char *file)
     fclose (f);
 }
 
-static bool
-has_ack (const struct history *h)
-{
-  return h->marks > 0 && strncmp (h->mark[h->marks - 1].text, "ack ", 4) == 0;
-}
-
 struct history
 history_read (const struct options *o, const char *promised)
 {
   struct history h = { .sector = (uint32_t) strtoul (o->sector, NULL, 10) };
-  bool ended = false;
+  bool works = false, ended = false;
   size_t marks = 0, requests = 0, room_for = 0;
   char *answer = server_ask (events);
 
   add_promised (&h, &marks, promised);
   for (char *line = strtok (answer, "\n"); line; line = strtok (NULL, "\n"))
-    if (*line == 'm')
+    if (*line == 'm') {
       add_mark (&h, &marks, line);
-    else if (*line == 'r') {
+      h.acks += strncmp (h.mark[h.marks - 1].text, "ack ", 4) == 0;
+    } else if (*line == 'r') {
       add_request (&h, &requests, line);
-      h.written_after_ack = h.written_after_ack || (!ended && has_ack (&h));
-    } else if (*line == 'e')
-      ended = true;
+      h.before_ack += works && h.acks == 0;
+      h.after_ack += works && h.acks > 0;
+    } else if (*line == 'w' || *line == 'e') {
+      works = *line == 'w';
+      ended = !works;
+    }
     else
       h.flushes++;
   free (answer);

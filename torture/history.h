@@ -36,7 +36,8 @@ struct history {
   struct request *request;
   size_t requests, flushes;
   uint64_t bytes;               /* that were written */
-  bool written_after_ack;       /* it wrote something after its first "ack X" */
+  unsigned acks;                /* "ack X" of the workload; and what it has written */
+  size_t before_ack, after_ack; /* before the first of them, and after that */
   uint32_t sector;              /* bytes */
 };
 

@@ -5,6 +5,11 @@
 
 #include "torture/causes.h"
 
+/* Write that the run did not come to its end, which is true until the file is written again:
+ * nobody shall take the results of another run for those of this one.
+ */
+void junit_begin (const char *file);
+
 /* Write the file that --junit names: a test for each cause, which fails, and one for all other
  * states of CHECKED, which passes.
  */

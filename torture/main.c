@@ -24,12 +24,25 @@
 #include "control/client.h"
 #include "lib/sys.h"
 #include "torture/campaign.h"
+#include "torture/junit.h"
 #include "torture/out.h"
 #include "torture/place.h"
 #include "torture/record.h"
 #include "torture/server.h"
 #include "torture/tools.h"
 #include "torture/workers.h"
+
+/* Where promises come too late, nothing is proved. */
+static void
+warn (const struct options *o, const struct history *h)
+{
+  if (h->acks == 0 && !o->promised)
+    fputs ("disktorture: the workload acknowledges nothing (it never says \"ack X\"), so "
+           "nothing can be seen to be lost\n", stderr);
+  if (h->acks > 1 && h->before_ack > 0 && h->after_ack == 0)
+    fputs ("disktorture: each \"ack X\" came after the last write: is the output of the "
+           "workload held back?\n", stderr);
+}
 
 /* Run the workload, and keep what it did. */
 static void
@@ -46,9 +59,7 @@ make_history (const struct options *o, const char *place)
            "recorded  %zu writes, %zu flushes, %zu marks, %.1f MB in %.1f s\n", h.requests,
            h.flushes, h.marks, (double) h.bytes / 1e6, (double) (sys_now () - since) / 1e9);
   fflush (stdout);
-  if (h.marks > 0 && !h.written_after_ack && !o->promised)
-    fputs ("disktorture: the first \"ack X\" came after the last write: is the output of the "
-           "workload held back?\n", stderr);
+  warn (o, &h);
   out_save_history (o);
   server_stop ();
 }
@@ -82,9 +93,11 @@ main (int argc, char **argv)
     goes_on = out_make (&o);
   else
     out_recall (&o);
+  if (o.junit)
+    junit_begin (o.junit);
   take_signals ();
   client_name = "disktorture";
-  find_own_path ();
+  find_own_path (argv[0]);
   c.place = place_begin (o.mount);
   if (!goes_on)
     make_history (&o, c.place);

@@ -223,7 +223,7 @@ out_make (const struct options *o)
   if (mkdir (o->out, 0777) == -1 && errno != EEXIST)
     wrong ("--out %s: %s", o->out, strerror (errno));
   /* Until this program ends. */
-  fd = open (o->out, O_RDONLY | O_CLOEXEC);
+  fd = open (o->out, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd == -1 || (flock (fd, LOCK_EX | LOCK_NB) == -1 && errno == EWOULDBLOCK))
     wrong ("--out %s: %s", o->out, fd == -1 ? strerror (errno) : "another run is at work there");
   line = read_run (o);

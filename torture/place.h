@@ -35,6 +35,9 @@ bool place_alone (const char *type);
 const char *place_mkfs (const char *type);
 const char *place_fsck (const char *type);
 
+/* A command that mends "$image" before it is mounted, where mounting does not; or NULL. */
+const char *place_mend (const char *type);
+
 /* Mount a file with a file system, and take it away.  DIRECT: nothing is cached between
  * the two.  False: WHY of SIZE bytes says why not, in the file system's own words.
  */

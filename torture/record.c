@@ -101,7 +101,6 @@ is_promise (const char *line)
 struct said {
   char line[MARK_MOST + 1], last[MARK_MOST + 1];
   size_t len;
-  unsigned acks;
 };
 
 static void
@@ -110,10 +109,8 @@ take_line (struct said *s)
   s->line[s->len] = '\0';
   s->len = 0;
   memcpy (s->last, s->line, sizeof s->last);
-  if (!is_promise (s->line))
-    return;
-  set_mark (s->line);
-  s->acks += s->line[0] == 'a';
+  if (is_promise (s->line))
+    set_mark (s->line);
 }
 
 static void
@@ -146,9 +143,6 @@ work (const struct options *o, const char *const *env)
            WIFSIGNALED (status) ? "signal" : "exit status",
            WIFSIGNALED (status) ? WTERMSIG (status) : WEXITSTATUS (status),
            *said.last ? ": " : "", said.last);
-  if (said.acks == 0 && !o->promised)
-    fputs ("disktorture: the workload acknowledges nothing (it never says \"ack X\"), so "
-           "nothing can be seen to be lost\n", stderr);
 }
 
 void
@@ -170,6 +164,7 @@ record (const struct options *o, const char *place)
   set_mark (BEGIN_MARK);
   if (o->mount && !place_mount (o->mount, disk, dir, true, why, sizeof why))
     wrong ("can't mount the disk: %s", why);
+  set_mark (WORK_MARK);
   work (o, env);
   set_mark (END_MARK);
   if (o->mount && !place_unmount (dir, why, sizeof why))

@@ -5,8 +5,9 @@
 
 #include "torture/options.h"
 
-/* The mark from which on states count, and the one at which the workload has ended. */
+/* The mark from which on states count, and those at which the workload begins and ends. */
 #define BEGIN_MARK "disktorture begins"
+#define WORK_MARK "disktorture works"
 #define END_MARK "disktorture ends"
 
 /* Prepare the disk of the server, and run the workload, whose acknowledgements become

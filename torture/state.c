@@ -51,7 +51,8 @@ state_named (const struct history *h, const char *name)
       return (struct state) { .point = &h->point[i], .choice = copy_of (end + 1) };
   if (strncmp (name, "crash/end/", 10) == 0 && h->points > 0)
     return (struct state) { .point = &h->point[h->points - 1], .choice = copy_of (end + 1) };
-  wrong ("%s: this run has no such point", name);
+  wrong ("%s: this run has no such point; disktorture list prints all names"
+         " (a space is %%20)", name);
 }
 
 char *
@@ -90,19 +91,25 @@ state_tell (const struct checking *c, const struct state *s)
   return told;
 }
 
+/* A word as it is typed. */
+static char *
+typed (const char *word)
+{
+  return word[strcspn (word, " \t\n'\"\\$`&|;<>()*?[]#~!{}")] ? shell_word (word) : copy_of (word);
+}
+
 char *
 state_again (const struct checking *c, const struct state *s)
 {
-  const char *const out = c->options->out;
-  const bool usual = strcmp (out, DEFAULT_OUT) == 0;
-  char *const name = state_name (s);
-  const bool plain = !out[strcspn (out, " \t\n'\"\\$`&|;<>()*?[]#~!{}")];
-  char *const word = plain ? copy_of (out) : shell_word (out);
-  char *const command = text ("disktorture %s%s%sshow %s", usual ? "" : "--out ",
-                              usual ? "" : word, usual ? "" : " ", name);
+  const bool usual = strcmp (c->options->out, DEFAULT_OUT) == 0;
+  char *const name = state_name (s), *const out = typed (c->options->out);
+  char *const program = typed (own_name ());
+  char *const command = text ("%s %s%s%sshow %s", program, usual ? "" : "--out ",
+                              usual ? "" : out, usual ? "" : " ", name);
 
-  free (word);
   free (name);
+  free (out);
+  free (program);
   return command;
 }
 
@@ -114,19 +121,23 @@ struct visit {
   char why[600];                /* it is not; "": it is, or need not be */
 };
 
-/* Run --fsck; as e2fsck has it, 1 and 2 say that errors were corrected. */
+/* Run --fsck, or what the file system needs; as e2fsck has it, 1 and 2 say that errors were corrected. */
 static bool
 mend (const struct options *o, struct visit *v)
 {
+  const char *const command = o->fsck ? o->fsck : place_mend (o->mount);
   struct ended e;
+  char *why;
   bool good;
 
-  if (!o->fsck)
+  if (!command)
     return true;
-  e = run_command (o->fsck, v->env, o->timeout);
+  e = run_command (command, v->env, o->timeout);
   good = !e.hung && !e.signal && e.code < 3;
+  why = ended_error (&e);
   if (!good)
-    snprintf (v->why, sizeof v->why, "--fsck: %s", e.hung ? "it does not end" : e.last);
+    snprintf (v->why, sizeof v->why, "fsck: %s", e.hung ? "it does not end" : why);
+  free (why);
   ended_free (&e);
   return good;
 }
@@ -147,7 +158,7 @@ begin_visit (const struct checking *c, const struct point *p, const char *choice
   history_write (c->history, p, "ack ", v->acked);
   history_write (c->history, p, "begin ", v->begun);
   if (!server_save (name, v->image, &why))
-    wrong ("%s: %s", name, why);
+    wrong ("%s: %s: $TMPDIR, or else /dev/shm, needs room for it", name, why);
   free (why);
   free (name);
   memcpy (v->env, (const char *const[]) {
@@ -203,6 +214,8 @@ judge (struct result *r, const struct ended *e, double timeout)
     snprintf (r->reason, sizeof r->reason, "it took longer than %g s", timeout);
   else if (signal && !*e->last)
     snprintf (r->reason, sizeof r->reason, "%s", strsignal (signal));
+  else if (e->code && !*e->last)
+    snprintf (r->reason, sizeof r->reason, "exit status %d", e->code);
   else
     snprintf (r->reason, sizeof r->reason, "%s", e->last);
   if (e->hung)

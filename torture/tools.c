@@ -29,14 +29,27 @@ static pid_t *kept;             /* what was started to stay */
 static size_t kept_n, kept_room;
 
 static char own[PATH_MAX];
+static const char *own_called;
 
 void
-find_own_path (void)
+find_own_path (const char *called)
 {
   const ssize_t n = readlink ("/proc/self/exe", own, sizeof own - 1);
+  char *path;
 
   if (n <= 0 || own[0] != '/')
     wrong ("/proc/self/exe: %s", n == -1 ? strerror (errno) : "is no path");
+  own_called = called;
+  path = text ("%s:%.*s", getenv ("PATH") ? getenv ("PATH") : "/usr/bin:/bin:/usr/sbin:/sbin",
+               (int) (strrchr (own, '/') - own), own);
+  setenv ("PATH", path, 1);
+  free (path);
+}
+
+const char *
+own_name (void)
+{
+  return own_called;
 }
 
 const char *

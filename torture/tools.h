@@ -23,11 +23,13 @@ _Noreturn void wrong (const char *format, ...)
 void take_signals (void);
 void check_signals (void);
 
-/* Where this program is.  It must be found before it has mounts of its own: in a chroot, it
- * can't be found then.
+/* Where this program is, and as what it was called, which is CALLED.  It must be found before
+ * it has mounts of its own: in a chroot, it can't be found then.  What is beside it, such as
+ * memctl, is found by what it runs.
  */
-void find_own_path (void);
+void find_own_path (const char *called);
 const char *own_path (void);
+const char *own_name (void);
 
 /* In a worker: end quietly when asked to, and with the parent. */
 void become_worker (void);

@@ -96,7 +96,21 @@ is "$? $(cmp bytes found/promised 2>&1)" "0 " "what was promised is kept byte fo
 SYNC=,fsync torture --workload "memctl \"\$control\" 'disk:mark(\"ack 0\\n1\")'; $work" --check 'head -1 "$acked" | grep -qx "0 1" || test ! -s "$acked"'
 is "$? $(tail -1 out)" "0 good      no state failed" "a mark of two lines is one promise"
 SYNC=,fsync torture --workload "$work | cat >said; cat said" --check "$check"
-like "$(cat out)" "the first \"ack X\" came after the last write: is the output of the workload held back" "words that come too late"
+like "$(cat out)" "each \"ack X\" came after the last write: is the output of the workload held back" "words that come too late"
+# shellcheck disable=SC2016
+SYNC=,fsync torture --workload 'SYNC=,fsync; memctl "$control" "disk:mark([[ack 0]])"; '"printf x | dd of=\"\$disk\" bs=4096 conv=notrunc,fsync 2>>dd.err" --check true
+is "$(grep -cE "acknowledges nothing|held back" out)" 0 "a mark by memctl is an acknowledgement"
+refused "--out out: Not a directory" "a file as --out" --workload true --check true --out out
+refused "--junit /none/x.xml: No such file" "a file that can't be written" --workload true --check true --junit /none/x.xml
+SYNC=,fsync torture --workload "$work" --check "exit 5"
+like "$(cat out)" "the check fails on what the workload has left, .*: exit status 5" "a check that says nothing"
+SYNC=,fsync torture --workload "$work" --check "exit 77"
+like "$(cat out)" "the check says that it does not apply .exit status 77." "one that never applies"
+torture --workload "exit 3" --check true --junit j.xml
+like "$(cat j.xml)" "<error message=.it did not come to its end" "JUnit's file is of this run"
+echo 0 >calls
+SYNC=,fsync torture --workload "$work" --check "n=\$(cat $scratch/calls); echo \$((n + 1)) >$scratch/calls; test \$n = 1 && echo no && exit 1; exit 0"
+like "$(cat out)" "a second check of the same state says otherwise" "a check that is not reliable"
 printf 'ack 1\nack 9\n' >promised
 SYNC=,fsync torture --promised promised --workload "printf 'record 9' | dd of=\"\$disk\" bs=4096 seek=9 conv=notrunc,fsync 2>>dd.err; $work" --check "$check"
 is $? 1 "what was promised before"

@@ -98,7 +98,7 @@ like "$(torture --out single --seed 7; echo $?)" "single holds a run with anothe
 like "$(torture --out single --sector 512)" "holds a run with another --sector" "another sector"
 echo "# changed" >>check.sh
 like "$(torture --out single)" "holds a run with another check script" "a script that has changed"
-like "$(disktorture --out single check crash/none/all 2>&1; echo $?)" "crash/none/all: this run has no such point
+like "$(disktorture --out single check crash/none/all 2>&1; echo $?)" "crash/none/all: this run has no such point; disktorture list prints all names .*
 2$" "a name that is none"
 like "$(disktorture --out nothing report 2>&1)" "nothing/run.json: No such file .*: first run disktorture" "no run"
 is "$(left)" "" "nothing is left behind"

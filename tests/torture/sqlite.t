@@ -6,6 +6,8 @@ need sqlite3
 mount_needed
 scripts work.sh check.sh
 is "$(wc -l <work.sh) $(wc -l <check.sh)" "5 4" "the scripts of the manual page"
+is "$(cat work.sh check.sh | cksum)" "$(grep -hv "^# shellcheck" "$TOP"/examples/{work,check}.sh | cksum)" \
+    "are in examples/, too"
 
 # tortured NAME STATUS: run it with that mode of SQLite; what it prints is in the file NAME.
 tortured ()
