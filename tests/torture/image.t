@@ -93,6 +93,7 @@ like "$(disktorture --help)" "^usage: disktorture .*--workload COMMAND" "help"
 printf 'ack \377 9\nack x\n' >bytes
 SYNC=,fsync torture --promised bytes --workload "$work" --check "test \"\$(head -2 \"\$acked\" | od -c)\" = \"\$(sed 's/ack //' $scratch/bytes | od -c)\""
 is "$? $(cmp bytes found/promised 2>&1)" "0 " "what was promised is kept byte for byte"
+# shellcheck disable=SC2016
 SYNC=,fsync torture --workload "memctl \"\$control\" 'disk:mark(\"ack 0\\n1\")'; $work" --check 'head -1 "$acked" | grep -qx "0 1" || test ! -s "$acked"'
 is "$? $(tail -1 out)" "0 good      no state failed" "a mark of two lines is one promise"
 SYNC=,fsync torture --workload "$work | cat >said; cat said" --check "$check"
