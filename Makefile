@@ -21,15 +21,16 @@ SO ?= memory.so
 
 WARNINGS = -Wall -Wextra -Wshadow -Wvla -Wconversion -Wstrict-prototypes \
 	   -Wwrite-strings -Wformat=2 -Wundef
-INCLUDES = -I. $(shell pkg-config --cflags nbdkit $(LUA_PC))
+INCLUDES = -I. -Ibuild $(shell pkg-config --cflags nbdkit $(LUA_PC))
 SHAREDIR = $(PREFIX)/share/nbdkit-memory-plugin
 OUR_CFLAGS = -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -fPIC -pthread \
 	     -fvisibility=hidden $(WARNINGS) $(WERROR) -MMD -MP $(INCLUDES)
 LIBS = -pthread -ldl -lm $(shell pkg-config --libs $(LUA_PC))
 
 FOLDERS = lua fault disk report lib
-SOURCES = $(sort $(wildcard *.c $(FOLDERS:%=%/*.c))) control/control.c
-MEMCTL = $(filter-out control/control.c,$(sort $(wildcard control/*.c)))
+# The plugin writes no pages.
+SOURCES = $(filter-out lib/page.c,$(sort $(wildcard *.c $(FOLDERS:%=%/*.c)))) control/control.c
+MEMCTL = $(filter-out control/control.c,$(sort $(wildcard control/*.c))) lib/page.c
 TORTURES = $(sort $(wildcard torture/*.c))
 UNIT_TESTS = $(patsubst tests/unit/%.c,%,$(sort $(wildcard tests/unit/*.c)))
 TESTS ?= $(sort $(wildcard tests/*/*.t)) $(UNIT_TESTS:%=$(BUILD)/tests/unit/%.t)
@@ -45,19 +46,30 @@ $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(OUR_CFLAGS) $(CFLAGS) -c -o $@ $<
 
+# The style of pages as an array of strings, one a line.  (A single one would be longer
+# than C promises.)  It is the same for each build.
+STYLE = build/lib/page-style.h
+$(STYLE): lib/page.css Makefile
+	@mkdir -p $(@D)
+	{ echo 'static const char *const page_style[] = {'; \
+	  sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/"&\\n",/' lib/page.css; echo 'NULL };'; } >$@
+
+$(BUILD)/lib/page.o $(BUILD)/tests/unit/page.t $(BUILD)/tests/unit/report.t: $(STYLE)
+
 # memctl is built once: watched runs use it too.
-memctl: $(MEMCTL) lib/text.c lib/text.h $(wildcard control/*.h) Makefile
-	$(CC) $(CPPFLAGS) $(filter-out -MMD -MP,$(OUR_CFLAGS)) $(CFLAGS) $(LDFLAGS) -o $@ $(MEMCTL) lib/text.c -lm
+MEMCTL_LIB = lib/array.c lib/json.c lib/text.c
+memctl: $(MEMCTL) $(MEMCTL_LIB) $(STYLE) $(wildcard control/*.h lib/*.h) Makefile
+	$(CC) $(CPPFLAGS) $(filter-out -MMD -MP,$(OUR_CFLAGS)) $(CFLAGS) $(LDFLAGS) -o $@ $(MEMCTL) $(MEMCTL_LIB) -lm
 
 # So is disktorture, which shares memctl's connection.
 DISKTORTURE = $(TORTURES) control/client.c $(sort $(wildcard lib/*.c))
-disktorture: $(DISKTORTURE) $(wildcard torture/*.h control/*.h lib/*.h) Makefile
+disktorture: $(DISKTORTURE) $(STYLE) $(wildcard torture/*.h control/*.h lib/*.h) Makefile
 	$(CC) $(CPPFLAGS) $(filter-out -MMD -MP,$(OUR_CFLAGS)) $(CFLAGS) $(LDFLAGS) -o $@ $(DISKTORTURE) -lm
 
 # Unit tests include the source that they test, built with tiny pages.
 $(BUILD)/tests/%.t: tests/%.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(OUR_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< -pthread
+	$(CC) $(CPPFLAGS) $(OUR_CFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< -pthread -lm
 
 # The cache and the crash states with tiny pages, driven by a model in Python.
 MACHINE_SOURCES = tests/crash/machine.c store.c $(sort $(wildcard disk/*.c lib/*.c))

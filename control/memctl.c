@@ -25,6 +25,7 @@ static const char usage[] =
   "       memctl --status [SOCKET]\n"
   "       memctl --stop [--timeout SECONDS] [SOCKET]\n"
   "       memctl --top [-n COUNT] [-d SECONDS] [SOCKET]\n"
+  "       memctl --report [-o FILE] LOG\n"
   "\n"
   "Runs CHUNK, a piece of Lua, in the server that was started with\n"
   "control=SOCKET, and prints its result as JSON on standard output.  Without\n"
@@ -45,6 +46,8 @@ static const char usage[] =
   "             connected after 5 seconds, say how many; give up after SECONDS (30)\n"
   "  --top      show what happens each second (or SECONDS), COUNT times or until q;\n"
   "             where standard output is no terminal, as lines with tabs\n"
+  "  --report   write a page for a browser about the faults in LOG, a file of log=, or -:\n"
+  "             to standard output, or FILE.  It needs no server\n"
   "\n"
   "Without SOCKET it is $control, which nbdkit's --run sets.  Then a single\n"
   "argument is the SOCKET if it is a socket, or the name of another file with\n"
@@ -206,7 +209,8 @@ fill_streams (void)
 /* The command line. */
 
 static struct {
-  enum { CHUNK, STOP, STATUS, TOP } what;
+  enum { CHUNK, STOP, STATUS, TOP, REPORT } what;
+  const char *output;           /* of --report, or NULL */
   unsigned long count;          /* of --top; 0: not given */
   double every;                 /* seconds; 0: not given */
   double timeout;               /* seconds; 0: not given */
@@ -225,8 +229,8 @@ static void
 choose (int what)
 {
   if (asked.what != CHUNK && (int) asked.what != what)
-    wrong_usage ("--stop, --status and --top are three commands");
-  asked.what = what == STOP ? STOP : what == TOP ? TOP : STATUS;
+    wrong_usage ("--stop, --status, --top and --report are four commands");
+  asked.what = what == STOP ? STOP : what == TOP ? TOP : what == REPORT ? REPORT : STATUS;
 }
 
 static void
@@ -256,6 +260,14 @@ take_pace (const char *option, const char *value)
                                   : "-d: expected a number of seconds from 0.01 on");
 }
 
+static void
+take_output (const char *value)
+{
+  if (!value || !*value)
+    wrong_usage ("-o: expected the name of a file");
+  asked.output = value;
+}
+
 /* Take an option, which may stand anywhere.  A chunk of that text would be a comment.
  * NEXT is the argument behind it, or NULL.  Returns how many arguments it has been,
  * 0: it is no option.
@@ -273,6 +285,10 @@ take_option (const char *arg, const char *next)
     return choose (STATUS), 1;
   else if (strcmp (arg, "--top") == 0)
     return choose (TOP), 1;
+  else if (strcmp (arg, "--report") == 0)
+    return choose (REPORT), 1;
+  else if (strcmp (arg, "-o") == 0)
+    return take_output (next), 2;
   else if (strcmp (arg, "-n") == 0 || strcmp (arg, "-d") == 0)
     return take_pace (arg, next), 2;
   else if (strcmp (arg, "--timeout") == 0)
@@ -292,7 +308,7 @@ refuse_option (const char *arg)
 {
   static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-";
   static const char *const options[] = {
-    "--help", "--version", "--status", "--stop", "--top", "--timeout", NULL
+    "--help", "--version", "--status", "--stop", "--top", "--report", "--timeout", NULL
   };
   const size_t len = strspn (arg, letters);
   char name[32], why[128];
@@ -325,6 +341,8 @@ take_arguments (int argc, char *argv[])
     wrong_usage ("--timeout is for --stop");
   if ((asked.count > 0 || asked.every > 0) && asked.what != TOP)
     wrong_usage ("-n and -d are for --top");
+  if (asked.output && asked.what != REPORT)
+    wrong_usage ("-o is for --report");
 }
 
 /* Is it the name of a socket, rather than a chunk such as 10/2? */
@@ -386,9 +404,13 @@ main (int argc, char *argv[])
   take_arguments (argc, argv);
   if (asked.nr_words > 2)
     wrong_usage ("CHUNK is one argument: put it into quotes");
-  if (asked.what != CHUNK && asked.nr_words > 1)
+  if (asked.what != CHUNK && asked.what != REPORT && asked.nr_words > 1)
     wrong_usage ("--stop, --status and --top take a SOCKET only");
   signal (SIGPIPE, SIG_IGN);
+  if (asked.what == REPORT && asked.nr_words != 1)
+    wrong_usage ("--report: which LOG? (a file of log=)");
+  if (asked.what == REPORT)
+    return command_report (asked.words[0], asked.output);
   alone = asked.nr_words == 1;
   path = take_socket ();
   client_connect (path);
