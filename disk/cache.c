@@ -758,13 +758,19 @@ lock_range (struct cache *c, uint64_t first, uint64_t end, void *context)
   return err;
 }
 
+/* With the bytes that it changes, for who replays it with smaller sectors. */
 static int
 record_medium (struct cache *c, uint64_t count, uint64_t offset, struct change **ch)
 {
   struct patch range = { .start = offset, .end = offset + count };
+  const int err = record_other (c, CHANGE_MEDIUM,
+                                &(struct patches) { .patch = &range, .n = 1 }, ch);
 
-  return record_other (c, CHANGE_MEDIUM, &(struct patches) { .patch = &range, .n = 1 },
-                       ch);
+  if (!err && *ch && (*ch)->kind == CHANGE_MEDIUM) {
+    (*ch)->offset = offset;
+    (*ch)->count = count;
+  }
+  return err;
 }
 
 /* A change of the medium that is recorded did not happen from this sector on. */

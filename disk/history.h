@@ -44,9 +44,8 @@ struct change {
   enum change_kind kind;
   uint64_t when;                /* it was applied */
   uint64_t dropped;             /* a flush that failed dropped it; 0: none did */
+  uint64_t offset, count;       /* bytes, of a request or of the medium; 0: whole sectors */
   enum op op;                   /* of a request; CHANGE_REQUEST alone has what follows */
-  uint64_t offset;              /* bytes */
-  uint32_t count;
   bool wants_fua, failed;
   bool fua;                     /* it was made durable when it completed, */
   bool no_fua;                  /* or an honest disk would have done so */

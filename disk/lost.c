@@ -34,7 +34,8 @@ compare_runs (const void *a, const void *b)
 }
 
 /* Join the runs of a request from number I on that touch.  Returns the first one that is
- * not of that request; *WHOLE: they are all that it had.
+ * not of that request; *WHOLE: they are all that it had.  An atomic one can't be named in
+ * another way; where it has not lost its version, a later one shows, or it is lost as well.
  */
 static size_t
 join_runs (struct lost *l, size_t i, bool *whole)
@@ -45,7 +46,7 @@ join_runs (struct lost *l, size_t i, bool *whole)
 
   for (; k < l->n && l->run[k].record == r; k++)
     sectors += l->run[k].end - l->run[k].from;
-  *whole = sectors == r->pending && !r->sibling;
+  *whole = r->atomic || (sectors == r->pending && !r->sibling);
   return k;
 }
 

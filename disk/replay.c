@@ -362,14 +362,14 @@ change_block (const struct change *ch, uint64_t when)
   } };
 }
 
-/* Of a request, only what it touched, for those who serve the file with other sectors. */
+/* Of a request or the medium, only what it touched, for those who serve the file with other sectors. */
 static void
 clip (const struct change *ch, uint64_t *start, uint64_t *end)
 {
   const uint64_t first = ch->offset / BLOCK * BLOCK;
   const uint64_t last = (ch->offset + ch->count + BLOCK - 1) / BLOCK * BLOCK;
 
-  if (ch->kind != CHANGE_REQUEST || first >= *end || last <= *start)
+  if (ch->count == 0 || first >= *end || last <= *start)
     return;
   *start = first > *start ? first : *start;
   *end = min_u64 (*end, last);
@@ -641,8 +641,7 @@ is_new_change (const struct loading *l)
 
   return is[CHANGE] == h->changes + 1 && is[CHANGE_IS] < CHANGE_LATER
     && is[NUMBER] == history_requests (h) + (is[CHANGE_IS] == CHANGE_REQUEST)
-    && is[OP] < OP_COUNT && is[COUNT] <= UINT32_MAX && is[OFFSET] <= size
-    && is[COUNT] <= size - is[OFFSET];
+    && is[OP] < OP_COUNT && is[OFFSET] <= size && is[COUNT] <= size - is[OFFSET];
 }
 
 /* Make it.  NULL: no memory. */
@@ -661,7 +660,7 @@ new_change (const struct loading *l)
   ch->dropped = is[DROPPED];
   ch->op = (enum op) is[OP];
   ch->offset = is[OFFSET];
-  ch->count = (uint32_t) is[COUNT];
+  ch->count = is[COUNT];
   ch->wants_fua = is[BITS] & BIT_WANTS_FUA;
   ch->failed = is[BITS] & BIT_FAILED;
   ch->fua = is[BITS] & BIT_FUA;

@@ -160,11 +160,12 @@ for i in {0..54}; do
 done
 is $good 55 "what is damaged or cut off is refused in one line"
 
-# Smaller sectors: a write of a part of one touches no more than it did.
+# Smaller sectors: a write of a part of one touches no more than it did, and no more does
+# what a script writes.
 cached 8K history=1M sector=4096
 rows '
 h.pwrite(b"a" * 512, 1024)
-control("disk:save_history [[large]]")
+control("disk:write(2048, [[b]])  disk:save_history [[large]]")
 '
 stopped
 rm -f ctl
