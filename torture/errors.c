@@ -28,25 +28,26 @@
 #define TRIES 3                 /* of a name that does not come up, and of a failure */
 
 static const struct way {
-  const char *name, *rule;      /* %u: the number of the request, or of those before it */
+  const char *name, *rule;
   bool lie;                     /* the disk says that all went well */
   bool flush;                   /* flushes can fail like that, too */
   bool stays;
 } ways[] = {
-  { "EIO", "error = 'EIO', nth = %u", false, true, false },
-  { "EIO-stays", "error = 'EIO', after = %u", false, true, true },
-  { "EIO-torn", "error = 'EIO', keep = 'half', nth = %u", false, false, false },
-  { "torn", "keep = 'half', nth = %u", true, false, false },
-  { "lost", "lose = true, nth = %u", true, false, false },
-  { "flip", "corrupt = 1, nth = %u", true, false, false },
+  { "EIO", "error = 'EIO'", false, true, false },
+  { "EIO-stays", "error = 'EIO'", false, true, true },
+  { "EIO-torn", "error = 'EIO', keep = 'half'", false, false, false },
+  { "torn", "keep = 'half'", true, false, false },
+  { "lost", "lose = true", true, false, false },
+  { "flip", "corrupt = 1", true, false, false },
 };
 enum { WAYS = sizeof ways / sizeof ways[0] };
 
-enum end { SURVIVED, REPORTED, NO_MOUNT, SILENT, DAMAGE, LATE, HANG, CRASH, MISSED, UNLIKE, ENDS };
+enum end { SURVIVED, REPORTED, NO_MOUNT, SILENT, DAMAGE, LATE, UNASKED, HANG, CRASH, MISSED, UNLIKE, ENDS };
 
 static const char *const end_names[] = {
   [SURVIVED] = "survived", [REPORTED] = "reported", [NO_MOUNT] = "unreadable",
-  [SILENT] = "silent loss", [DAMAGE] = "damage", [LATE] = "late loss", [HANG] = "hang",
+  [SILENT] = "silent loss", [DAMAGE] = "damage", [LATE] = "late loss", [UNASKED] = "never asked",
+  [HANG] = "hang",
   [CRASH] = "crash", [MISSED] = "not reached", [UNLIKE] = "not repeated",
 };
 
@@ -68,6 +69,36 @@ struct runs {
 
 /*--------------------------------------------------------------------*/
 /* Names. */
+
+/* Is a way in a list with commas?  NULL has all. */
+static bool
+is_listed (const char *list, const struct way *way)
+{
+  const size_t n = strlen (way->name);
+
+  for (const char *at = list; at; at = strchr (at, ',')) {
+    at += *at == ',';
+    if (strncmp (at, way->name, n) == 0 && (at[n] == ',' || !at[n]))
+      return true;
+  }
+  return !list;
+}
+
+void
+errors_check_ways (const char *list)
+{
+  char *const words = copy_of (list);
+
+  for (char *w = strtok (words, ","); w; w = strtok (NULL, ",")) {
+    size_t i = 0;
+
+    while (i < WAYS && strcmp (ways[i].name, w) != 0)
+      i++;
+    if (i == WAYS)
+      wrong ("--ways %s: expected EIO, EIO-stays, EIO-torn, torn, lost or flip", w);
+  }
+  free (words);
+}
 
 static const struct way *
 way_of (const char *name)
@@ -129,7 +160,7 @@ rule_of (const struct run *r)
     wrong ("%s: expected a name such as write/8462336#5/EIO or flush/9/EIO", r->place);
   if (n == 0)
     wrong ("%s: requests are counted from 1", r->place);
-  how = text (r->way->stays ? "error = 'EIO', after = %u" : r->way->rule,
+  how = text ("%s, %s = %u", r->way->rule, r->way->stays ? "after" : "nth",
               r->way->stays ? n - 1 : n);
   rule = text ("fault { name = 'hit', optional = true, mark = '" BEGIN_MARK "', %s, %s, "
                "call = function () disk:mark('" HIT_MARK "') end }", which, how);
@@ -166,6 +197,8 @@ list_runs (const struct options *o, const struct history *h)
   struct runs all = { .n = 0 };
 
   for (size_t w = 0; w < WAYS; w++) {
+    if (!is_listed (o->ways, &ways[w]))
+      continue;
     for (size_t i = 0; i < h->requests; i++)
       if (strcmp (h->request[i].op, "write") == 0)
         add_run (&all, place_of (h, i), &ways[w]);
@@ -208,14 +241,14 @@ set_reason (struct run *r, const char *reason)
 
 /* Something acknowledged is missing, or what is there is wrong: since when? */
 static enum end
-blame (const struct checking *c, const struct point *last)
+blame (const struct checking *c, const struct point *last, const char *choice, bool none_good)
 {
   struct point before = *last;
 
   if (c->history->hit_late)
-    return LATE;
+    return none_good ? LATE : UNASKED;
   before.marks = c->history->hit;
-  return state_check (c, &before, "all", NULL).outcome == BROKEN ? DAMAGE : SILENT;
+  return state_check (c, &before, choice, NULL).outcome == BROKEN ? DAMAGE : SILENT;
 }
 
 /* What the check says of what is left. */
@@ -225,14 +258,15 @@ judge (const struct checking *c, const struct recorded *w, struct run *r, bool n
   const struct history *const h = c->history;
   const struct point *const last = &h->point[h->points - 1];
   const bool well = w->mounted && WIFEXITED (w->status) && WEXITSTATUS (w->status) == 0;
-  struct result result = state_check (c, last, "all", NULL);
+  const char *choice = "all";
+  struct result result = state_check (c, last, choice, NULL);
 
   /* A cut shows what the page cache hides: what was never flushed again. */
   if (result.outcome <= SKIPPED && none_good && (r->way->lie || is_flush (r)))
-    result = state_check (c, last, "none", NULL);
+    result = state_check (c, last, choice = "none", NULL);
   set_reason (r, result.reason);
   switch (result.outcome) {
-  case BROKEN: return blame (c, last);
+  case BROKEN: return blame (c, last, choice, none_good);
   case UNREADABLE: return NO_MOUNT;
   case HUNG: return HANG;
   case CRASHED: return CRASH;
@@ -247,7 +281,7 @@ judge (const struct checking *c, const struct recorded *w, struct run *r, bool n
 }
 
 static enum end
-run_once (const struct checking *c, struct run *r, bool none_good)
+run_once (const struct checking *c, struct run *r, bool none_good, bool quiet)
 {
   char *const rule = rule_of (r);
   struct checking here = *c;
@@ -257,7 +291,7 @@ run_once (const struct checking *c, struct run *r, bool none_good)
 
   server_start (c->options, c->place, NULL);
   free (server_ask (rule));
-  w = record (c->options, c->place, c->options->timeout);
+  w = record (c->options, c->place, c->options->timeout, quiet);
   if (ask_hit (r)) {
     h = history_read (c->options, "/nonexistent");
     here.history = &h;
@@ -284,7 +318,7 @@ comes_again (const struct checking *c, const struct run *r, bool none_good)
 
   again.reason = copy_of ("");
   for (int i = 1; i < TRIES && !same; i++)
-    same = run_once (c, &again, none_good) == r->end;
+    same = run_once (c, &again, none_good, true) == r->end;
   free (again.reason);
   return same;
 }
@@ -297,7 +331,7 @@ run_it (const struct checking *c, struct run *r, bool none_good)
   r->end = MISSED;
   for (int i = 0; i < TRIES && r->end == MISSED; i++) {
     check_signals ();
-    r->end = run_once (c, r, none_good);
+    r->end = run_once (c, r, none_good, true);
   }
   if (is_bug (r->end) && !comes_again (c, r, none_good))
     r->end = UNLIKE;
@@ -407,6 +441,8 @@ end_words (enum end end)
   case SILENT: return "what was acknowledged after the fault is not there";
   case DAMAGE: return "what was acknowledged before the fault is gone or wrong";
   case LATE: return "the fault came after the workload had ended, and what it acknowledged is gone";
+  case UNASKED: return "the fault came after the workload had ended, and what it acknowledged is "
+      "gone, as it is after a power cut then: it never asked";
   case HANG: return "the workload or the check does not end";
   case CRASH: return "the workload or the check dies of a signal";
   case REPORTED: return "it failed or stopped, and all that it acknowledged is there";
@@ -523,14 +559,14 @@ errors (const struct checking *c, bool none_good)
 }
 
 int
-errors_show (const struct checking *c, const char *name)
+errors_show (const struct checking *c, const char *name, bool none_good)
 {
   struct run r = run_named (name);
 
   if (!c->options->workload)
     wrong ("%s: the run in %s has no workload", name, c->options->out);
   for (int i = 0; i < TRIES && !*r.hit; i++)
-    r.end = run_once (c, &r, false);
+    r.end = run_once (c, &r, none_good, false);
   printf ("%s\n", end_names[r.end]);
   print_run (c, &r);
   return is_bug (r.end) ? DONE_FAILED : DONE_GOOD;

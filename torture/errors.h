@@ -16,10 +16,13 @@
  */
 int errors (const struct checking *c, bool none_good);
 
+/* End the program if this is no list of ways, such as EIO,torn. */
+void errors_check_ways (const char *list);
+
 /* Is this the name of a run, such as write/8462336#5/EIO? */
 bool errors_named (const char *name);
 
 /* Run the workload once more with this fault, and say what came of it. */
-int errors_show (const struct checking *c, const char *name);
+int errors_show (const struct checking *c, const char *name, bool none_good);
 
 #endif /* TORTURE_ERRORS_H */

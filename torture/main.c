@@ -73,14 +73,15 @@ act_errors (const struct checking *c, bool goes_on)
   const struct point *const end = &c->history->point[c->history->points - 1];
   bool none_good;
 
-  workers_start (c, 1);
   if (!goes_on) {
+    workers_start (c, 1);
     campaign_healthy (c);
     out_save_run (c->options);
   }
   none_good = state_check (c, end, "none", NULL).outcome == GOOD;
   server_stop ();
-  return errors (c, none_good);
+  return c->options->mode == DO_SHOW ? errors_show (c, c->options->words[0], none_good)
+    : errors (c, none_good);
 }
 
 static int
@@ -88,7 +89,7 @@ act (const struct checking *c, bool goes_on)
 {
   const struct options *o = c->options;
 
-  if (o->errors)
+  if (o->errors || (o->mode == DO_SHOW && errors_named (o->words[0])))
     return act_errors (c, goes_on);
   if (o->mode == DO_SHOW)
     return campaign_show (c, o->words[0], o->words[1] ? o->words + 1 : NULL);
@@ -122,8 +123,6 @@ main (int argc, char **argv)
   c.place = place_begin (o.mount);
   if (!goes_on)
     make_history (&o, c.place);
-  if (o.mode == DO_SHOW && errors_named (o.words[0]))
-    return errors_show (&c, o.words[0]);
   server_start (&o, c.place, out_history (&o));
   h = history_read (&o, out_promised (&o));
   c.history = &h;

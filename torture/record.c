@@ -75,7 +75,7 @@ open_terminal (int *theirs)
 }
 
 static pid_t
-start_workload (const struct options *o, const char *const *env, int out)
+start_workload (const struct options *o, const char *const *env, int out, bool quiet)
 {
   const pid_t pid = fork ();
 
@@ -85,6 +85,8 @@ start_workload (const struct options *o, const char *const *env, int out)
     setpgid (0, 0);
     dup2 (open ("/dev/null", O_RDONLY), 0);
     dup2 (out, 1);
+    if (quiet)
+      dup2 (open ("/dev/null", O_WRONLY), 2);
     become ((const char *const[]) { "sh", "-c", o->workload, NULL }, env);
   }
   return pid;
@@ -126,7 +128,8 @@ take_output (void *said, const char *buf, size_t n)
 }
 
 static void
-work (const struct options *o, const char *const *env, double seconds, struct recorded *r)
+work (const struct options *o, const char *const *env, double seconds, bool quiet,
+      struct recorded *r)
 {
   struct said said = { .len = 0 };
   struct following f = { .take = take_output, .context = &said, .seconds = seconds };
@@ -134,7 +137,7 @@ work (const struct options *o, const char *const *env, double seconds, struct re
   pid_t pid;
 
   f.fd = open_terminal (&theirs);
-  pid = start_workload (o, env, theirs);
+  pid = start_workload (o, env, theirs, quiet);
   close (theirs);
   r->status = follow (pid, &f);
   r->hung = f.hung;
@@ -143,7 +146,7 @@ work (const struct options *o, const char *const *env, double seconds, struct re
 }
 
 struct recorded
-record (const struct options *o, const char *place, double seconds)
+record (const struct options *o, const char *place, double seconds, bool quiet)
 {
   char *const dir = text ("%s/mounted", place), *const uri = server_uri ("");
   const char *const disk = place_disk (uri);
@@ -164,7 +167,7 @@ record (const struct options *o, const char *place, double seconds)
     r.mounted = place_mount (o->mount, disk, dir, true, r.why, sizeof r.why);
   set_mark (WORK_MARK);
   if (r.mounted)
-    work (o, env, seconds, &r);
+    work (o, env, seconds, quiet, &r);
   set_mark (END_MARK);
   if (o->mount && r.mounted && !place_unmount (dir, why, sizeof why))
     wrong ("can't unmount the disk after the workload: %s: has it left a program behind?",
@@ -178,7 +181,7 @@ record (const struct options *o, const char *place, double seconds)
 void
 record_healthy (const struct options *o, const char *place)
 {
-  const struct recorded r = record (o, place, 0);
+  const struct recorded r = record (o, place, 0, false);
 
   if (!r.mounted)
     wrong ("can't mount the disk: %s", r.why);

@@ -21,9 +21,10 @@ struct recorded {
 };
 
 /* Prepare the disk of the server, and run the workload for so many seconds (0: any), whose
- * acknowledgements become marks.  PLACE is the directory for what is temporary.
+ * acknowledgements become marks.  PLACE is the directory for what is temporary.  QUIET: its
+ * errors are not shown.
  */
-struct recorded record (const struct options *o, const char *place, double seconds);
+struct recorded record (const struct options *o, const char *place, double seconds, bool quiet);
 
 /* The same; what goes wrong ends the program. */
 void record_healthy (const struct options *o, const char *place);
