@@ -17,6 +17,7 @@ static const char events[] =
   "for e in disk:history() do"
   " if e.kind == 'mark' and e.text == '" BEGIN_MARK "' then began = true"
   " elseif e.kind == 'mark' and e.text == '" WORK_MARK "' then t[#t + 1] = 'w'"
+  " elseif e.kind == 'mark' and e.text == '" HIT_MARK "' then t[#t + 1] = 'h'"
   " elseif e.kind == 'mark' and e.text == '" END_MARK "' then t[#t + 1] = 'e'"
   " elseif began and e.kind == 'mark' then "
   "  t[#t + 1] = ('m %d %s'):format(e.time, (e.text:gsub('%c', ' ')))"
@@ -97,7 +98,7 @@ add_promised (struct history *h, size_t *room_for, const char *file)
 struct history
 history_read (const struct options *o, const char *promised)
 {
-  struct history h = { .sector = (uint32_t) strtoul (o->sector, NULL, 10) };
+  struct history h = { .sector = (uint32_t) strtoul (o->sector, NULL, 10), .hit = SIZE_MAX };
   bool works = false, ended = false;
   size_t marks = 0, requests = 0, room_for = 0;
   char *answer = server_ask (events);
@@ -111,12 +112,14 @@ history_read (const struct options *o, const char *promised)
       add_request (&h, &requests, line);
       h.before_ack += works && h.acks == 0;
       h.after_ack += works && h.acks > 0;
+    } else if (*line == 'h' && h.hit == SIZE_MAX) {
+      h.hit = h.marks;
+      h.hit_late = ended;
     } else if (*line == 'w' || *line == 'e') {
       works = *line == 'w';
       ended = !works;
-    }
-    else
-      h.flushes++;
+    } else
+      h.flushes += *line == 'f';
   free (answer);
   if (!ended)
     wrong ("what the workload writes does not fit into the history of %s: make it shorter, or "
@@ -126,6 +129,18 @@ history_read (const struct options *o, const char *promised)
     add_point (&h, &room_for, line);
   free (answer);
   return h;
+}
+
+void
+history_free (struct history *h)
+{
+  for (size_t i = 0; i < h->marks; i++)
+    free (h->mark[i].text);
+  for (size_t i = 0; i < h->points; i++)
+    free (h->point[i].name);
+  free (h->mark);
+  free (h->point);
+  free (h->request);
 }
 
 void

@@ -35,6 +35,8 @@ struct history {
   size_t points;
   struct request *request;
   size_t requests, flushes;
+  size_t hit;                   /* marks before the fault of --errors; SIZE_MAX: none */
+  bool hit_late;                /* the workload had ended then */
   uint64_t bytes;               /* that were written */
   unsigned acks;                /* "ack X" of the workload; and what it has written */
   size_t before_ack, after_ack; /* before the first of them, and after that */
@@ -45,6 +47,9 @@ struct history {
  * promises that were made before it, which there need not be.
  */
 struct history history_read (const struct options *o, const char *promised);
+
+/* Free what it has. */
+void history_free (struct history *h);
 
 /* A request by its number, or NULL: it came before the recording began. */
 const struct request *history_request (const struct history *h, uint64_t number);

@@ -11,6 +11,7 @@
  *     workers   processes that check them
  *     campaign  the order; lists and parts for many machines; one to look at
  *     causes    what failed, and why; shrink: the least that must be lost
+ *     errors    requests fail, one at a time
  *     recuts    the power fails again while a state recovers
  *     out       the directory for what is found; junit: for continuous integration
  *     tools     errors, texts, files, programs
@@ -24,6 +25,7 @@
 #include "control/client.h"
 #include "lib/sys.h"
 #include "torture/campaign.h"
+#include "torture/errors.h"
 #include "torture/junit.h"
 #include "torture/out.h"
 #include "torture/place.h"
@@ -52,7 +54,7 @@ make_history (const struct options *o, const char *place)
   struct history h;
 
   server_start (o, place, NULL);
-  record (o, place);
+  record_healthy (o, place);
   h = history_read (o, out_promised (o));
   /* The list of names may go to a pipe. */
   fprintf (o->mode == DO_LIST ? stderr : stdout,
@@ -64,11 +66,31 @@ make_history (const struct options *o, const char *place)
   server_stop ();
 }
 
+/* The server of the history has said all, and makes room for those of the runs. */
+static int
+act_errors (const struct checking *c, bool goes_on)
+{
+  const struct point *const end = &c->history->point[c->history->points - 1];
+  bool none_good;
+
+  if (!goes_on) {
+    workers_start (c, 1);
+    campaign_healthy (c);
+    out_save_run (c->options);
+  }
+  none_good = state_check (c, end, "none", NULL).outcome == GOOD;
+  server_stop ();
+  return c->options->mode == DO_SHOW ? errors_show (c, c->options->words[0], none_good)
+    : errors (c, none_good);
+}
+
 static int
 act (const struct checking *c, bool goes_on)
 {
   const struct options *o = c->options;
 
+  if (o->errors || (o->mode == DO_SHOW && errors_named (o->words[0])))
+    return act_errors (c, goes_on);
   if (o->mode == DO_SHOW)
     return campaign_show (c, o->words[0], o->words[1] ? o->words + 1 : NULL);
   workers_start (c, o->jobs);

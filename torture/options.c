@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/text.h"
+#include "torture/errors.h"
 #include "torture/options.h"
 #include "torture/place.h"
 #include "torture/tools.h"
@@ -33,7 +34,12 @@ static const char usage[] =
 "  --history SIZE       that what the workload writes may take in memory (4G)\n"
 "  --promised FILE      lines \"ack X\" of what was promised before the workload\n"
 "  --sector 512|4096    what a power cut keeps or loses as a whole (4096)\n"
-"  --timeout SECONDS    that a check may take (10)\n"
+"  --timeout SECONDS    that a check may take, and the workload with --errors (10)\n"
+"  --errors             no power cuts: run the workload again and again, each time with one\n"
+"                       request failing in one way\n"
+"  --ways LIST          in these, such as EIO,torn (all): EIO, EIO-stays, EIO-torn, torn, lost,\n"
+"                       flip\n"
+"  --hardening          with --errors, what goes wrong because the disk lied is a failure, too\n"
 "  --seed N             of random choices (0)\n"
 "  --jobs N             check so many states at once (1)\n"
 "  --recuts N           cut the power again while N of the states recover (0)\n"
@@ -48,7 +54,7 @@ static const char usage[] =
 
 enum {
   SIZE = 1, HISTORY, MOUNT, SETUP, WORKLOAD, CHECK, SECTOR, TIMEOUT, SEED, JOBS, BUDGET, JUNIT,
-  ORACLE, RECUTS, PROMISED, FSCK, OUT, HELP, VERSION_
+  ORACLE, RECUTS, PROMISED, FSCK, ERRORS, WAYS, HARDENING, OUT, HELP, VERSION_
 };
 
 static const struct option longs[] = {
@@ -62,6 +68,8 @@ static const struct option longs[] = {
   { "seed", required_argument, NULL, SEED }, { "jobs", required_argument, NULL, JOBS },
   { "recuts", required_argument, NULL, RECUTS },
   { "fsck", required_argument, NULL, FSCK }, { "promised", required_argument, NULL, PROMISED },
+  { "errors", no_argument, NULL, ERRORS }, { "ways", required_argument, NULL, WAYS },
+  { "hardening", no_argument, NULL, HARDENING },
   { "oracle", required_argument, NULL, ORACLE }, { "budget", required_argument, NULL, BUDGET },
   { "junit", required_argument, NULL, JUNIT }, { "out", required_argument, NULL, OUT },
   { "help", no_argument, NULL, HELP }, { "version", no_argument, NULL, VERSION_ },
@@ -132,6 +140,9 @@ take_option (struct options *o, int option)
       wrong ("--oracle %s: expected set", optarg);
     o->oracle = optarg;
     break;
+  case ERRORS: o->errors = true; break;
+  case WAYS: o->ways = optarg; break;
+  case HARDENING: o->hardening = true; break;
   case OUT: o->out = optarg; break;
   case HELP: fputs (usage, stdout); exit (DONE_GOOD);
   case VERSION_: puts ("disktorture " VERSION); exit (DONE_GOOD);
@@ -176,6 +187,17 @@ check_options (const struct options *o)
     wrong ("--fsck needs --mount: a file system to mend");
   if (o->jobs > 1 && o->mount && place_alone (o->mount))
     wrong ("--jobs %u: only one %s of the same disk can be mounted at a time", o->jobs, o->mount);
+  if (o->hardening && !o->errors)
+    wrong ("--hardening needs --errors");
+  if (o->ways && !o->errors)
+    wrong ("--ways needs --errors");
+  if (o->ways)
+    errors_check_ways (o->ways);
+  if (o->errors && (o->recuts || o->junit || o->mode != DO_ALL))
+    wrong ("--errors does not go with %s", o->recuts ? "--recuts" : o->junit ? "--junit"
+           : "show, list, check or report");
+  if (o->errors && o->jobs > 1)
+    wrong ("--errors: only one run at a time, so far; leave out --jobs");
   if (o->recuts && !o->mount)
     wrong ("--recuts needs --mount: a file system that recovers");
 }

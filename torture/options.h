@@ -22,6 +22,8 @@ struct options {
   const char *junit;            /* a file, or NULL */
   double timeout;               /* of a check, in seconds */
   double budget;                /* for all checks, in seconds; 0: any */
+  const char *ways;             /* of --errors, with commas; NULL: all */
+  bool errors, hardening;       /* requests fail; lies count, too */
   unsigned jobs, recuts;
   const char *promised;         /* a file of promises that were made before, or NULL */
   uint64_t seed;

@@ -60,9 +60,8 @@ out_save_history (const struct options *o)
 /*--------------------------------------------------------------------*/
 /* Reading lines of JSON. */
 
-/* A member that is a string, from malloc, or OTHERWISE. */
-static char *
-member (const char *line, const char *key, const char *otherwise)
+char *
+out_member (const char *line, const char *key, const char *otherwise)
 {
   const char *at = client_member (line, key);
   char *plain = NULL;
@@ -178,7 +177,7 @@ compare_run (const struct options *o, const char *line)
 
   list_said (o, said);
   for (int i = 0; i < SAID; i++) {
-    char *const before = member (line, said[i].key, "");
+    char *const before = out_member (line, said[i].key, "");
 
     if (strcmp (before, said[i].value ? said[i].value : "") != 0)
       wrong ("%s holds a run with another %s: remove it, or say --out DIR", o->out,
@@ -247,16 +246,19 @@ out_recall (struct options *o)
   if (!line)
     wrong ("%s/run.json: %s: first run disktorture with --workload and --check, or say "
            "--out DIR", o->out, strerror (errno));
-  o->mount = member (line, "--mount", NULL);
+  o->mount = out_member (line, "--mount", NULL);
   if (o->mount && !place_known (o->mount))
     wrong ("%s/run.json: --mount %s is not known here", o->out, o->mount);
-  o->sector = member (line, "--sector", o->sector);
-  o->oracle = member (line, "--oracle", NULL);
+  o->sector = out_member (line, "--sector", o->sector);
+  o->oracle = out_member (line, "--oracle", NULL);
+  o->size = out_member (line, "--size", o->size);
+  o->setup = out_member (line, "--setup", NULL);
+  o->workload = out_member (line, "--workload", NULL);
   if (!o->check)
-    o->check = member (line, "--check", NULL);
+    o->check = out_member (line, "--check", NULL);
   if (!o->fsck)
-    o->fsck = member (line, "--fsck", NULL);
-  seed = member (line, "--seed", "0");
+    o->fsck = out_member (line, "--fsck", NULL);
+  seed = out_member (line, "--seed", "0");
   o->seed = strtoull (seed, NULL, 10);
   free (seed);
   free (line);
@@ -330,14 +332,14 @@ static bool
 read_result (const char *line, char **name, struct state *s)
 {
   const char *const legal = client_member (line, "legal");
-  char *const outcome = member (line, "outcome", ""), *const digest = member (line, "digest", "");
+  char *const outcome = out_member (line, "outcome", ""), *const digest = out_member (line, "digest", "");
   int i = 0;
 
   *s = (struct state) {
     .requests = number (line, "requests"), .sectors = number (line, "sectors"),
-    .legal = legal && *legal == 't', .reason = member (line, "reason", ""),
+    .legal = legal && *legal == 't', .reason = out_member (line, "reason", ""),
   };
-  *name = member (line, "name", "");
+  *name = out_member (line, "name", "");
   while (i <= CRASHED && strcmp (outcome_names[i], outcome) != 0)
     i++;
   s->outcome = (enum outcome) i;
@@ -384,4 +386,22 @@ out_each (const struct options *o, result_fn *each, void *context)
   for (char **word = o->words; word && *word; word++)
     each_in (*word, each, context);
   free (pattern);
+}
+
+void
+out_lines (const struct options *o, const char *file,
+           void (*each) (void *context, const char *line), void *context)
+{
+  char *const path = path_of (o, file);
+  FILE *f = fopen (path, "re");
+  char *line = NULL;
+  size_t size = 0;
+
+  while (f && getline (&line, &size, f) > 0)
+    if (line[strlen (line) - 1] == '\n')
+      each (context, line);
+  if (f)
+    fclose (f);
+  free (line);
+  free (path);
 }

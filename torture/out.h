@@ -29,9 +29,18 @@ char *out_promised (const struct options *o);
 void out_save_history (const struct options *o);
 void out_save_run (const struct options *o);
 
+/* A member of a line of JSON that is a string, from malloc, or a copy of OTHERWISE, if that is
+ * not NULL.
+ */
+char *out_member (const char *line, const char *key, const char *otherwise);
+
 /* Open a file of results to add to it, and add one.  NAME: NULL is one of this process. */
 FILE *out_results (const struct options *o, const char *name);
 void out_add (FILE *results, const struct state *s, const struct result *r);
+
+/* Give EACH all whole lines of a file in the directory, if there is one. */
+void out_lines (const struct options *o, const char *file,
+                void (*each) (void *context, const char *line), void *context);
 
 /* Give EACH all results in the files that the command line names, or else in the directory.
  * STATE lasts as long as the call, apart from its reason.

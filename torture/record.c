@@ -75,7 +75,7 @@ open_terminal (int *theirs)
 }
 
 static pid_t
-start_workload (const struct options *o, const char *const *env, int out)
+start_workload (const struct options *o, const char *const *env, int out, bool quiet)
 {
   const pid_t pid = fork ();
 
@@ -85,6 +85,8 @@ start_workload (const struct options *o, const char *const *env, int out)
     setpgid (0, 0);
     dup2 (open ("/dev/null", O_RDONLY), 0);
     dup2 (out, 1);
+    if (quiet)
+      dup2 (open ("/dev/null", O_WRONLY), 2);
     become ((const char *const[]) { "sh", "-c", o->workload, NULL }, env);
   }
   return pid;
@@ -126,27 +128,25 @@ take_output (void *said, const char *buf, size_t n)
 }
 
 static void
-work (const struct options *o, const char *const *env)
+work (const struct options *o, const char *const *env, double seconds, bool quiet,
+      struct recorded *r)
 {
   struct said said = { .len = 0 };
-  struct following f = { .take = take_output, .context = &said };
-  int theirs, status;
+  struct following f = { .take = take_output, .context = &said, .seconds = seconds };
+  int theirs;
   pid_t pid;
 
   f.fd = open_terminal (&theirs);
-  pid = start_workload (o, env, theirs);
+  pid = start_workload (o, env, theirs, quiet);
   close (theirs);
-  status = follow (pid, &f);
+  r->status = follow (pid, &f);
+  r->hung = f.hung;
   close (f.fd);
-  if (!WIFEXITED (status) || WEXITSTATUS (status) != 0)
-    wrong ("the workload fails on a healthy disk (%s %d)%s%s",
-           WIFSIGNALED (status) ? "signal" : "exit status",
-           WIFSIGNALED (status) ? WTERMSIG (status) : WEXITSTATUS (status),
-           *said.last ? ": " : "", said.last);
+  snprintf (r->why, sizeof r->why, "%s", said.last);
 }
 
-void
-record (const struct options *o, const char *place)
+struct recorded
+record (const struct options *o, const char *place, double seconds, bool quiet)
 {
   char *const dir = text ("%s/mounted", place), *const uri = server_uri ("");
   const char *const disk = place_disk (uri);
@@ -154,6 +154,7 @@ record (const struct options *o, const char *place)
     "disk", disk, "uri", uri, "control", server_control (), o->mount ? "dir" : NULL, dir,
     NULL
   };
+  struct recorded r = { .mounted = true };
   char why[600];
 
   if (o->setup)
@@ -162,13 +163,31 @@ record (const struct options *o, const char *place)
     prepare ("mkfs", place_mkfs (o->mount), disk, o);
   flush_disk (disk);
   set_mark (BEGIN_MARK);
-  if (o->mount && !place_mount (o->mount, disk, dir, true, why, sizeof why))
-    wrong ("can't mount the disk: %s", why);
+  if (o->mount)
+    r.mounted = place_mount (o->mount, disk, dir, true, r.why, sizeof r.why);
   set_mark (WORK_MARK);
-  work (o, env);
+  if (r.mounted)
+    work (o, env, seconds, quiet, &r);
   set_mark (END_MARK);
-  if (o->mount && !place_unmount (dir, why, sizeof why))
+  if (o->mount && r.mounted && !place_unmount (dir, why, sizeof why))
     wrong ("can't unmount the disk after the workload: %s: has it left a program behind?",
            why);
   place_no_disk ();
+  free (dir);
+  free (uri);
+  return r;
+}
+
+void
+record_healthy (const struct options *o, const char *place)
+{
+  const struct recorded r = record (o, place, 0, false);
+
+  if (!r.mounted)
+    wrong ("can't mount the disk: %s", r.why);
+  if (!WIFEXITED (r.status) || WEXITSTATUS (r.status) != 0)
+    wrong ("the workload fails on a healthy disk (%s %d)%s%s",
+           WIFSIGNALED (r.status) ? "signal" : "exit status",
+           WIFSIGNALED (r.status) ? WTERMSIG (r.status) : WEXITSTATUS (r.status),
+           *r.why ? ": " : "", r.why);
 }

@@ -10,9 +10,23 @@
 #define WORK_MARK "disktorture works"
 #define END_MARK "disktorture ends"
 
-/* Prepare the disk of the server, and run the workload, whose acknowledgements become
- * marks.  PLACE is the directory for what is temporary.
+/* Set by a rule with which --errors lets a request fail. */
+#define HIT_MARK "disktorture hits"
+
+/* How the workload ended. */
+struct recorded {
+  bool mounted, hung;           /* MOUNTED: or need not be */
+  int status;                   /* of waitpid */
+  char why[600];                /* its last line, or why the disk can't be mounted */
+};
+
+/* Prepare the disk of the server, and run the workload for so many seconds (0: any), whose
+ * acknowledgements become marks.  PLACE is the directory for what is temporary.  QUIET: its
+ * errors are not shown.
  */
-void record (const struct options *o, const char *place);
+struct recorded record (const struct options *o, const char *place, double seconds, bool quiet);
+
+/* The same; what goes wrong ends the program. */
+void record_healthy (const struct options *o, const char *place);
 
 #endif /* TORTURE_RECORD_H */
