@@ -70,6 +70,11 @@ struct disk *disk_live (void);
  * is found while somebody keeps it (disk/crash.h makes it).
  */
 struct disk *disk_get (const char *name);
+
+/* The same, if it is a copy of the live disk: a snapshot or a crash state.  (The marks are
+ * none, and have a size of their own.)
+ */
+struct disk *disk_get_copy (const char *name);
 void disk_put (struct disk *d);
 
 /* Call EACH with the name of every disk that can be opened, the live one first, and

@@ -108,6 +108,12 @@ disk_get (const char *name)
   return d;
 }
 
+struct disk *
+disk_get_copy (const char *name)
+{
+  return *name && strcmp (name, DISK_MARKS) != 0 ? disk_get (name) : NULL;
+}
+
 /* Take a disk out of the list, if it is there. */
 static void
 unlink_locked (const struct disk *d)
