@@ -119,7 +119,8 @@ int disk_revert (struct disk *d, struct disk *from);
 int disk_drop (const char *name);
 
 /* Give a disk initial content.  Only before it is served.  NULL takes it away,
- * which MAKE itself may do.  ENOMEM: the disk is as it was.
+ * which MAKE itself may do.  ENOMEM; ENOTSUP: its history is from a file, which knows of
+ * none: the disk is as it was.
  */
 int disk_set_fill (struct disk *d, disk_fill_fn make);
 

@@ -9,6 +9,7 @@
 #include "disk/cache.h"
 #include "disk/content.h"
 #include "disk/fill.h"
+#include "disk/history.h"
 #include "disk/inside.h"
 #include "disk/list.h"
 #include "disk/medium.h"
@@ -286,6 +287,10 @@ disk_drop (const char *name)
 int
 disk_set_fill (struct disk *d, disk_fill_fn make)
 {
+  const struct history *h = d->cache ? cache_history (d->cache) : NULL;
+
+  if (make && h && h->replayed)
+    return ENOTSUP;
   if (d->fill)
     fill_set (d->fill, make);
   else if (make) {
