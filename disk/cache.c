@@ -349,6 +349,14 @@ is_atomic (const struct cache *c, uint64_t count, uint64_t offset)
     && offset / atomic == (offset + count - 1) / atomic;
 }
 
+/* Something was remembered before this request.  Has the recording ended with it? */
+static void
+tell_if_full (const struct cache *c, bool was_full, uint64_t number)
+{
+  if (!was_full && history_is_full (c->history) && c->how.full)
+    c->how.full (&c->how, number);
+}
+
 /* Of a request to zero or trim, one sector counts as remembered. */
 static struct change *
 record_change (struct cache *c, const struct request *whole, const struct record *r)
@@ -358,8 +366,7 @@ record_change (struct cache *c, const struct request *whole, const struct record
     = history_add (c->history, CHANGE_REQUEST,
                    whole->op == OP_WRITE ? whole->count : c->how.sector, c->events);
 
-  if (!was_full && history_is_full (c->history) && c->how.full)
-    c->how.full (&c->how, r->number);
+  tell_if_full (c, was_full, r->number);
   if (!ch || ch->kind != CHANGE_REQUEST)
     return ch;
   ch->record = (struct record) {
@@ -485,6 +492,16 @@ is_any (const struct record *r, const void *unused)
   return true;
 }
 
+static void
+record_flush (struct cache *c, const struct flushed *f)
+{
+  const bool was_full = history_is_full (c->history);
+
+  if (history_flush (c->history, f))
+    history_break (c->history);
+  tell_if_full (c, was_full, c->versions.last_number + 1);
+}
+
 /* A flush that was lost on its way (a rule, or a hook that skips it) is a lie: an honest
  * disk would have made durable what it covers.
  */
@@ -501,8 +518,8 @@ flush_locked (struct cache *c, const struct request *req)
     .conn = req->conn->id, .own = visit->only_own,
   };
 
-  if (c->history && history_flush (c->history, &f))
-    history_break (c->history);
+  if (c->history)
+    record_flush (c, &f);
   if (visit->flushed)
     versions_settle (v, 0, UINT64_MAX, is_covered, honest ? &all : &own);
   if (!honest)
@@ -890,14 +907,23 @@ cache_settle_locked (struct cache *c)
   settle_range (c, 0, UINT64_MAX);
 }
 
+static int
+mark_locked (struct cache *c, const char *text)
+{
+  const bool was_full = history_is_full (c->history);
+  const int err = history_mark (c->history, text, next_event (c));
+
+  tell_if_full (c, was_full, c->versions.last_number + 1);
+  return err;
+}
+
 int
 cache_mark (struct cache *c, const char *text)
 {
-  int err = 0;
+  int err;
 
   cache_lock (c);
-  if (c->history)
-    err = history_mark (c->history, text, next_event (c));
+  err = c->history ? mark_locked (c, text) : 0;
   cache_unlock (c);
   if (!err)
     cache_tell_mark (text);
@@ -912,11 +938,15 @@ cache_note_fault (struct cache *c, const struct request *req, const char *rule)
     .conn = req->conn->id,
   };
 
+  bool was_full;
+
   if (!c->history)
     return;
   cache_lock (c);
+  was_full = history_is_full (c->history);
   f.when = c->events;           /* no moment of its own: no image depends on it */
   history_fault (c->history, &f);
+  tell_if_full (c, was_full, c->versions.last_number + 1);
   cache_unlock (c);
 }
 

@@ -70,6 +70,11 @@ struct disk *disk_live (void);
  * is found while somebody keeps it (disk/crash.h makes it).
  */
 struct disk *disk_get (const char *name);
+
+/* The same, if it is a copy of the live disk: a snapshot or a crash state.  (The marks are
+ * none, and have a size of their own.)
+ */
+struct disk *disk_get_copy (const char *name);
 void disk_put (struct disk *d);
 
 /* Call EACH with the name of every disk that can be opened, the live one first, and
@@ -114,7 +119,8 @@ int disk_revert (struct disk *d, struct disk *from);
 int disk_drop (const char *name);
 
 /* Give a disk initial content.  Only before it is served.  NULL takes it away,
- * which MAKE itself may do.  ENOMEM: the disk is as it was.
+ * which MAKE itself may do.  ENOMEM; ENOTSUP: its history is from a file, which knows of
+ * none: the disk is as it was.
  */
 int disk_set_fill (struct disk *d, disk_fill_fn make);
 

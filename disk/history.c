@@ -160,6 +160,18 @@ history_pop (struct history *h, struct change *ch, uint64_t first, uint64_t end)
 /*--------------------------------------------------------------------*/
 /* What else happens. */
 
+/* A text takes more than its bytes. */
+#define BESIDE_TEXT 16
+
+/* What is no request has taken so many bytes. */
+static void
+count_beside (struct history *h, uint64_t bytes, uint64_t now)
+{
+  h->beside += bytes;
+  if (h->beside > HISTORY_BESIDE && h->beside - HISTORY_BESIDE > h->limit)
+    h->end = min_u64 (h->end, now);
+}
+
 int
 history_flush (struct history *h, const struct flushed *f)
 {
@@ -178,6 +190,7 @@ history_flush (struct history *h, const struct flushed *f)
     next->covers = f->entered;
   next->owes = last && last->owes > f->entered ? last->owes : f->entered;
   next->others = (last ? last->others : 0) + (!f->lie && f->own);
+  count_beside (h, sizeof *f, f->returned);
   return 0;
 }
 
@@ -223,6 +236,7 @@ history_mark (struct history *h, const char *text, uint64_t now)
   if (!next->text)
     return ENOMEM;
   h->marks++;
+  count_beside (h, sizeof *next + BESIDE_TEXT + strlen (text), now);
   return 0;
 }
 
@@ -231,7 +245,7 @@ history_fault (struct history *h, const struct fired_rule *f)
 {
   struct fired_rule *next;
 
-  if (f->when > h->end)
+  if (history_is_full (h))
     return 0;
   if (!array_grow (&h->fault, h->faults, &h->fault_room, sizeof *h->fault))
     return ENOMEM;
@@ -241,7 +255,7 @@ history_fault (struct history *h, const struct fired_rule *f)
   if (!next->rule)
     return ENOMEM;
   h->faults++;
-  h->bytes += sizeof *f;        /* so that not even rules that always fire take all memory */
+  count_beside (h, sizeof *f + BESIDE_TEXT + strlen (f->rule), f->when);
   return 0;
 }
 

@@ -79,7 +79,8 @@ struct fired_rule {
 };
 
 struct history {
-  uint64_t limit, bytes;        /* to be remembered, and which are */
+  uint64_t limit, bytes;        /* to be remembered, and which are, */
+  uint64_t beside;              /* and those of what is no request */
   uint64_t end;                 /* when the recording ended; UINT64_MAX: it goes on */
   bool replayed;                /* it was read from a file (disk/replay.h) */
   bool broken;                  /* there was no memory for what could not fail */
@@ -144,6 +145,11 @@ void history_pop (struct history *h, struct change *ch, uint64_t first, uint64_t
 /* What must be recorded could not be: nothing of it can be told any more. */
 #define HISTORY_BROKEN "the history is lost, because there was no memory to record a change"
 void history_break (struct history *h);
+
+/* What is no request may take as many bytes again, and this.  Then the recording ends, too:
+ * it has to, where only flushes, marks and rules that fire follow.
+ */
+#define HISTORY_BESIDE (UINT64_C (1) << 20)
 
 /* A flush has succeeded.  ENOMEM. */
 int history_flush (struct history *h, const struct flushed *f);

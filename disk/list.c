@@ -9,6 +9,7 @@
 #include "disk/cache.h"
 #include "disk/content.h"
 #include "disk/fill.h"
+#include "disk/history.h"
 #include "disk/inside.h"
 #include "disk/list.h"
 #include "disk/medium.h"
@@ -106,6 +107,12 @@ disk_get (const char *name)
     d->refs++;
   pthread_mutex_unlock (&disks_lock);
   return d;
+}
+
+struct disk *
+disk_get_copy (const char *name)
+{
+  return *name && strcmp (name, DISK_MARKS) != 0 ? disk_get (name) : NULL;
 }
 
 /* Take a disk out of the list, if it is there. */
@@ -280,6 +287,10 @@ disk_drop (const char *name)
 int
 disk_set_fill (struct disk *d, disk_fill_fn make)
 {
+  const struct history *h = d->cache ? cache_history (d->cache) : NULL;
+
+  if (make && h && h->replayed)
+    return ENOTSUP;
   if (d->fill)
     fill_set (d->fill, make);
   else if (make) {

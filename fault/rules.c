@@ -683,7 +683,7 @@ found_add (struct found *found, struct fault *f)
     found->item = more;
     found->room *= 2;
   }
-  stale = f->spec.stale ? disk_get (f->spec.stale) : NULL;
+  stale = f->spec.stale ? disk_get_copy (f->spec.stale) : NULL;
   if (f->spec.stale && !stale)
     return true;
   f->refs++;

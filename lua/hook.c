@@ -73,6 +73,18 @@ on_index (lua_State *L)
   return 1;
 }
 
+/* What on.fill is set to becomes what makes the initial content. */
+static void
+set_fill (lua_State *L)
+{
+  const int err = disk_set_fill (disk_live (), lua_isnil (L, 3) ? NULL : hook_fill);
+
+  if (err == ENOTSUP)
+    luaL_error (L, "on.fill: leave it out: with replay= the file says what the disk holds");
+  if (err)
+    luaL_error (L, "on.fill: out of memory");
+}
+
 /* on.NAME = function: one more hook, inside of those that are there.
  * on.NAME = nil: no hooks.
  */
@@ -87,9 +99,8 @@ on_newindex (lua_State *L)
   if (!lua_isnil (L, 3) && lua_type (L, 3) != LUA_TFUNCTION)
     return luaL_error (L, "on.%s: expected a function, got %s", op_names[op],
                        luaL_typename (L, 3));
-  if (op == OP_FILL && disk_set_fill (disk_live (),
-                                      lua_isnil (L, 3) ? NULL : hook_fill))
-    return luaL_error (L, "on.fill: out of memory");
+  if (op == OP_FILL)
+    set_fill (L);
   if (lua_isnil (L, 3)) {
     hooks[op].count = 0;
     while (count > 0) {

@@ -47,9 +47,7 @@ hold_named (lua_State *L, const char *name)
   *d = NULL;
   luaL_setmetatable (L, HOLD);
   lua_toclose (L, -1);
-  /* "" is the live disk, and the marks are no snapshot. */
-  if (*name && strcmp (name, DISK_MARKS) != 0)
-    *d = disk_get (name);
+  *d = disk_get_copy (name);
   return *d;
 }
 
@@ -197,7 +195,7 @@ is_name (const char *name, size_t len)
 static bool
 find_number (struct snapshot *s, const char *name)
 {
-  struct disk *d = *name ? disk_get (name) : NULL;
+  struct disk *d = disk_get_copy (name);
 
   if (!d)
     return false;
@@ -287,7 +285,7 @@ disk_method_get (lua_State *L)
 
   check_self (L, "get(name)");
   name = check_named (L);
-  if (disk_is_state (name))
+  if (disk_is_state (name) && strcmp (name, DISK_MARKS) != 0)
     return get_state (L, name);
   if (!find_number (new_snapshot (L, 2), name))
     return no_snapshot (L, "get", name);

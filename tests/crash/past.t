@@ -147,6 +147,22 @@ says("no mark", control("disk:mark [[m]]") or refusal("none", lambda c: state(c,
 like "$(cat log)" "history=512 is full: the recording has ended before request 1;" "it is said"
 stopped
 
+# What is no request ends it, too, where there is too much of that.
+for what in "disk:mark [[a mark]]" "h.flush()" "h.pread(1, 0)"; do
+    cached 4K history=1K lua='fault { op = "read", corrupt = 1 }'
+    rows "
+write(h, 'A')
+$(if [[ $what == disk* ]]; then echo "control('for i = 1, 40000 do $what end')"
+  else echo "for i in range(20000): $what"; fi)
+write(h, 'B')
+same('requests go on', disk(h)[0], 'B')
+says('$what: full', refusal('none', lambda c: state(c, '2')), '1 request is recorded; then history= was full')
+same('the end', image('all', 'end'), 'A0000000')
+"
+    is "$(grep -c 'is full: the recording has ended before request 2;' log)" 1 "$what: it is said once"
+    stopped
+done
+
 # What is in flight when the recording ends has not completed in it.
 cached 4K history=1K
 rows '

@@ -132,6 +132,8 @@ refused 'history: leave it out: with replay= it is that of the file' "history=" 
 refused 'size: leave it out' "size=" replay=history size=1M
 refused 'write-cache=none: leave it out' "write-cache=" replay=history write-cache=none
 refused 'history: a flush that failed has lost whole sectors: leave sector= out' "other sectors, after a flush that lost some" replay=history sector=4096
+refused 'on.fill: leave it out: with replay= the file says' "initial content" \
+    replay=history lua='function on.fill() return nil end'
 refused 'replay=.*nothing: No such file' "no file" replay=nothing
 refused 'replay=.*: Is a directory' "a directory" replay=.
 refused 'replay=.*: is no history' "another file" replay="$TOP/LICENSE"

@@ -61,4 +61,16 @@ print(bytes(buf.to_bytearray()), outcome(h.zero, 512, 32768), extents(h, 512, 32
 b'oooo' ok [(512, 0)]" "with others"
 stop
 like "$(cat log)" 'rule 5 .*never fired .*matched 0' "a rule whose snapshot is gone"
+
+# The export "marks" is smaller than the disk, and no copy of it.
+serve size=16M control=ctl.sock write-cache=volatile history=1M lua='local may = sleep
+fault { op = "read", stale = "marks" }'
+is "$(python 'from clients import *
+marks, h = connect("marks"), connect()
+h.pwrite(b"new", 8 << 20)
+print(bytes(h.pread(3, 8 << 20)))
+print(Control()("return select(2, pcall(disk.get, disk, [[marks]]))"))')" \
+    "b'new'
+disk:get: there is no snapshot 'marks'" "the marks are no snapshot"
+stop
 done_testing

@@ -73,7 +73,7 @@ static struct disk snapshot = { "snap" };
 static _Atomic long kept;
 
 struct disk *
-disk_get (const char *name)
+disk_get_copy (const char *name)
 {
   const bool there = strcmp (name, snapshot.name) == 0;
 
