@@ -3,12 +3,13 @@
 # without a bug it reports nothing.  SEEDS=10 tries ten orders and samples of the states.
 . "$(dirname "$0")/../lib/lib.sh"
 . "$TOP/tests/lib/torture.sh"
+fuse_needed
 check "it is built without a warning" "${CC:-cc}" -std=c11 -D_GNU_SOURCE -Wall -Wextra -Wshadow \
     -Wconversion -Werror -O2 -o planted "$TOP/tests/torture/planted.c"
 
 # The switches whose bugs show only when a request fails: what is acknowledged then.
 serve size=16M control=control
-fuse_disk || skip_all "$why"
+fuse_disk
 export disk=fuse/disk
 # acknowledged OP ERROR BUG: work while each request OP fails.
 acknowledged ()
