@@ -48,13 +48,13 @@ warn (const struct options *o, const struct history *h)
 
 /* Run the workload, and keep what it did. */
 static void
-make_history (const struct options *o, const char *place)
+make_history (struct options *o, const char *place)
 {
   const uint64_t since = sys_now ();
   struct history h;
 
   server_start (o, place, NULL);
-  record_healthy (o, place);
+  o->healthy = record_healthy (o, place);
   h = history_read (o, out_promised (o));
   /* The list of names may go to a pipe. */
   fprintf (o->mode == DO_LIST ? stderr : stdout,
@@ -111,12 +111,12 @@ main (int argc, char **argv)
   struct history h;
   bool goes_on = true;
 
+  if (o.junit && (o.mode == DO_ALL || o.mode == DO_REPORT))
+    junit_begin (o.junit);
   if ((o.mode == DO_ALL || o.mode == DO_LIST) && o.workload)
     goes_on = out_make (&o);
   else
     out_recall (&o);
-  if (o.junit)
-    junit_begin (o.junit);
   take_signals ();
   client_name = "disktorture";
   find_own_path (argv[0]);

@@ -25,7 +25,8 @@ static const struct kind {
 } kinds[] = {
   { "ext4", "loop", "mkfs.ext4 -q -F -b 4096 \"$disk\"", "e2fsck -fn \"$image\"", NULL },
   /* Copies of a disk have its name. */
-  { "xfs", "loop,nouuid", "mkfs.xfs -q -f -s size=$sector \"$disk\"", "xfs_repair -n \"$image\"", NULL },
+  { "xfs", "loop,nouuid", "mkfs.xfs -q -f -s size=$sector \"$disk\"",
+    "xfs_repair -n \"$image\"", NULL },
   { "btrfs", "loop", "mkfs.btrfs -q -f \"$disk\"", "btrfs check --readonly \"$image\"", NULL },
   /* It writes no journal, so what recovers is e2fsck; and that gives up where a checksum is
    * older than what it is of.

@@ -27,7 +27,7 @@ is "$(wc -l <found/errors.jsonl)" 24 "a result for each run"
 like "$(disktorture --out found show write/8192#1/EIO 2>&1; echo $?)" "^silent loss
    EIO of write 8192\+8: what was acknowledged after the fault is not there\.
    last: record 2 is gone
-   again: disktorture --out 'found' show write/8192#1/EIO
+   again: disktorture --out found show write/8192#1/EIO
 1$" "one shown again"
 like "$(disktorture --out found show write/8192#9/EIO 2>&1)" "^not reached" "one that does not come up"
 
@@ -69,6 +69,17 @@ rm -r found
 torture --errors --ways EIO --workload "sh record.sh" --check "sh records.sh" --setup 'head -c 64K /dev/urandom | dd of="$disk" conv=notrunc'
 is "$? $(grep -c '"hit":"write [0-9]*+8"' found/errors.jsonl)" "0 3" "what prepares the disk is not hit"
 
+# What was promised before the workload is a promise like any other.
+cat >spoil.sh <<'SH'
+printf "spoiled!" | dd of="$disk" bs=4096 seek=1 conv=notrunc,fsync || exit
+printf "record 1" | dd of="$disk" bs=4096 seek=1 conv=notrunc,fsync
+SH
+echo "ack 1" >promised
+rm -r found
+torture --errors --ways EIO --promised promised --workload "sh spoil.sh; exit 0" --check "sh records.sh"
+is $? 1 "a workload that spoils what was promised before"
+like "$(cat out)" "  damage   [0-9]+ runs?   legal" "is told of its damage"
+
 # Hangs, and deaths.
 rm -r found
 disktorture --size 1M --timeout 1 --out found --errors --ways EIO --workload "sh record.sh; dd if=\"\$disk\" bs=4096 skip=1 count=1 | grep -aq 'record 1' || sleep 1000" --check true >out 2>&1 </dev/null
@@ -87,11 +98,13 @@ refused ()
     like "$(disktorture --out found "$@" 2>&1; echo $?)" "^disktorture: $text.*
 2$" "$name"
 }
-refused "write/1: expected a name such as" "a name without its number" show write/1/EIO
-refused "flush/0: requests are counted from 1" "number 0" show flush/0/EIO
+refused "write/1/EIO: expected a name such as" "a name without its number" show write/1/EIO
+refused "flush/0/EIO: requests are counted from 1" "number 0" show flush/0/EIO
 refused "write/4096#1/EOI: expected a name such as" "another way" show write/4096#1/EOI
 refused "flush/1/torn: a flush can't fail in this way" "a flush that is torn" show flush/1/torn
 refused "--ways EOI: expected EIO" "no way" --workload true --check true --errors --ways EIO,EOI
+refused "--ways : expected EIO" "no ways" --workload true --check true --errors --ways ""
+refused "show write/4096#1/EIO ls: expected nothing" "a command" show write/4096#1/EIO -- ls
 refused "--hardening needs --errors" "--hardening alone" --workload true --check true --hardening
 refused "--errors does not go with --junit" "JUnit" --workload true --check true --errors --junit x
 refused "--errors: only one run at a time" "--jobs" --workload true --check true --errors --jobs 2

@@ -107,7 +107,15 @@ SYNC=,fsync torture --workload "$work" --check "exit 5"
 like "$(cat out)" "the check fails on what the workload has left, .*: exit status 5" "a check that says nothing"
 SYNC=,fsync torture --workload "$work" --check "exit 77"
 like "$(cat out)" "the check says that it does not apply .exit status 77." "one that never applies"
+echo stale >j.xml
+disktorture --out found --junit j.xml list >list.out 2>&1
+is "$(cat j.xml)" stale "what has no results leaves JUnit's file alone"
 torture --workload "exit 3" --check true --junit j.xml
+like "$(cat j.xml)" "<error message=.it did not come to its end" "a run that fails has no results of another"
+echo stale >j.xml
+SYNC=,fsync disktorture --size 1M --seed 7 --out found --workload "$work" --check "$check" >out 2>&1
+SYNC=,fsync disktorture --size 1M --seed 8 --out found --workload "$work" --check "$check" --junit j.xml >out 2>&1
+like "$(cat out)" "holds a run with another --seed" "a run that is refused"
 like "$(cat j.xml)" "<error message=.it did not come to its end" "JUnit's file is of this run"
 echo 0 >calls
 SYNC=,fsync torture --workload "$work" --check "n=\$(cat $scratch/calls); echo \$((n + 1)) >$scratch/calls; test \$n = 1 && echo no && exit 1; exit 0"
