@@ -215,6 +215,18 @@ list_runs (const struct options *o, const struct history *h)
 /*--------------------------------------------------------------------*/
 /* One run. */
 
+struct healthy
+errors_healthy (const struct checking *c)
+{
+  const struct history *const h = c->history;
+  const struct state ended = state_named (h, "crash/mark-" END_NAME "/none");
+
+  return (struct healthy) {
+    .at_end = state_check (c, &h->point[h->points - 1], "none", NULL).outcome == GOOD,
+    .at_work_end = state_check (c, ended.point, "none", NULL).outcome == GOOD,
+  };
+}
+
 static void
 set_text (char **s, const char *to)
 {
@@ -224,19 +236,19 @@ set_text (char **s, const char *to)
 
 /* Something acknowledged is missing, or what is there is wrong: since when? */
 static enum end
-blame (const struct checking *c, const struct point *last, const char *choice, bool none_good)
+blame (const struct checking *c, const struct point *last, const char *choice, const struct healthy *healthy)
 {
   struct point before = *last;
 
   if (c->history->hit_late)
-    return none_good ? LATE : UNASKED;
+    return healthy->at_work_end ? LATE : UNASKED;
   before.marks = c->history->hit_marks;
   return state_check (c, &before, choice, NULL).outcome == BROKEN ? DAMAGE : SILENT;
 }
 
 /* What the check says of what is left. */
 static enum end
-judge (const struct checking *c, const struct recorded *w, struct run *r, bool none_good)
+judge (const struct checking *c, const struct recorded *w, struct run *r, const struct healthy *healthy)
 {
   const struct history *const h = c->history;
   const struct point *const last = &h->point[h->points - 1];
@@ -245,11 +257,11 @@ judge (const struct checking *c, const struct recorded *w, struct run *r, bool n
   struct result result = state_check (c, last, choice, NULL);
 
   /* A cut shows what the page cache hides: what was never flushed again. */
-  if (result.outcome <= SKIPPED && none_good && (r->way->lie || is_flush (r)))
+  if (result.outcome <= SKIPPED && healthy->at_end && (r->way->lie || is_flush (r)))
     result = state_check (c, last, choice = "none", NULL);
   set_text (&r->reason, result.reason);
   switch (result.outcome) {
-  case BROKEN: return blame (c, last, choice, none_good);
+  case BROKEN: return blame (c, last, choice, healthy);
   case UNREADABLE: return NO_MOUNT;
   case HUNG: return HANG;
   case CRASHED: return CRASH;
@@ -271,7 +283,7 @@ patience (const struct options *o)
 }
 
 static enum end
-run_once (const struct checking *c, struct run *r, bool none_good, bool quiet)
+run_once (const struct checking *c, struct run *r, const struct healthy *healthy, bool quiet)
 {
   const struct options *const o = c->options;
   char *const rule = rule_of (r), *const promised = out_promised (o);
@@ -288,7 +300,7 @@ run_once (const struct checking *c, struct run *r, bool none_good, bool quiet)
   if (h.hit) {
     set_text (&r->hit, h.hit);
     here.history = &h;
-    end = judge (&here, &w, r, none_good);
+    end = judge (&here, &w, r, healthy);
   }
   history_free (&h);
   server_stop ();
@@ -305,29 +317,29 @@ is_bug (enum end end)
 
 /* Does a failure come again, at least once in two more runs? */
 static bool
-comes_again (const struct checking *c, const struct run *r, bool none_good)
+comes_again (const struct checking *c, const struct run *r, const struct healthy *healthy)
 {
   struct run again = new_run (r->name, r->way);
   bool same = false;
 
   for (int i = 1; i < TRIES && !same; i++)
-    same = run_once (c, &again, none_good, true) == r->end;
+    same = run_once (c, &again, healthy, true) == r->end;
   free (again.reason);
   free (again.hit);
   return same;
 }
 
 static void
-run_it (const struct checking *c, struct run *r, bool none_good)
+run_it (const struct checking *c, struct run *r, const struct healthy *healthy)
 {
   const uint64_t since = sys_now ();
 
   r->end = MISSED;
   for (int i = 0; i < TRIES && r->end == MISSED; i++) {
     check_signals ();
-    r->end = run_once (c, r, none_good, true);
+    r->end = run_once (c, r, healthy, true);
   }
-  if (is_bug (r->end) && !comes_again (c, r, none_good))
+  if (is_bug (r->end) && !comes_again (c, r, healthy))
     r->end = UNLIKE;
   r->seconds = (double) (sys_now () - since) / 1e9;
   r->done = true;
@@ -413,7 +425,7 @@ print_progress (const struct runs *all, uint64_t since, FILE *to, const char *en
 }
 
 static void
-try_all (const struct checking *c, struct runs *all, bool none_good)
+try_all (const struct checking *c, struct runs *all, const struct healthy *healthy)
 {
   const double budget = c->options->budget;
   const uint64_t since = sys_now ();
@@ -427,7 +439,7 @@ try_all (const struct checking *c, struct runs *all, bool none_good)
       continue;
     if (budget > 0 && (double) (sys_now () - since) / 1e9 > budget)
       break;
-    run_it (c, r, none_good);
+    run_it (c, r, healthy);
     save_run (results, r);
     all->done++;
     if (isatty (2))
@@ -550,7 +562,7 @@ print_all (const struct checking *c, const struct runs *all)
 }
 
 int
-errors (const struct checking *c, bool none_good)
+errors (const struct checking *c, const struct healthy *healthy)
 {
   struct runs all = list_runs (c->options, c->history);
 
@@ -559,12 +571,12 @@ errors (const struct checking *c, bool none_good)
           all.n);
   fflush (stdout);
   recall_runs (c->options, &all);
-  try_all (c, &all, none_good);
+  try_all (c, &all, healthy);
   return print_all (c, &all);
 }
 
 int
-errors_show (const struct checking *c, const char *name, bool none_good)
+errors_show (const struct checking *c, const char *name, const struct healthy *healthy)
 {
   struct run r = run_named (name);
 
@@ -574,7 +586,7 @@ errors_show (const struct checking *c, const char *name, bool none_good)
   if (c->options->words[1])
     wrong ("show %s %s: expected nothing after the name of a run", name, c->options->words[1]);
   for (int i = 0; i < TRIES && r.end == MISSED; i++)
-    r.end = run_once (c, &r, none_good, false);
+    r.end = run_once (c, &r, healthy, false);
   printf ("%s\n", end_names[r.end]);
   print_run (c, &r);
   return is_bug (r.end) ? DONE_FAILED : DONE_GOOD;

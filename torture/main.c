@@ -70,18 +70,17 @@ make_history (struct options *o, const char *place)
 static int
 act_errors (const struct checking *c, bool goes_on)
 {
-  const struct point *const end = &c->history->point[c->history->points - 1];
-  bool none_good;
+  struct healthy healthy;
 
   if (!goes_on) {
     workers_start (c, 1);
     campaign_healthy (c);
     out_save_run (c->options);
   }
-  none_good = state_check (c, end, "none", NULL).outcome == GOOD;
+  healthy = errors_healthy (c);
   server_stop ();
-  return c->options->mode == DO_SHOW ? errors_show (c, c->options->words[0], none_good)
-    : errors (c, none_good);
+  return c->options->mode == DO_SHOW ? errors_show (c, c->options->words[0], &healthy)
+    : errors (c, &healthy);
 }
 
 static int

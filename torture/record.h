@@ -9,6 +9,7 @@
 #define BEGIN_MARK "disktorture begins"
 #define WORK_MARK "disktorture works"
 #define END_MARK "disktorture ends"
+#define END_NAME "disktorture%20ends"    /* in the names of states */
 
 /* The rule with which --errors lets a request fail. */
 #define HIT_RULE "disktorture"
