@@ -121,6 +121,20 @@ says 'They came all the time: at most '
 says 'They were in all these parts of the disk: at most 14 in 32K.'
 like "$said" 'All 448|The first 100 of 448' "how many are shown"
 
+says_not 'Only this part of the disk'
+says_not 'There was none from'
+
+# A rule with more faults comes first, though it was declared later; a hang that has ended is
+# none; and lines that were dropped are not missing.
+report < <({ echo "0 $start"; echo "0.1 $(fault few read 0 '"hang":true')"
+    echo '0.2 "rule":"few","req":1,"op":"read","offset":0,"count":512,"conn":1,"did":{"ended":"released"}'
+    for i in 1 2 3 4 5 6 7 8 9; do echo "0.$i $(fault many read $((i * 100000)) '')"; done; } | make_log |
+    sed 's/"seq":12/"seq":15/; 11a {"dropped":3}')
+like "$said" 'many .*few ' "the rule with the most faults is the first"
+says_not 'request hangs'
+also '3 lines were lost while the server ran'
+says_not 'missing: the numbers'
+
 # What is wrong with a log.
 { { echo '0 "req":1,"result":"ok"'; echo "2 $(rule x)"; echo "2 $(rule y)"; echo "3 $(fault x write 0 '"hang":true,"delay":1')"
     echo "4 $stop"; } | make_log | sed '1d;/stop/d'; echo 'nbdkit: hello'; echo '{"dropped":5}'; printf '{"time":"2026'; } >bad.log

@@ -128,7 +128,8 @@ rm -r found
 # shellcheck disable=SC2016
 disktorture --size 1M --timeout 1 --out found --errors --ways EIO --check true >out 2>&1 </dev/null \
     --workload 'sleep 2; printf x | dd of="$disk" bs=4096 conv=notrunc,fsync'
-is $? 0 "a workload that takes longer than --timeout on a healthy disk is no hang" || tell <out
+is "$? $(grep -c '"hang"\|"not reached"' found/errors.jsonl)" "0 0" \
+    "a workload that takes longer than --timeout on a healthy disk is no hang" || tell <out
 
 # refused TEXT NAME ARGUMENTS
 refused ()
