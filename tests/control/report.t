@@ -130,8 +130,10 @@ report < <({ echo "0 $start"; echo "0.1 $(fault few read 0 '"hang":true')"
     echo '0.2 "rule":"few","req":1,"op":"read","offset":0,"count":512,"conn":1,"did":{"ended":"released"}'
     for i in 1 2 3 4 5 6 7 8 9; do echo "0.$i $(fault many read $((i * 100000)) '')"; done; } | make_log |
     sed 's/"seq":12/"seq":15/; 11a {"dropped":3}')
-like "$said" 'many .*few ' "the rule with the most faults is the first"
-says_not 'request hangs'
+like "$said" 'A many .*B few ' "the rule with the most faults is the first"
+says_not 'when the log ends'
+says_not 'There was none from'
+says_not 'Only this part of the disk'
 also '3 lines were lost while the server ran'
 says_not 'missing: the numbers'
 
