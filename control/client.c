@@ -106,8 +106,11 @@ client_print (const char *s, FILE *out)
   const char *const end = s + strlen (s);
   char one[4];
 
-  for (s++; s < end && *s != '"';)
-    fwrite (one, 1, object_character (&s, end, one), out);
+  for (s++; s < end && *s != '"';) {
+    const size_t n = object_character (&s, end, one);
+
+    fwrite (one, 1, n, out);
+  }
 }
 
 int
