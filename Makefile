@@ -62,7 +62,7 @@ memctl: $(MEMCTL) $(MEMCTL_LIB) $(STYLE) $(wildcard control/*.h lib/*.h) Makefil
 	$(CC) $(CPPFLAGS) $(filter-out -MMD -MP,$(OUR_CFLAGS)) $(CFLAGS) $(LDFLAGS) -o $@ $(MEMCTL) $(MEMCTL_LIB) -lm
 
 # So is disktorture, which shares memctl's connection.
-DISKTORTURE = $(TORTURES) control/client.c $(sort $(wildcard lib/*.c))
+DISKTORTURE = $(TORTURES) control/client.c control/object.c $(sort $(wildcard lib/*.c))
 disktorture: $(DISKTORTURE) $(STYLE) $(wildcard torture/*.h control/*.h lib/*.h) Makefile
 	$(CC) $(CPPFLAGS) $(filter-out -MMD -MP,$(OUR_CFLAGS)) $(CFLAGS) $(LDFLAGS) -o $@ $(DISKTORTURE) -lm
 

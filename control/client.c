@@ -10,6 +10,7 @@
 #include <sys/un.h>
 
 #include "control/client.h"
+#include "control/object.h"
 
 static const char *path;        /* of the socket */
 static int fd = -1;
@@ -99,33 +100,16 @@ client_ask (const char *chunk, size_t len, size_t *length)
 /*--------------------------------------------------------------------*/
 /* Answers. */
 
-/* Write a Unicode character below 2048 as UTF-8.  (The server's \u escapes are all
- * below 256.)
- */
-static void
-print_character (unsigned long c, FILE *out)
-{
-  if (c >= 0x80) {
-    putc ((int) (0xC0 | c >> 6), out);
-    c = 0x80 | (c & 0x3F);
-  }
-  putc ((int) c, out);
-}
-
 void
 client_print (const char *s, FILE *out)
 {
-  for (s++; *s && *s != '"'; s++) {
-    if (*s != '\\')
-      putc (*s, out);
-    else if (*++s == 'u') {
-      const char digits[5] = { s[1], s[2], s[3], s[4] };
+  const char *const end = s + strlen (s);
+  char one[4];
 
-      print_character (strtoul (digits, NULL, 16), out);
-      s += 4;
-    }
-    else
-      putc (*s == 'n' ? '\n' : *s, out);
+  for (s++; s < end && *s != '"';) {
+    const size_t n = object_character (&s, end, one);
+
+    fwrite (one, 1, n, out);
   }
 }
 

@@ -317,6 +317,16 @@ take_character (struct rest *r, char *buf)
 }
 
 size_t
+object_character (const char **s, const char *end, char buf[4])
+{
+  struct rest r = { .s = *s, .end = end };
+  const size_t n = take_character (&r, buf);
+
+  *s = r.s;
+  return n;
+}
+
+size_t
 member_string (const struct member *m, char *buf, size_t size)
 {
   struct rest r;

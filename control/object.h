@@ -50,6 +50,11 @@ bool object_true (const struct object *o, const char *key);
 /* Read the object that the member KEY is.  False: there is none. */
 bool object_inside (const struct object *o, const char *key, struct object *inside);
 
+/* Decode the next character of a string, which ends at END, to UTF-8 into BUF, and go past it.
+ * \u0000 and half of a pair become U+FFFD.  Returns its length, 1 to 4.
+ */
+size_t object_character (const char **s, const char *end, char buf[4]);
+
 /* Decode a string to UTF-8 into BUF of SIZE bytes, with a 0 behind it; what has no room is
  * left out, from the first character on that does not fit.  \u0000 and half of a pair
  * become U+FFFD.  Returns the length, or 0 and an empty string if M is NULL or no string.

@@ -937,7 +937,6 @@ cache_note_fault (struct cache *c, const struct request *req, const char *rule)
     .rule = (char *) rule, .op = req->op, .offset = req->offset, .count = req->count,
     .conn = req->conn->id,
   };
-
   bool was_full;
 
   if (!c->history)

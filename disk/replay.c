@@ -362,7 +362,9 @@ change_block (const struct change *ch, uint64_t when)
   } };
 }
 
-/* Of a request or the medium, only what it touched, for those who serve the file with other sectors. */
+/* Of a request or the medium, only what it touched, for those who serve the file with other
+ * sectors.
+ */
 static void
 clip (const struct change *ch, uint64_t *start, uint64_t *end)
 {

@@ -15,7 +15,7 @@
 #include "torture/workers.h"
 
 #define BATCH 50                /* names in a line of a list */
-#define ENOUGH 3                /* failures in the same words at a point, before others come first */
+#define ENOUGH 3                /* failures in the same words at a point, then others come first */
 
 /* What failed at a point, and how often. */
 struct heap {

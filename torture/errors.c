@@ -6,6 +6,7 @@
  */
 
 #include <inttypes.h>
+#include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,9 +14,7 @@
 
 #include <sys/wait.h>
 
-#include "control/client.h"
 #include "lib/array.h"
-#include "lib/chance.h"
 #include "lib/json.h"
 #include "lib/sys.h"
 #include "torture/causes.h"
@@ -42,22 +41,24 @@ static const struct way {
 };
 enum { WAYS = sizeof ways / sizeof ways[0] };
 
-enum end { SURVIVED, REPORTED, NO_MOUNT, SILENT, DAMAGE, LATE, UNASKED, HANG, CRASH, MISSED, UNLIKE, ENDS };
+enum end {
+  SURVIVED, REPORTED, NO_MOUNT, SILENT, DAMAGE, LATE, UNASKED, HANG, CRASH, MISSED, UNLIKE, ENDS
+};
 
 static const char *const end_names[] = {
   [SURVIVED] = "survived", [REPORTED] = "reported", [NO_MOUNT] = "unreadable",
   [SILENT] = "silent loss", [DAMAGE] = "damage", [LATE] = "late loss", [UNASKED] = "never asked",
-  [HANG] = "hang",
-  [CRASH] = "crash", [MISSED] = "not reached", [UNLIKE] = "not repeated",
+  [HANG] = "hang", [CRASH] = "crash", [MISSED] = "not reached", [UNLIKE] = "not repeated",
 };
 
 struct run {
-  char *place;                  /* write/OFFSET#N, flush/N */
+  char *name;                   /* write/OFFSET#N/WAY, flush/N/WAY */
   const struct way *way;
   bool done;
   enum end end;
-  char hit[64];                 /* what was really hit, as OP OFFSET+COUNT */
-  char *reason;                 /* from malloc; "": there is none */
+  char *hit;                    /* what was really hit, as OP OFFSET+COUNT; "": nothing */
+  char *reason;                 /* "": there is none */
+  char *line;                   /* the same without what differs from run to run */
   double seconds;
 };
 
@@ -89,6 +90,8 @@ errors_check_ways (const char *list)
 {
   char *const words = copy_of (list);
 
+  if (!*list || *list == ',')
+    wrong ("--ways %s: expected EIO, EIO-stays, EIO-torn, torn, lost or flip", list);
   for (char *w = strtok (words, ","); w; w = strtok (NULL, ",")) {
     size_t i = 0;
 
@@ -120,28 +123,25 @@ errors_named (const char *name)
 static bool
 is_flush (const struct run *r)
 {
-  return r->place[0] == 'f';
+  return r->name[0] == 'f';
 }
 
-static char *
-name_of (const struct run *r)
+static struct run
+new_run (char *name, const struct way *way)
 {
-  return text ("%s/%s", r->place, r->way->name);
+  return (struct run) { .name = name, .way = way, .hit = copy_of (""), .reason = copy_of ("") };
 }
 
 static struct run
 run_named (const char *name)
 {
   const struct way *const way = way_of (name);
-  struct run r = { .way = way };
 
   if (!way)
     wrong ("%s: expected a name such as write/8462336#5/EIO or flush/9/EIO", name);
-  r.place = text ("%.*s", (int) (strrchr (name, '/') - name), name);
-  if (is_flush (&r) && !way->flush)
+  if (name[0] == 'f' && !way->flush)
     wrong ("%s: a flush can't fail in this way", name);
-  r.reason = copy_of ("");
-  return r;
+  return new_run (copy_of (name), way);
 }
 
 /* The rule that lets it fail, from malloc. */
@@ -150,36 +150,34 @@ rule_of (const struct run *r)
 {
   uint64_t offset;
   unsigned n;
-  char *which, *rule, *how;
+  char *which, *rule;
 
-  if (sscanf (r->place, "write/%" SCNu64 "#%u", &offset, &n) == 2)
+  if (sscanf (r->name, "write/%" SCNu64 "#%u/", &offset, &n) == 2)
     which = text ("op = 'write', offset = %" PRIu64 ", count = 1", offset);
-  else if (sscanf (r->place, "flush/%u", &n) == 1)
+  else if (sscanf (r->name, "flush/%u/", &n) == 1)
     which = copy_of ("op = 'flush'");
   else
-    wrong ("%s: expected a name such as write/8462336#5/EIO or flush/9/EIO", r->place);
+    wrong ("%s: expected a name such as write/8462336#5/EIO or flush/9/EIO", r->name);
   if (n == 0)
-    wrong ("%s: requests are counted from 1", r->place);
-  how = text ("%s, %s = %u", r->way->rule, r->way->stays ? "after" : "nth",
-              r->way->stays ? n - 1 : n);
-  rule = text ("fault { name = 'hit', optional = true, mark = '" BEGIN_MARK "', %s, %s, "
-               "call = function () disk:mark('" HIT_MARK "') end }", which, how);
+    wrong ("%s: requests are counted from 1", r->name);
+  rule = text ("fault { name = '" HIT_RULE "', optional = true, mark = '" BEGIN_MARK "', "
+               "%s, %s, %s = %u }", which, r->way->rule, r->way->stays ? "after" : "nth",
+               r->way->stays ? n - 1 : n);
   free (which);
-  free (how);
   return rule;
 }
 
 static void
-add_run (struct runs *all, char *place, const struct way *way)
+add_run (struct runs *all, char *name, const struct way *way)
 {
   if (!array_grow (&all->run, all->n, &all->room, sizeof *all->run))
     wrong ("out of memory");
-  all->run[all->n++] = (struct run) { .place = place, .way = way, .reason = copy_of ("") };
+  all->run[all->n++] = new_run (name, way);
 }
 
-/* As what a request is known: the n-th that covers its first byte. */
-static char *
-place_of (const struct history *h, size_t i)
+/* As which of the writes that cover its first byte a request is known. */
+static size_t
+number_of (const struct history *h, size_t i)
 {
   const uint64_t at = h->request[i].offset;
   size_t n = 1;
@@ -187,7 +185,7 @@ place_of (const struct history *h, size_t i)
   for (size_t k = 0; k < i; k++)
     n += strcmp (h->request[k].op, "write") == 0 && h->request[k].offset <= at
       && at - h->request[k].offset < h->request[k].count;
-  return text ("write/%" PRIu64 "#%zu", at, n);
+  return n;
 }
 
 /* All, in an order that the seed decides, so that any beginning is a fair sample. */
@@ -195,65 +193,62 @@ static struct runs
 list_runs (const struct options *o, const struct history *h)
 {
   struct runs all = { .n = 0 };
+  const struct way *const end = ways + WAYS;
 
-  for (size_t w = 0; w < WAYS; w++) {
-    if (!is_listed (o->ways, &ways[w]))
-      continue;
-    for (size_t i = 0; i < h->requests; i++)
-      if (strcmp (h->request[i].op, "write") == 0)
-        add_run (&all, place_of (h, i), &ways[w]);
-    for (size_t i = 1; ways[w].flush && i <= h->flushes; i++)
-      add_run (&all, text ("flush/%zu", i), &ways[w]);
-  }
-  for (size_t i = all.n; i > 1; i--) {
-    const size_t k = chance_mix (chance_mix (o->seed) + i) % i;
-    const struct run r = all.run[i - 1];
+  for (size_t i = 0; i < h->requests; i++)
+    if (strcmp (h->request[i].op, "write") == 0) {
+      const size_t n = number_of (h, i);
 
-    all.run[i - 1] = all.run[k];
-    all.run[k] = r;
-  }
+      for (const struct way *w = ways; w < end; w++)
+        if (is_listed (o->ways, w))
+          add_run (&all, text ("write/%" PRIu64 "#%zu/%s", h->request[i].offset, n, w->name), w);
+    }
+  for (size_t i = 1; i <= h->flushes; i++)
+    for (const struct way *w = ways; w < end; w++)
+      if (w->flush && is_listed (o->ways, w))
+        add_run (&all, text ("flush/%zu/%s", i, w->name), w);
+  if (all.n > 0)
+    shuffle (all.run, all.n, sizeof *all.run, o->seed);
   return all;
 }
 
 /*--------------------------------------------------------------------*/
 /* One run. */
 
-/* What the rule has hit, and whether it has. */
-static bool
-ask_hit (struct run *r)
+struct healthy
+errors_healthy (const struct checking *c)
 {
-  char *const hit = server_ask (
-    "local l = fault.get('hit').last_request fault.clear() if not l then return '' end "
-    "if l.op == 'flush' then return 'flush' end "
-    "return ('%s %d+%d'):format(l.op, l.offset, l.count)");
+  const struct history *const h = c->history;
+  const struct state ended = state_named (h, "crash/mark-" END_NAME "/none");
 
-  snprintf (r->hit, sizeof r->hit, "%s", hit);
-  free (hit);
-  return *r->hit;
+  return (struct healthy) {
+    .at_end = state_check (c, &h->point[h->points - 1], "none", NULL).outcome == GOOD,
+    .at_work_end = state_check (c, ended.point, "none", NULL).outcome == GOOD,
+  };
 }
 
 static void
-set_reason (struct run *r, const char *reason)
+set_text (char **s, const char *to)
 {
-  free (r->reason);
-  r->reason = copy_of (reason);
+  free (*s);
+  *s = copy_of (to);
 }
 
 /* Something acknowledged is missing, or what is there is wrong: since when? */
 static enum end
-blame (const struct checking *c, const struct point *last, const char *choice, bool none_good)
+blame (const struct checking *c, const struct point *last, const char *choice, const struct healthy *healthy)
 {
   struct point before = *last;
 
   if (c->history->hit_late)
-    return none_good ? LATE : UNASKED;
-  before.marks = c->history->hit;
+    return healthy->at_work_end ? LATE : UNASKED;
+  before.marks = c->history->hit_marks;
   return state_check (c, &before, choice, NULL).outcome == BROKEN ? DAMAGE : SILENT;
 }
 
 /* What the check says of what is left. */
 static enum end
-judge (const struct checking *c, const struct recorded *w, struct run *r, bool none_good)
+judge (const struct checking *c, const struct recorded *w, struct run *r, const struct healthy *healthy)
 {
   const struct history *const h = c->history;
   const struct point *const last = &h->point[h->points - 1];
@@ -262,17 +257,17 @@ judge (const struct checking *c, const struct recorded *w, struct run *r, bool n
   struct result result = state_check (c, last, choice, NULL);
 
   /* A cut shows what the page cache hides: what was never flushed again. */
-  if (result.outcome <= SKIPPED && none_good && (r->way->lie || is_flush (r)))
+  if (result.outcome <= SKIPPED && healthy->at_end && (r->way->lie || is_flush (r)))
     result = state_check (c, last, choice = "none", NULL);
-  set_reason (r, result.reason);
+  set_text (&r->reason, result.reason);
   switch (result.outcome) {
-  case BROKEN: return blame (c, last, choice, none_good);
+  case BROKEN: return blame (c, last, choice, healthy);
   case UNREADABLE: return NO_MOUNT;
   case HUNG: return HANG;
   case CRASHED: return CRASH;
   default: break;
   }
-  set_reason (r, w->hung ? "the workload does not end" : w->why);
+  set_text (&r->reason, w->hung ? "the workload does not end" : w->why);
   if (w->hung)
     return HANG;
   if (w->mounted && WIFSIGNALED (w->status))
@@ -280,25 +275,36 @@ judge (const struct checking *c, const struct recorded *w, struct run *r, bool n
   return well ? SURVIVED : REPORTED;
 }
 
-static enum end
-run_once (const struct checking *c, struct run *r, bool none_good, bool quiet)
+/* What a workload may take: a disk that fails is no slower, but machines differ. */
+static double
+patience (const struct options *o)
 {
-  char *const rule = rule_of (r);
+  return o->timeout > 10 * o->healthy ? o->timeout : 10 * o->healthy;
+}
+
+static enum end
+run_once (const struct checking *c, struct run *r, const struct healthy *healthy, bool quiet)
+{
+  const struct options *const o = c->options;
+  char *const rule = rule_of (r), *const promised = out_promised (o);
   struct checking here = *c;
   struct recorded w;
   struct history h;
   enum end end = MISSED;
 
-  server_start (c->options, c->place, NULL);
+  server_start (o, c->place, NULL);
   free (server_ask (rule));
-  w = record (c->options, c->place, c->options->timeout, quiet);
-  if (ask_hit (r)) {
-    h = history_read (c->options, "/nonexistent");
+  w = record (o, c->place, patience (o), quiet);
+  free (server_ask ("fault.clear()"));
+  h = history_read (o, promised);
+  if (h.hit) {
+    set_text (&r->hit, h.hit);
     here.history = &h;
-    end = judge (&here, &w, r, none_good);
-    history_free (&h);
+    end = judge (&here, &w, r, healthy);
   }
+  history_free (&h);
   server_stop ();
+  free (promised);
   free (rule);
   return end;
 }
@@ -311,29 +317,29 @@ is_bug (enum end end)
 
 /* Does a failure come again, at least once in two more runs? */
 static bool
-comes_again (const struct checking *c, const struct run *r, bool none_good)
+comes_again (const struct checking *c, const struct run *r, const struct healthy *healthy)
 {
-  struct run again = *r;
+  struct run again = new_run (r->name, r->way);
   bool same = false;
 
-  again.reason = copy_of ("");
   for (int i = 1; i < TRIES && !same; i++)
-    same = run_once (c, &again, none_good, true) == r->end;
+    same = run_once (c, &again, healthy, true) == r->end;
   free (again.reason);
+  free (again.hit);
   return same;
 }
 
 static void
-run_it (const struct checking *c, struct run *r, bool none_good)
+run_it (const struct checking *c, struct run *r, const struct healthy *healthy)
 {
   const uint64_t since = sys_now ();
 
   r->end = MISSED;
   for (int i = 0; i < TRIES && r->end == MISSED; i++) {
     check_signals ();
-    r->end = run_once (c, r, none_good, true);
+    r->end = run_once (c, r, healthy, true);
   }
-  if (is_bug (r->end) && !comes_again (c, r, none_good))
+  if (is_bug (r->end) && !comes_again (c, r, healthy))
     r->end = UNLIKE;
   r->seconds = (double) (sys_now () - since) / 1e9;
   r->done = true;
@@ -345,51 +351,67 @@ run_it (const struct checking *c, struct run *r, bool none_good)
 static void
 save_run (FILE *results, const struct run *r)
 {
-  char *const name = name_of (r);
   struct json j = { .text = NULL };
 
   json_add (&j, "{", 1);
-  json_member_string (&j, "name", name);
+  json_member_string (&j, "name", r->name);
   json_member_string (&j, "outcome", end_names[r->end]);
   json_member (&j, "legal", r->way->lie ? "false" : "true");
   json_member_string (&j, "hit", r->hit);
   json_member (&j, "seconds", "%.3f", r->seconds);
   json_member_string (&j, "reason", r->reason);
-  json_add (&j, "}\n", 2);
-  if (j.failed || fwrite (j.text, j.len, 1, results) != 1 || fflush (results) != 0)
-    wrong ("the results can't be written");
-  json_free (&j);
-  free (name);
+  out_line (results, &j);
 }
 
-/* A line of an earlier run. */
-static void
-recall_run (void *runs, const char *line)
+static int
+compare_names (const void *a, const void *b)
 {
-  struct runs *const all = runs;
-  char *const name = out_member (line, "name", ""), *const end = out_member (line, "outcome", "");
-  char *const hit = out_member (line, "hit", "");
+  const struct run *x = a, *y = b;
 
-  for (size_t i = 0; i < all->n; i++) {
-    struct run *const r = &all->run[i];
-    char *const this = name_of (r);
+  return strcmp (x->name, y->name);
+}
 
-    if (!r->done && strcmp (this, name) == 0) {
-      for (int e = 0; e < ENDS; e++)
-        if (strcmp (end_names[e], end) == 0) {
-          r->end = (enum end) e;
-          r->done = true;
-          all->before++;
-        }
-      snprintf (r->hit, sizeof r->hit, "%s", hit);
-      free (r->reason);
-      r->reason = out_member (line, "reason", "");
-    }
-    free (this);
+/* For finding runs by name. */
+struct recalling {
+  struct runs *all;
+  void *tree;                   /* of them, as search.h has it */
+};
+
+static void
+recall_run (void *context, const char *line)
+{
+  struct recalling *const recalling = context;
+  const struct run key = { .name = out_member (line, "name", "") };
+  struct run **const found = tfind (&key, &recalling->tree, compare_names);
+  char *const end = out_member (line, "outcome", "");
+  int e = 0;
+
+  while (e < ENDS && strcmp (end_names[e], end) != 0)
+    e++;
+  if (found && !(*found)->done && e < ENDS) {
+    struct run *const r = *found;
+
+    free (r->hit);
+    free (r->reason);
+    r->end = (enum end) e;
+    r->hit = out_member (line, "hit", "");
+    r->reason = out_member (line, "reason", "");
+    r->done = true;
+    recalling->all->before++;
   }
-  free (name);
+  free (key.name);
   free (end);
-  free (hit);
+}
+
+static void
+recall_runs (const struct options *o, struct runs *all)
+{
+  struct recalling recalling = { .all = all };
+
+  for (size_t i = 0; i < all->n; i++)
+    if (!tsearch (&all->run[i], &recalling.tree, compare_names))
+      wrong ("out of memory");
+  out_lines (o, "errors.jsonl", recall_run, &recalling);
 }
 
 static void
@@ -403,7 +425,7 @@ print_progress (const struct runs *all, uint64_t since, FILE *to, const char *en
 }
 
 static void
-try_all (const struct checking *c, struct runs *all, bool none_good)
+try_all (const struct checking *c, struct runs *all, const struct healthy *healthy)
 {
   const double budget = c->options->budget;
   const uint64_t since = sys_now ();
@@ -417,7 +439,7 @@ try_all (const struct checking *c, struct runs *all, bool none_good)
       continue;
     if (budget > 0 && (double) (sys_now () - since) / 1e9 > budget)
       break;
-    run_it (c, r, none_good);
+    run_it (c, r, healthy);
     save_run (results, r);
     all->done++;
     if (isatty (2))
@@ -455,17 +477,15 @@ end_words (enum end end)
 static void
 print_run (const struct checking *c, const struct run *r)
 {
-  char *const name = name_of (r);
-  const bool usual = strcmp (c->options->out, DEFAULT_OUT) == 0;
-  char *const out = shell_word (c->options->out);
+  char *const again = show_again (c->options, r->name);
+  const int place = (int) (strrchr (r->name, '/') - r->name);
 
-  printf ("   %s of %s: %s.\n", r->way->name, *r->hit ? r->hit : r->place, end_words (r->end));
+  printf ("   %s of %.*s: %s.\n", r->way->name, *r->hit ? (int) strlen (r->hit) : place,
+          *r->hit ? r->hit : r->name, end_words (r->end));
   if (*r->reason)
     printf ("   last: %s\n", r->reason);
-  printf ("   again: %s %s%s%sshow %s\n", own_name (), usual ? "" : "--out ", usual ? "" : out,
-          usual ? "" : " ", name);
-  free (name);
-  free (out);
+  printf ("   again: %s\n", again);
+  free (again);
 }
 
 static bool
@@ -476,25 +496,20 @@ counts (const struct checking *c, const struct run *r)
 
 /* Have they the same cause? */
 static bool
-alike (const struct checking *c, const struct run *x, const struct run *y)
+alike (const struct run *x, const struct run *y)
 {
-  char *const a = causes_line (c, x->reason), *const b = causes_line (c, y->reason);
-  const bool same = x->done && y->done && x->end == y->end && x->way->lie == y->way->lie
-    && strcmp (a, b) == 0;
-
-  free (a);
-  free (b);
-  return same;
+  return x->done && y->done && x->end == y->end && x->way->lie == y->way->lie
+    && strcmp (x->line, y->line) == 0;
 }
 
 /* The number of runs that are like this one; 0: an earlier one is. */
 static size_t
-count_alike (const struct checking *c, const struct runs *all, size_t i)
+count_alike (const struct runs *all, size_t i)
 {
   size_t n = 0;
 
   for (size_t k = 0; k < all->n; k++)
-    if (alike (c, &all->run[i], &all->run[k])) {
+    if (alike (&all->run[i], &all->run[k])) {
       if (k < i)
         return 0;
       n++;
@@ -523,8 +538,10 @@ print_all (const struct checking *c, const struct runs *all)
 {
   size_t failed = 0, number = 0, n;
 
-  for (size_t i = 0; i < all->n; i++)
+  for (size_t i = 0; i < all->n; i++) {
+    all->run[i].line = causes_line (c, all->run[i].reason);
     failed += counts (c, &all->run[i]);
+  }
   print_ends (all, false);
   print_ends (all, true);
   if (failed)
@@ -535,7 +552,7 @@ print_all (const struct checking *c, const struct runs *all)
   for (size_t i = 0; i < all->n; i++) {
     const struct run *const r = &all->run[i];
 
-    if (!counts (c, r) || (n = count_alike (c, all, i)) == 0)
+    if (!counts (c, r) || (n = count_alike (all, i)) == 0)
       continue;
     printf ("\n%zu  %s   %zu run%s   %s\n", ++number, end_names[r->end], n, n == 1 ? "" : "s",
             r->way->lie ? "a lie" : "legal");
@@ -545,7 +562,7 @@ print_all (const struct checking *c, const struct runs *all)
 }
 
 int
-errors (const struct checking *c, bool none_good)
+errors (const struct checking *c, const struct healthy *healthy)
 {
   struct runs all = list_runs (c->options, c->history);
 
@@ -553,20 +570,23 @@ errors (const struct checking *c, bool none_good)
           c->history->requests + c->history->flushes, c->history->requests, c->history->flushes,
           all.n);
   fflush (stdout);
-  out_lines (c->options, "errors.jsonl", recall_run, &all);
-  try_all (c, &all, none_good);
+  recall_runs (c->options, &all);
+  try_all (c, &all, healthy);
   return print_all (c, &all);
 }
 
 int
-errors_show (const struct checking *c, const char *name, bool none_good)
+errors_show (const struct checking *c, const char *name, const struct healthy *healthy)
 {
   struct run r = run_named (name);
 
+  r.end = MISSED;
   if (!c->options->workload)
     wrong ("%s: the run in %s has no workload", name, c->options->out);
-  for (int i = 0; i < TRIES && !*r.hit; i++)
-    r.end = run_once (c, &r, none_good, false);
+  if (c->options->words[1])
+    wrong ("show %s %s: expected nothing after the name of a run", name, c->options->words[1]);
+  for (int i = 0; i < TRIES && r.end == MISSED; i++)
+    r.end = run_once (c, &r, healthy, false);
   printf ("%s\n", end_names[r.end]);
   print_run (c, &r);
   return is_bug (r.end) ? DONE_FAILED : DONE_GOOD;

@@ -10,11 +10,20 @@
 
 #include "torture/state.h"
 
-/* Try all, as far as --budget allows; what earlier runs have tried is not tried again.  The
- * history is that of the workload on a healthy disk; its server has ended.  NONE_GOOD: is the
- * check content with what is left there if the power fails when all has ended?
+/* On the healthy disk, is the check content with what a power cut leaves that loses all that was
+ * not flushed: when all has ended, and when the workload has?
  */
-int errors (const struct checking *c, bool none_good);
+struct healthy {
+  bool at_end, at_work_end;
+};
+
+/* Find out, of a history that is served. */
+struct healthy errors_healthy (const struct checking *c);
+
+/* Try all, as far as --budget allows; what earlier runs have tried is not tried again.  The
+ * history is that of the workload on a healthy disk; its server has ended.
+ */
+int errors (const struct checking *c, const struct healthy *healthy);
 
 /* End the program if this is no list of ways, such as EIO,torn. */
 void errors_check_ways (const char *list);
@@ -23,6 +32,6 @@ void errors_check_ways (const char *list);
 bool errors_named (const char *name);
 
 /* Run the workload once more with this fault, and say what came of it. */
-int errors_show (const struct checking *c, const char *name, bool none_good);
+int errors_show (const struct checking *c, const char *name, const struct healthy *healthy);
 
 #endif /* TORTURE_ERRORS_H */

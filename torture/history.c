@@ -17,11 +17,13 @@ static const char events[] =
   "for e in disk:history() do"
   " if e.kind == 'mark' and e.text == '" BEGIN_MARK "' then began = true"
   " elseif e.kind == 'mark' and e.text == '" WORK_MARK "' then t[#t + 1] = 'w'"
-  " elseif e.kind == 'mark' and e.text == '" HIT_MARK "' then t[#t + 1] = 'h'"
   " elseif e.kind == 'mark' and e.text == '" END_MARK "' then t[#t + 1] = 'e'"
   " elseif began and e.kind == 'mark' then "
   "  t[#t + 1] = ('m %d %s'):format(e.time, (e.text:gsub('%c', ' ')))"
   " elseif began and e.kind == 'flush' then t[#t + 1] = 'f'"
+  " elseif e.kind == 'fault' and e.rule == '" HIT_RULE "' then"
+  "  t[#t + 1] = e.op == 'flush' and 'h flush' or"
+  "   ('h %s %d+%d'):format(e.op, e.offset, e.count)"
   " elseif began and e.kind == 'request' then"
   "  t[#t + 1] = ('r %d %d %d %s'):format(e.number, e.offset, e.count, e.op) end end "
   "return table.concat(t, '\\n')";
@@ -98,7 +100,7 @@ add_promised (struct history *h, size_t *room_for, const char *file)
 struct history
 history_read (const struct options *o, const char *promised)
 {
-  struct history h = { .sector = (uint32_t) strtoul (o->sector, NULL, 10), .hit = SIZE_MAX };
+  struct history h = { .sector = (uint32_t) strtoul (o->sector, NULL, 10) };
   bool works = false, ended = false;
   size_t marks = 0, requests = 0, room_for = 0;
   char *answer = server_ask (events);
@@ -112,8 +114,9 @@ history_read (const struct options *o, const char *promised)
       add_request (&h, &requests, line);
       h.before_ack += works && h.acks == 0;
       h.after_ack += works && h.acks > 0;
-    } else if (*line == 'h' && h.hit == SIZE_MAX) {
-      h.hit = h.marks;
+    } else if (*line == 'h' && !h.hit) {
+      h.hit = copy_of (line + 2);
+      h.hit_marks = h.marks;
       h.hit_late = ended;
     } else if (*line == 'w' || *line == 'e') {
       works = *line == 'w';
@@ -141,6 +144,7 @@ history_free (struct history *h)
   free (h->mark);
   free (h->point);
   free (h->request);
+  free (h->hit);
 }
 
 void

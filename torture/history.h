@@ -35,7 +35,8 @@ struct history {
   size_t points;
   struct request *request;
   size_t requests, flushes;
-  size_t hit;                   /* marks before the fault of --errors; SIZE_MAX: none */
+  char *hit;                    /* by HIT_RULE first, as OP OFFSET+COUNT; NULL: nothing */
+  size_t hit_marks;             /* marks before that */
   bool hit_late;                /* the workload had ended then */
   uint64_t bytes;               /* that were written */
   unsigned acks;                /* "ack X" of the workload; and what it has written */

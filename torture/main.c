@@ -48,13 +48,13 @@ warn (const struct options *o, const struct history *h)
 
 /* Run the workload, and keep what it did. */
 static void
-make_history (const struct options *o, const char *place)
+make_history (struct options *o, const char *place)
 {
   const uint64_t since = sys_now ();
   struct history h;
 
   server_start (o, place, NULL);
-  record_healthy (o, place);
+  o->healthy = record_healthy (o, place);
   h = history_read (o, out_promised (o));
   /* The list of names may go to a pipe. */
   fprintf (o->mode == DO_LIST ? stderr : stdout,
@@ -70,18 +70,17 @@ make_history (const struct options *o, const char *place)
 static int
 act_errors (const struct checking *c, bool goes_on)
 {
-  const struct point *const end = &c->history->point[c->history->points - 1];
-  bool none_good;
+  struct healthy healthy;
 
   if (!goes_on) {
     workers_start (c, 1);
     campaign_healthy (c);
     out_save_run (c->options);
   }
-  none_good = state_check (c, end, "none", NULL).outcome == GOOD;
+  healthy = errors_healthy (c);
   server_stop ();
-  return c->options->mode == DO_SHOW ? errors_show (c, c->options->words[0], none_good)
-    : errors (c, none_good);
+  return c->options->mode == DO_SHOW ? errors_show (c, c->options->words[0], &healthy)
+    : errors (c, &healthy);
 }
 
 static int
@@ -111,12 +110,12 @@ main (int argc, char **argv)
   struct history h;
   bool goes_on = true;
 
+  if (o.junit && (o.mode == DO_ALL || o.mode == DO_REPORT))
+    junit_begin (o.junit);
   if ((o.mode == DO_ALL || o.mode == DO_LIST) && o.workload)
     goes_on = out_make (&o);
   else
     out_recall (&o);
-  if (o.junit)
-    junit_begin (o.junit);
   take_signals ();
   client_name = "disktorture";
   find_own_path (argv[0]);

@@ -136,18 +136,6 @@ leave_out_equal (struct names *n)
   n->n = kept;
 }
 
-static void
-shuffle (struct names *n, uint64_t seed)
-{
-  for (size_t i = n->n; i > 1; i--) {
-    const size_t k = chance_mix (chance_mix (seed) + i) % i;
-    const struct state s = n->state[i - 1];
-
-    n->state[i - 1] = n->state[k];
-    n->state[k] = s;
-  }
-}
-
 struct names
 names_list (const struct options *o, const struct history *h)
 {
@@ -160,7 +148,7 @@ names_list (const struct options *o, const struct history *h)
       fprintf (stderr, "crashes   %zu of %zu points\r", i + 1, h->points);
   }
   leave_out_equal (&n);
-  shuffle (&n, o->seed);
+  shuffle (n.state, n.n, sizeof *n.state, o->seed);
   return n;
 }
 

@@ -34,7 +34,7 @@ static const char usage[] =
 "  --history SIZE       that what the workload writes may take in memory (4G)\n"
 "  --promised FILE      lines \"ack X\" of what was promised before the workload\n"
 "  --sector 512|4096    what a power cut keeps or loses as a whole (4096)\n"
-"  --timeout SECONDS    that a check may take, and the workload with --errors (10)\n"
+"  --timeout SECONDS    that a check may take, and with --errors the workload (10)\n"
 "  --errors             no power cuts: run the workload again and again, each time with one\n"
 "                       request failing in one way\n"
 "  --ways LIST          in these, such as EIO,torn (all): EIO, EIO-stays, EIO-torn, torn, lost,\n"

@@ -21,6 +21,7 @@ struct options {
   const char *out;              /* the directory for what is found */
   const char *junit;            /* a file, or NULL */
   double timeout;               /* of a check, in seconds */
+  double healthy;               /* seconds that the workload took on a healthy disk */
   double budget;                /* for all checks, in seconds; 0: any */
   const char *ways;             /* of --errors, with commas; NULL: all */
   bool errors, hardening;       /* requests fail; lies count, too */

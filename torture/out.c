@@ -145,6 +145,7 @@ out_save_run (const struct options *o)
   for (int i = 0; i < SAID; i++)
     if (said[i].value)
       json_member_string (&j, said[i].key, said[i].value);
+  json_member (&j, "workload seconds", "%.3f", o->healthy);
   json_add (&j, "}\n", 2);
   if (j.failed)
     wrong ("out of memory");
@@ -212,8 +213,17 @@ keep_promised (const struct options *o)
   free (name);
 }
 
+/* What the workload took, if that was noted. */
+static void
+recall_seconds (struct options *o, const char *line)
+{
+  const char *const at = line ? client_member (line, "workload seconds") : NULL;
+
+  o->healthy = at ? strtod (at, NULL) : 0;
+}
+
 bool
-out_make (const struct options *o)
+out_make (struct options *o)
 {
   char *const results = path_of (o, "results.jsonl");
   char *line;
@@ -232,6 +242,7 @@ out_make (const struct options *o)
     wrong ("%s is there, but no run.json: remove %s, or say --out DIR", results, o->out);
   if (!line)
     keep_promised (o);
+  recall_seconds (o, line);
   free (results);
   free (line);
   return line != NULL;
@@ -251,6 +262,7 @@ out_recall (struct options *o)
     wrong ("%s/run.json: --mount %s is not known here", o->out, o->mount);
   o->sector = out_member (line, "--sector", o->sector);
   o->oracle = out_member (line, "--oracle", NULL);
+  recall_seconds (o, line);
   o->size = out_member (line, "--size", o->size);
   o->setup = out_member (line, "--setup", NULL);
   o->workload = out_member (line, "--workload", NULL);
@@ -305,6 +317,15 @@ out_results (const struct options *o, const char *name)
 }
 
 void
+out_line (FILE *results, struct json *j)
+{
+  json_add (j, "}\n", 2);
+  if (j->failed || fwrite (j->text, j->len, 1, results) != 1 || fflush (results) != 0)
+    wrong ("the results can't be written: %s", strerror (errno));
+  json_free (j);
+}
+
+void
 out_add (FILE *results, const struct state *s, const struct result *r)
 {
   char *const name = state_name (s);
@@ -321,10 +342,7 @@ out_add (FILE *results, const struct state *s, const struct result *r)
   json_member (&j, "sectors", "%u", s->sectors);
   json_member (&j, "legal", s->legal ? "true" : "false");
   json_member_string (&j, "reason", r->reason);
-  json_add (&j, "}\n", 2);
-  if (j.failed || fwrite (j.text, j.len, 1, results) != 1 || fflush (results) != 0)
-    wrong ("the results can't be written: %s", strerror (errno));
-  json_free (&j);
+  out_line (results, &j);
   free (name);
 }
 
@@ -332,7 +350,8 @@ static bool
 read_result (const char *line, char **name, struct state *s)
 {
   const char *const legal = client_member (line, "legal");
-  char *const outcome = out_member (line, "outcome", ""), *const digest = out_member (line, "digest", "");
+  char *const outcome = out_member (line, "outcome", "");
+  char *const digest = out_member (line, "digest", "");
   int i = 0;
 
   *s = (struct state) {
@@ -346,30 +365,46 @@ read_result (const char *line, char **name, struct state *s)
   sscanf (digest, "%16" SCNx64 "%16" SCNx64, &s->digest[0], &s->digest[1]);
   free (outcome);
   free (digest);
-  return **name && i <= CRASHED && line[strlen (line) - 1] == '\n';
+  return **name && i <= CRASHED;
 }
 
 typedef void result_fn (void *context, const char *name, const struct state *state);
 
 static void
-each_in (const char *file, result_fn *each, void *context)
+lines_of (FILE *f, void (*each) (void *context, const char *line), void *context)
 {
-  FILE *f = fopen (file, "re");
   char *line = NULL;
   size_t size = 0;
 
-  if (!f)
-    wrong ("%s: %s", file, strerror (errno));
-  while (getline (&line, &size, f) > 0) {
-    struct state s;
-    char *name;
-
-    if (read_result (line, &name, &s))
-      each (context, name, &s);
-    free (name);
-  }
+  while (getline (&line, &size, f) > 0)
+    if (line[strlen (line) - 1] == '\n')
+      each (context, line);
   free (line);
   fclose (f);
+}
+
+/* Who wants results. */
+struct wanted {
+  result_fn *each;
+  void *context;
+};
+
+static void
+take_result (void *wanted, const char *line)
+{
+  const struct wanted *w = wanted;
+  struct state s;
+  char *name;
+
+  if (read_result (line, &name, &s))
+    w->each (w->context, name, &s);
+  free (name);
+}
+
+static void
+each_in (const char *file, result_fn *each, void *context)
+{
+  lines_of (open_file (file, "re", file), take_result, &(struct wanted) { each, context });
 }
 
 void
@@ -393,15 +428,9 @@ out_lines (const struct options *o, const char *file,
            void (*each) (void *context, const char *line), void *context)
 {
   char *const path = path_of (o, file);
-  FILE *f = fopen (path, "re");
-  char *line = NULL;
-  size_t size = 0;
+  FILE *const f = fopen (path, "re");
 
-  while (f && getline (&line, &size, f) > 0)
-    if (line[strlen (line) - 1] == '\n')
-      each (context, line);
   if (f)
-    fclose (f);
-  free (line);
+    lines_of (f, each, context);
   free (path);
 }

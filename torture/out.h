@@ -6,13 +6,14 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "lib/json.h"
 #include "torture/options.h"
 #include "torture/state.h"
 
 /* Make it, for a run.  True: there is the history of one that was started in the same way, so
  * this one goes on.  Ends the program if there is something of another run.
  */
-bool out_make (const struct options *o);
+bool out_make (struct options *o);
 
 /* What is not said on the command line, as the run in the directory had it.  Ends the program
  * if there is none.
@@ -34,8 +35,11 @@ void out_save_run (const struct options *o);
  */
 char *out_member (const char *line, const char *key, const char *otherwise);
 
-/* Open a file of results to add to it, and add one.  NAME: NULL is one of this process. */
+/* Open a file of results to add to it, and add one.  NAME: NULL is one of this process.
+ * out_line ends an object of JSON, adds it as a line, and frees it.
+ */
 FILE *out_results (const struct options *o, const char *name);
+void out_line (FILE *results, struct json *j);
 void out_add (FILE *results, const struct state *s, const struct result *r);
 
 /* Give EACH all whole lines of a file in the directory, if there is one. */

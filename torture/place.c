@@ -25,7 +25,8 @@ static const struct kind {
 } kinds[] = {
   { "ext4", "loop", "mkfs.ext4 -q -F -b 4096 \"$disk\"", "e2fsck -fn \"$image\"", NULL },
   /* Copies of a disk have its name. */
-  { "xfs", "loop,nouuid", "mkfs.xfs -q -f -s size=$sector \"$disk\"", "xfs_repair -n \"$image\"", NULL },
+  { "xfs", "loop,nouuid", "mkfs.xfs -q -f -s size=$sector \"$disk\"",
+    "xfs_repair -n \"$image\"", NULL },
   { "btrfs", "loop", "mkfs.btrfs -q -f \"$disk\"", "btrfs check --readonly \"$image\"", NULL },
   /* It writes no journal, so what recovers is e2fsck; and that gives up where a checksum is
    * older than what it is of.
@@ -108,8 +109,11 @@ remove_place (void)
     return;
   if (mounted && fuse2fs == 0)
     umount2 (mounted, MNT_DETACH);
-  else if (mounted)
+  if (fuse2fs > 0) {            /* so that it does not mount any more */
+    kill (fuse2fs, SIGKILL);
+    stopped (fuse2fs);
     help ((const char *const[]) { "fusermount3", "-u", "-z", mounted, NULL }, why, sizeof why);
+  }
   place_no_disk ();
   remove_all (place);
 }
@@ -323,11 +327,13 @@ mount_fuse2fs (const char *file, const char *dir, char *why, size_t size)
   char *last;
 
   unlink (log);
+  mounted = dir;
   fuse2fs = start ((const char *const[]) { "fuse2fs", "-f", file, dir, NULL }, log);
   while (!is_mounted (dir)) {
     if (waitpid (fuse2fs, NULL, WNOHANG) == fuse2fs) {
       stopped (fuse2fs);
       fuse2fs = 0;
+      mounted = NULL;
       last = last_line (log);
       snprintf (why, size, "%s", *last ? last : "fuse2fs ended");
       free (last);
@@ -337,8 +343,6 @@ mount_fuse2fs (const char *file, const char *dir, char *why, size_t size)
     usleep (1000);
   }
   free (log);
-  if (fuse2fs > 0)
-    mounted = dir;
   return fuse2fs > 0;
 }
 

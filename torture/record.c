@@ -9,6 +9,7 @@
 
 #include <sys/wait.h>
 
+#include "lib/sys.h"
 #include "torture/place.h"
 #include "torture/record.h"
 #include "torture/server.h"
@@ -37,7 +38,9 @@ prepare (const char *what, const char *command, const char *disk, const struct o
   char *const why = ended_error (&e);
 
   if (!ended_well (&e))
-    wrong ("%s failed: %s%s", what, why, strcmp (what, "mkfs") == 0 ? " (any of them makes do with --size 512M)" : "");
+    wrong ("%s failed: %s%s", what, why,
+           strcmp (what, "mkfs") == 0 && e.code != 127 ? " (for each kind, --size 512M is enough)"
+           : "");
   free (why);
   ended_free (&e);
 }
@@ -133,6 +136,7 @@ work (const struct options *o, const char *const *env, double seconds, bool quie
 {
   struct said said = { .len = 0 };
   struct following f = { .take = take_output, .context = &said, .seconds = seconds };
+  const uint64_t since = sys_now ();
   int theirs;
   pid_t pid;
 
@@ -141,6 +145,7 @@ work (const struct options *o, const char *const *env, double seconds, bool quie
   close (theirs);
   r->status = follow (pid, &f);
   r->hung = f.hung;
+  r->seconds = (double) (sys_now () - since) / 1e9;
   close (f.fd);
   snprintf (r->why, sizeof r->why, "%s", said.last);
 }
@@ -178,7 +183,7 @@ record (const struct options *o, const char *place, double seconds, bool quiet)
   return r;
 }
 
-void
+double
 record_healthy (const struct options *o, const char *place)
 {
   const struct recorded r = record (o, place, 0, false);
@@ -190,4 +195,5 @@ record_healthy (const struct options *o, const char *place)
            WIFSIGNALED (r.status) ? "signal" : "exit status",
            WIFSIGNALED (r.status) ? WTERMSIG (r.status) : WEXITSTATUS (r.status),
            *r.why ? ": " : "", r.why);
+  return r.seconds;
 }

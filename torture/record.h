@@ -9,13 +9,15 @@
 #define BEGIN_MARK "disktorture begins"
 #define WORK_MARK "disktorture works"
 #define END_MARK "disktorture ends"
+#define END_NAME "disktorture%20ends"    /* in the names of states */
 
-/* Set by a rule with which --errors lets a request fail. */
-#define HIT_MARK "disktorture hits"
+/* The rule with which --errors lets a request fail. */
+#define HIT_RULE "disktorture"
 
 /* How the workload ended. */
 struct recorded {
   bool mounted, hung;           /* MOUNTED: or need not be */
+  double seconds;
   int status;                   /* of waitpid */
   char why[600];                /* its last line, or why the disk can't be mounted */
 };
@@ -26,7 +28,7 @@ struct recorded {
  */
 struct recorded record (const struct options *o, const char *place, double seconds, bool quiet);
 
-/* The same; what goes wrong ends the program. */
-void record_healthy (const struct options *o, const char *place);
+/* The same; what goes wrong ends the program.  Returns the seconds that the workload took. */
+double record_healthy (const struct options *o, const char *place);
 
 #endif /* TORTURE_RECORD_H */

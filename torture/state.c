@@ -91,25 +91,25 @@ state_tell (const struct checking *c, const struct state *s)
   return told;
 }
 
-/* A word as it is typed. */
-static char *
-typed (const char *word)
+char *
+show_again (const struct options *o, const char *name)
 {
-  return word[strcspn (word, " \t\n'\"\\$`&|;<>()*?[]#~!{}")] ? shell_word (word) : copy_of (word);
+  const bool usual = strcmp (o->out, DEFAULT_OUT) == 0;
+  char *const out = shell_word (o->out), *const program = shell_word (own_name ());
+  char *const command = text ("%s %s%s%sshow %s", program, usual ? "" : "--out ",
+                              usual ? "" : out, usual ? "" : " ", name);
+
+  free (out);
+  free (program);
+  return command;
 }
 
 char *
 state_again (const struct checking *c, const struct state *s)
 {
-  const bool usual = strcmp (c->options->out, DEFAULT_OUT) == 0;
-  char *const name = state_name (s), *const out = typed (c->options->out);
-  char *const program = typed (own_name ());
-  char *const command = text ("%s %s%s%sshow %s", program, usual ? "" : "--out ",
-                              usual ? "" : out, usual ? "" : " ", name);
+  char *const name = state_name (s), *const command = show_again (c->options, name);
 
   free (name);
-  free (out);
-  free (program);
   return command;
 }
 
@@ -121,7 +121,9 @@ struct visit {
   char why[600];                /* it is not; "": it is, or need not be */
 };
 
-/* Run --fsck, or what the file system needs; as e2fsck has it, 1 and 2 say that errors were corrected. */
+/* Run --fsck, or what the file system needs; as e2fsck has it, 1 and 2 say that errors were
+ * corrected.
+ */
 static bool
 mend (const struct options *o, struct visit *v)
 {

@@ -56,6 +56,9 @@ char *state_name (const struct state *s);
  */
 char *state_ask (struct state *s);
 
+/* The command that shows what has this name again, from malloc. */
+char *show_again (const struct options *o, const char *name);
+
 /* What it is, as a sentence; and the command that shows it again, from malloc. */
 char *state_tell (const struct checking *c, const struct state *s);
 char *state_again (const struct checking *c, const struct state *s);

@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 
 #include "lib/array.h"
+#include "lib/chance.h"
 #include "lib/sys.h"
 #include "torture/tools.h"
 
@@ -169,16 +170,35 @@ char *
 shell_word (const char *word)
 {
   char *const all = room (NULL, 4 * strlen (word) + 3), *to = all;
+  const bool plain = *word && !word[strcspn (word, " \t\n'\"\\$`&|;<>()*?[]#~!{}")];
 
-  *to++ = '\'';
+  if (!plain)
+    *to++ = '\'';
   for (; *word; word++)
     if (*word == '\'')
       to += sprintf (to, "'\\''");
     else
       *to++ = *word;
-  *to++ = '\'';
+  if (!plain)
+    *to++ = '\'';
   *to = '\0';
   return all;
+}
+
+void
+shuffle (void *items, size_t n, size_t size, uint64_t seed)
+{
+  char *const item = items, *const one = room (NULL, size);
+
+  for (size_t i = n; i > 1; i--) {
+    char *const last = item + (i - 1) * size;
+    char *const other = item + chance_mix (chance_mix (seed) + i) % i * size;
+
+    memcpy (one, last, size);
+    memmove (last, other, size);
+    memcpy (other, one, size);
+  }
+  free (one);
 }
 
 FILE *
@@ -473,7 +493,9 @@ ended_well (const struct ended *e)
 char *
 ended_error (const struct ended *e)
 {
-  static const char *const words[] = { "rror", "ailed", "annot", "an't", "too small", "must be", "nvalid" };
+  static const char *const words[] = {
+    "rror", "ailed", "annot", "an't", "too small", "must be", "nvalid"
+  };
 
   for (const char *line = e->all; *line; line += strcspn (line, "\n"), line += *line == '\n') {
     char *const one = text ("%.*s", (int) strcspn (line, "\n"), line);

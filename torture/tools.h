@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <sys/types.h>
 
@@ -37,8 +38,11 @@ void become_worker (void);
 /* A text as printf makes it, from malloc. */
 char *text (const char *format, ...) __attribute__ ((format (printf, 1, 2)));
 
-/* The same text as one word for a shell, from malloc. */
+/* The same text as one word for a shell, in quotes if it needs them, from malloc. */
 char *shell_word (const char *word);
+
+/* Bring N items of SIZE bytes into an order that the seed alone decides. */
+void shuffle (void *items, size_t n, size_t size, uint64_t seed);
 
 /* As realloc and strdup. */
 void *room (void *old, size_t size);

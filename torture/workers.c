@@ -67,8 +67,10 @@ ask_parent (const uint64_t files[2])
   char known;
 
   memcpy (a.files, files, sizeof a.files);
-  if (send (to_parent, &a, sizeof a, 0) != sizeof a || recv (to_parent, &known, 1, 0) != 1)
-    _exit (DONE_WRONG);
+  if (send (to_parent, &a, sizeof a, 0) != sizeof a || recv (to_parent, &known, 1, 0) != 1) {
+    check_signals ();
+    exit (DONE_WRONG);          /* with what is mounted */
+  }
   return known;
 }
 

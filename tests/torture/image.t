@@ -26,6 +26,16 @@ SH
 work="sh work.sh" check="sh check.sh"
 SYNC=,fsync torture --workload "$work" --check "$check"
 is "$? $(tail -1 out)" "0 good      no state failed" "each record is synced"
+is "$(grep -c 'held back' out)" 0 "words between writes are not held back"
+for seed in 1 2; do
+    # Without marks, which come a little late, two recordings are the same.
+    SYNC='' disktorture --size 1M --seed $seed --out seed-$seed --workload "$work >said" --check true >out 2>&1
+    disktorture --out seed-$seed list | tr ' ' '\n' >names-$seed
+    disktorture --out seed-$seed list | tr ' ' '\n' | cmp - names-$seed || echo differ >>differ
+done
+is "$(sort names-1 | cksum)" "$(sort names-2 | cksum)" "each seed has the same names"
+check "in another order" sh -c '! cmp -s names-1 names-2'
+check "which is always the same" test ! -e differ
 SYNC='' torture --workload "$work" --check "$check"
 is $? 1 "none is"
 like "$(cat out)" "After \"ack [123]\", power is cut just then\.  Request [123], a write of 8 bytes at [0-9]*, is lost\.  Everything else reaches the disk\.
@@ -107,11 +117,23 @@ SYNC=,fsync torture --workload "$work" --check "exit 5"
 like "$(cat out)" "the check fails on what the workload has left, .*: exit status 5" "a check that says nothing"
 SYNC=,fsync torture --workload "$work" --check "exit 77"
 like "$(cat out)" "the check says that it does not apply .exit status 77." "one that never applies"
+echo stale >j.xml
+disktorture --out found --junit j.xml list >list.out 2>&1
+is "$(cat j.xml)" stale "what has no results leaves JUnit's file alone"
 torture --workload "exit 3" --check true --junit j.xml
+like "$(cat j.xml)" "<error message=.it did not come to its end" "a run that fails has no results of another"
+echo stale >j.xml
+SYNC=,fsync disktorture --size 1M --seed 7 --out found --workload "$work" --check "$check" >out 2>&1
+SYNC=,fsync disktorture --size 1M --seed 8 --out found --workload "$work" --check "$check" --junit j.xml >out 2>&1
+like "$(cat out)" "holds a run with another --seed" "a run that is refused"
 like "$(cat j.xml)" "<error message=.it did not come to its end" "JUnit's file is of this run"
 echo 0 >calls
 SYNC=,fsync torture --workload "$work" --check "n=\$(cat $scratch/calls); echo \$((n + 1)) >$scratch/calls; test \$n = 1 && echo no && exit 1; exit 0"
 like "$(cat out)" "a second check of the same state says otherwise" "a check that is not reliable"
+# shellcheck disable=SC2016
+PATH=${PATH#"$TOP:"} "$TOP/disktorture" --size 1M --out path --check true >out 2>&1 </dev/null \
+    --workload 'printf x | dd of="$disk" bs=4096 conv=notrunc,fsync 2>dd.err; memctl "$control" "disk:mark([[ack 0]])"'
+is "$? $(grep -c 'held back\|nothing can be' out)" "0 0" "memctl is found beside disktorture; one word is not held back"
 printf 'ack 1\nack 9\n' >promised
 SYNC=,fsync torture --promised promised --workload "printf 'record 9' | dd of=\"\$disk\" bs=4096 seek=9 conv=notrunc,fsync 2>>dd.err; $work" --check "$check"
 is $? 1 "what was promised before"

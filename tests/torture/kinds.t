@@ -65,6 +65,12 @@ if command -v fuse2fs >/dev/null; then
     kill -KILL $!
     wait $! 2>/dev/null
     torture fuse2fs 8M --check "exit 77" --budget 1s
+    rm -rf found
+    disktorture --size 8M --mount fuse2fs --workload "sh work.sh" --check "sleep 0.05" --out found >out 2>&1 </dev/null &
+    await_from $! disktorture test -s found/results.jsonl
+    kill -TERM $!
+    wait $! 2>/dev/null
+    is "$(grep -cF "${scratch##*/}" /proc/mounts)" 0 "fuse2fs: interrupted, nothing stays mounted"
     is "$(left)" "" "fuse2fs: killed, nothing is left after the next start"
 fi
 done_testing
